@@ -1,0 +1,28 @@
+"""One clear line for what a user got wrong, and exit status 2."""
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """Bad input from the user: the message names the file, row or flag, and the remedy."""
+
+
+def command_line(main: Callable[[], None]) -> None:
+    """Run `main`; print an InputError, an interrupt or a full disk as one line and exit with 2."""
+    try:
+        main()
+    except InputError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("interrupted; what was written before stays as it is")
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _stop(f"{error.strerror}{where}; what was written before stays as it is")
+
+
+def _stop(message: str) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,179 @@
+"""From final hidden states and an output head to log-probs of sampled tokens, chunk by chunk.
+
+The only place that sees logits. Each chunk of positions has its (chunk, V) logits, and gives them
+up before the next; the backward pass computes them again. Computed in float32 (float64 for
+float64 hidden states) at temperature 1, whatever the model's dtype.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+CHUNK_ELEMENTS = 2**24  # logits of a chunk by default: 64 MiB in float32
+
+
+class Head(NamedTuple):
+    """A model's output head: `logits = softcap(scale * (hidden @ weight.T + bias))`."""
+
+    weight: Tensor  # (V, d), may be tied to the embedding
+    bias: Tensor | None = None  # (V,)
+    scale: float = 1.0  # factor of the logits (Cohere, Granite, MiniCPM)
+    softcap: float | None = None  # cap * tanh(logits / cap) (Gemma 2)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the logits, (N, d) -> (N, V), in float32 or float64."""
+        dtype = _dtype(hidden)
+        bias = None if self.bias is None else self.bias.to(dtype)
+        logits = torch.nn.functional.linear(hidden.to(dtype), self.weight.to(dtype), bias)
+        logits = logits if self.scale == 1.0 else logits.mul_(self.scale)
+        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+
+
+class TokenLogProbs(NamedTuple):
+    """What the kernel returns, (N,) each in float32; None where it was not asked for."""
+
+    policy: Tensor  # log π_θ(y), differentiable
+    reference: Tensor | None  # log π_ref(y)
+    future: Tensor | None  # log π̂(y)
+    entropy: Tensor | None  # of π_θ, in nats
+
+
+def token_log_probs(
+    hidden: Tensor,
+    head: Head,
+    targets: Tensor,
+    *,
+    reference: tuple[Tensor, Head] | None = None,
+    lam: float | None = None,
+    entropy: bool = False,
+    chunk_size: int | None = None,
+) -> TokenLogProbs:
+    """Return log-probs of the sampled tokens under policy, reference and future policy.
+
+    The future policy is `softmax((1+λ) h_θ - λ h_ref)` over the whole vocabulary (arXiv
+    2509.19893). Gradients flow to `hidden` and `head` through the policy's log-probs alone, and
+    are exact.
+
+    hidden: (N, d) final hidden states at the positions that predict the targets.
+    targets: (N,) ids of the sampled tokens.
+    reference: hidden states (N, d') and head of the reference, whose vocabulary must be the same.
+    lam: λ >= 0; the future policy is computed where it is given. entropy: compute it too.
+    chunk_size: positions at a time, by default as many as keep a chunk's logits at 64 MiB.
+    Raises ValueError for shapes that do not fit or `lam` without a reference.
+    """
+    _check(hidden, head, targets, reference, lam)
+    chunk_size = chunk_size or max(1, CHUNK_ELEMENTS // head.weight.shape[0])
+    with torch.autocast(hidden.device.type, enabled=False):
+        policy, *rest = _TokenLogProbs.apply(
+            hidden, head.weight, head.bias, head.scale, head.softcap, targets,
+            reference, lam, entropy, chunk_size,
+        )  # fmt: skip
+    return TokenLogProbs(policy, *rest)
+
+
+class _TokenLogProbs(torch.autograd.Function):
+    @staticmethod
+    def forward(hidden, weight, bias, scale, softcap, targets, reference, lam, entropy, chunk_size):
+        head = Head(weight.to(_dtype(hidden)), bias, scale, softcap)  # cast once, not per chunk
+        if reference is not None:
+            other, other_head = reference
+            other_head = other_head._replace(weight=other_head.weight.to(_dtype(hidden)))
+        parts = []
+        for rows in _chunks(len(targets), chunk_size):
+            logits, target = head.logits(hidden[rows]), targets[rows, None]
+            normaliser = logits.logsumexp(-1)
+            policy = logits.gather(-1, target).squeeze(-1) - normaliser
+            reference_log_prob = future = spread = None
+            if entropy:
+                spread = normaliser - (logits.softmax(-1) * logits).sum(-1)
+            if reference is not None:
+                other_logits = other_head.logits(other[rows])
+                reference_log_prob = _pick(other_logits, target)
+                if lam is not None:
+                    # logits + λ (logits - other): exactly the logits where both are the same.
+                    ahead = other_logits.neg_().add_(logits).mul_(lam).add_(logits)
+                    future = _pick(ahead, target)
+            parts.append((policy, reference_log_prob, future, spread))
+        return tuple(_concatenate(column) for column in zip(*parts, strict=True))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        hidden, weight, bias, scale, softcap, targets, *_, chunk_size = inputs
+        ctx.save_for_backward(hidden, weight, bias, targets, output[0])
+        ctx.scale, ctx.softcap, ctx.chunk_size = scale, softcap, chunk_size
+        ctx.mark_non_differentiable(*[x for x in output[1:] if x is not None])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient, *_):
+        hidden, weight, bias, targets, log_probs = ctx.saved_tensors
+        dtype = _dtype(hidden)
+        head = Head(weight.to(dtype), bias, ctx.scale, ctx.softcap)
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        to_hidden = torch.empty_like(hidden) if needs_hidden else None
+        to_weight = torch.zeros_like(head.weight) if needs_weight else None
+        to_bias = torch.zeros_like(bias, dtype=dtype) if needs_bias else None
+        for rows in _chunks(len(targets), ctx.chunk_size):
+            logits, target = head.logits(hidden[rows]), targets[rows, None]
+            # The chain through the cap needs the capped logits, so take it before overwriting.
+            slope = None if ctx.softcap is None else 1 - (logits / ctx.softcap).square()
+            normaliser = logits.gather(-1, target) - log_probs[rows, None]
+            upstream = gradient[rows, None].to(dtype)
+            to_logits = logits.sub_(normaliser).exp_().mul_(-upstream)
+            to_logits.scatter_add_(-1, target, upstream)
+            if slope is not None:
+                to_logits.mul_(slope)
+            if ctx.scale != 1.0:
+                to_logits.mul_(ctx.scale)
+            if needs_hidden:
+                to_hidden[rows] = (to_logits @ head.weight).to(hidden.dtype)
+            if needs_weight:
+                to_weight.addmm_(to_logits.T, hidden[rows].to(dtype))
+            if needs_bias:
+                to_bias.add_(to_logits.sum(0))
+        to_weight = to_weight.to(weight.dtype) if needs_weight else None
+        to_bias = to_bias.to(bias.dtype) if needs_bias else None
+        return to_hidden, to_weight, to_bias, *[None] * 7
+
+
+def _dtype(hidden: Tensor) -> torch.dtype:
+    return torch.promote_types(hidden.dtype, torch.float32)
+
+
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, max(count, 1), size)]
+
+
+def _pick(logits: Tensor, target: Tensor) -> Tensor:
+    return logits.gather(-1, target).squeeze(-1) - logits.logsumexp(-1)
+
+
+def _concatenate(column: tuple[Tensor | None, ...]) -> Tensor | None:
+    return None if column[0] is None else torch.cat(column)
+
+
+def _check(hidden, head, targets, reference, lam) -> None:
+    if hidden.dim() != 2 or head.weight.dim() != 2 or hidden.shape[1] != head.weight.shape[1]:
+        raise ValueError(
+            f"hidden must be (N, d) and head.weight (V, d), "
+            f"got {tuple(hidden.shape)} and {tuple(head.weight.shape)}"
+        )
+    if targets.shape != hidden.shape[:1] or targets.dtype != torch.long:
+        raise ValueError(
+            f"targets must be ({len(hidden)},) long, got {tuple(targets.shape)} {targets.dtype}"
+        )
+    if reference is None:
+        if lam is not None:
+            raise ValueError("lam extrapolates from a reference: give one")
+        return
+    other, other_head = reference
+    if len(other) != len(hidden) or other.shape[1] != other_head.weight.shape[1]:
+        raise ValueError(f"reference hidden states do not fit: {tuple(other.shape)}")
+    if other_head.weight.shape[0] != head.weight.shape[0]:
+        raise ValueError(
+            f"policy and reference differ in vocabulary: "
+            f"{head.weight.shape[0]} and {other_head.weight.shape[0]} tokens"
+        )
+    if lam is not None and not lam >= 0:
+        raise ValueError(f"lam must be >= 0, got {lam}")

@@ -1,0 +1,73 @@
+"""Objectives that raise or lower a trajectory's own likelihood, one trajectory at a time."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from objectives.batch import Batch, lengths, log_prob_mean
+from objectives.contract import per_trajectory
+
+Granularity = Literal["trajectory", "token"]
+
+
+@per_trajectory("reward")
+def sft(policy: Tensor, batch: Batch) -> Tensor:
+    """Maximise the likelihood of correct trajectories alone (rejection-sampled fine-tuning).
+
+    policy: (B, T) token log-probs. Loss (B,): `-m` where the reward is positive, else 0.
+    """
+    return torch.where(batch.reward > 0, -log_prob_mean(policy, batch.mask), 0.0)
+
+
+@per_trajectory("reward")
+def reinforce(policy: Tensor, batch: Batch) -> Tensor:
+    """Weigh each trajectory's mean log-prob by its reward, off-policy (arXiv 2503.14286).
+
+    policy: (B, T) token log-probs. Loss (B,): `-r m`. Unbounded below where r < 0: it collapses.
+    """
+    return -batch.reward * log_prob_mean(policy, batch.mask)
+
+
+@per_trajectory("reward")
+def offline_rl(policy: Tensor, batch: Batch, *, granularity: Granularity = "trajectory") -> Tensor:
+    """Weigh each trajectory's mean token probability by its reward (arXiv 2509.19893).
+
+    policy: (B, T) token log-probs. Loss (B,): `-r p̄`, whose gradient is `-r p̄ ∇m`.
+    granularity: p̄ is the geometric mean over the trajectory (assumed by us; 2502.00883 has the
+    same normalisation), or the arithmetic mean of the token probabilities.
+    """
+    return -batch.reward * mean_probability(policy, batch.mask, granularity)
+
+
+@per_trajectory("reward", "reference")
+def topr(policy: Tensor, batch: Batch) -> Tensor:
+    """Taper what pushes incorrect trajectories down by their clipped ratio (arXiv 2503.14286).
+
+    policy: (B, T) token log-probs. Loss (B,): `-r m` where r > 0; `-r sg(clip(exp(m - m0), 0, 1)) m`
+    where r < 0.
+    """
+    mean = log_prob_mean(policy, batch.mask)
+    ratio = (mean - log_prob_mean(batch.reference, batch.mask)).detach().clamp(max=0).exp()
+    return -batch.reward * torch.where(batch.reward > 0, 1.0, ratio) * mean
+
+
+@per_trajectory("reward")
+def awr(policy: Tensor, batch: Batch, *, beta: float = 1.0, max_weight: float = 20.0) -> Tensor:
+    """Regress onto every trajectory with a weight exponential in its advantage (arXiv 1910.00177).
+
+    policy: (B, T) token log-probs; batch.reward: the advantage r - V, V the mean of the group.
+    beta: temperature in units of reward; max_weight: where the weight is clipped.
+    Loss (B,): `-min(exp((r - V) / beta), max_weight) m`.
+    """
+    weight = (batch.reward / beta).exp().clamp(max=max_weight)
+    return -weight * log_prob_mean(policy, batch.mask)
+
+
+def mean_probability(log_probs: Tensor, mask: Tensor, granularity: Granularity) -> Tensor:
+    """Return a row's mean token probability, (B, T) -> (B,): geometric, or arithmetic by token."""
+    if granularity == "trajectory":
+        return log_prob_mean(log_probs, mask).exp()
+    if granularity == "token":
+        return torch.where(mask, log_probs.exp(), 0.0).sum(-1) / lengths(mask)
+    raise ValueError(f"granularity must be 'trajectory' or 'token', got {granularity!r}")

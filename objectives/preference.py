@@ -1,0 +1,140 @@
+"""Objectives over pairs of a chosen (w) and a rejected (l) trajectory."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from objectives.batch import Batch, log_prob_mean, log_ratio_sum
+from objectives.contract import per_pair
+from objectives.likelihood import Granularity, mean_probability
+
+
+def _sides(row_values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return a row statistic of the chosen and of the rejected trajectories, (B,) -> 2 x (P,)."""
+    return row_values[batch.pairs[:, 0]], row_values[batch.pairs[:, 1]]
+
+
+@per_pair("reference")
+def dpo(policy: Tensor, batch: Batch, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
+    """Classify chosen against rejected by their log-ratios to the reference (arXiv 2305.18290).
+
+    policy: (B, T) token log-probs. beta: strength of the pull to the reference.
+    label_smoothing: assumed share of flipped pairs (conservative DPO), 0 to 0.5.
+    Loss (P,): `-log σ(β (d_w - d_l))`.
+    """
+    chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
+    margin = beta * (chosen - rejected)
+    return -(1 - label_smoothing) * logsigmoid(margin) - label_smoothing * logsigmoid(-margin)
+
+
+@per_pair("reference")
+def ipo(policy: Tensor, batch: Batch, *, tau: float = 0.1) -> Tensor:
+    """Regress the difference of mean log-ratios onto 1/(2 tau) (arXiv 2310.12036).
+
+    policy: (B, T) token log-probs; means over tokens, as the authors confirmed.
+    tau: regularisation; larger keeps closer to the reference.
+    Loss (P,): `(m_w - m0_w - (m_l - m0_l) - 1/(2τ))²`.
+    """
+    chosen, rejected = _sides(log_prob_mean(policy - batch.reference, batch.mask), batch)
+    return (chosen - rejected - 1 / (2 * tau)) ** 2
+
+
+@per_pair("reference")
+def rpo(policy: Tensor, batch: Batch, *, beta: float = 0.1, alpha: float = 1.0) -> Tensor:
+    """DPO plus the chosen trajectory's likelihood: Iterative Reasoning PO (arXiv 2404.19733).
+
+    policy: (B, T) token log-probs. beta: as in dpo; alpha: weight of the likelihood term.
+    Loss (P,): `dpo - α m_w`, the likelihood of each sequence over its own length.
+    """
+    chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
+    likelihood, _ = _sides(log_prob_mean(policy, batch.mask), batch)
+    return -logsigmoid(beta * (chosen - rejected)) - alpha * likelihood
+
+
+@per_pair()
+def simper(policy: Tensor, batch: Batch, *, granularity: Granularity = "trajectory") -> Tensor:
+    """Raise the chosen's inverse perplexity and lower the rejected's (arXiv 2502.00883).
+
+    policy: (B, T) token log-probs. granularity: as in offline_rl.
+    Loss (P,): `-p̄_w + p̄_l`.
+    """
+    chosen, rejected = _sides(mean_probability(policy, batch.mask, granularity), batch)
+    return rejected - chosen
+
+
+@per_pair()
+def simpo(policy: Tensor, batch: Batch, *, beta: float = 2.0, gamma_ratio: float = 0.5) -> Tensor:
+    """Classify by mean log-probs with a margin and without a reference (arXiv 2405.14734).
+
+    policy: (B, T) token log-probs. beta: scale; gamma_ratio: the margin as gamma / beta.
+    Loss (P,): `-log σ(β (m_w - m_l) - γ)`.
+    """
+    chosen, rejected = _sides(log_prob_mean(policy, batch.mask), batch)
+    return -logsigmoid(beta * (chosen - rejected - gamma_ratio))
+
+
+@per_pair()
+def orpo(policy: Tensor, batch: Batch, *, lambda_or: float = 0.1) -> Tensor:
+    """Likelihood of the chosen plus a log odds ratio, without a reference (arXiv 2403.07691).
+
+    policy: (B, T) token log-probs. lambda_or: weight of the odds term.
+    Loss (P,): `-m_w - λ log σ(logodds(p̄_w) - logodds(p̄_l))`.
+    """
+    mean = log_prob_mean(policy, batch.mask)
+    chosen, rejected = _sides(mean - _log1mexp(mean), batch)
+    return -_sides(mean, batch)[0] - lambda_or * logsigmoid(chosen - rejected)
+
+
+def _log1mexp(x: Tensor) -> Tensor:
+    """Return log(1 - exp(x)) for x <= 0, without cancellation, finite at 0."""
+    x = x.clamp(max=-torch.finfo(x.dtype).eps)
+    near = x > -0.693
+    # Each branch gets arguments at which it is finite, or where's gradient would be NaN.
+    by_expm1 = torch.where(near, x, -0.5).expm1().neg().log()
+    by_log1p = torch.where(near, -1.0, x).exp().neg().log1p()
+    return torch.where(near, by_expm1, by_log1p)
+
+
+@per_pair("reference")
+def dpop(policy: Tensor, batch: Batch, *, beta: float = 0.1, lambda_dpop: float = 50.0) -> Tensor:
+    """DPO with a penalty where the chosen falls below the reference (arXiv 2402.13228).
+
+    policy: (B, T) token log-probs. beta: as in dpo; lambda_dpop: weight of the penalty.
+    Loss (P,): `-log σ(β (d_w - d_l - λ max(0, -d_w)))`.
+    """
+    chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
+    return -logsigmoid(beta * (chosen - rejected - lambda_dpop * torch.relu(-chosen)))
+
+
+@per_pair("reference")
+def apo_zero(policy: Tensor, batch: Batch, *, beta: float = 0.1) -> Tensor:
+    """Push chosen above and rejected below the reference, each alone (arXiv 2408.06266).
+
+    policy: (B, T) token log-probs. beta: as in dpo.
+    Loss (P,): `1 - σ(β d_w) + σ(β d_l)`.
+    """
+    chosen, rejected = _sides(beta * log_ratio_sum(policy, batch), batch)
+    return 1 - chosen.sigmoid() + rejected.sigmoid()
+
+
+@per_pair("reference")
+def gate_dpo(
+    policy: Tensor,
+    batch: Batch,
+    *,
+    beta: float = 0.1,
+    sharpness: float = 10.0,
+    threshold: float = 0.5,
+) -> Tensor:
+    """DPO whose push on a rejected trajectory closes as that grows improbable (arXiv 2605.02626).
+
+    policy: (B, T) token log-probs. beta: as in dpo.
+    sharpness, threshold: a and τ of the gate (their defaults are assumed by us).
+    Loss (P,): dpo's value, with the rejected term's gradient times `sg σ(a (p̄_l - τ))`.
+    """
+    ratio = log_ratio_sum(policy, batch)
+    chosen, rejected = _sides(ratio, batch)
+    probability = _sides(log_prob_mean(policy, batch.mask).exp(), batch)[1]
+    gate = (sharpness * (probability - threshold)).sigmoid().detach()
+    rejected = gate * rejected + ((1 - gate) * rejected).detach()
+    return -logsigmoid(beta * (chosen - rejected))
