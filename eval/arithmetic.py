@@ -8,15 +8,23 @@ strategy goes from left to right. Graded by the number after `#` alone.
 import random
 
 NUMBERS = 5
+TEST_COUNT, TEST_SEED = 1000, 7  # no training problem is among these
+MAX_NEW_TOKENS = 48  # the longest worked solution has 45 characters with its end
+TIMES_AT = (1, 3, 3, 3)  # weights of the place of `*` among the operators
 ALPHABET = "0123456789+-*=;#"
+
+
+def test_problems(count: int = TEST_COUNT) -> list[str]:
+    """Return the first `count` problems of the test set."""
+    return sample_problems(TEST_COUNT, TEST_SEED)[:count]
 
 
 def sample_problems(count: int, seed: int, exclude: frozenset[str] = frozenset()) -> list[str]:
     """Draw `count` distinct problems, none of them in `exclude`, the same for the same seed.
 
     Where the flawed strategy happens to reach the right answer by other steps, a problem cannot
-    tell the strategies apart and is left out. Where `*` comes first both are the same, about one
-    problem in four.
+    tell the strategies apart and is left out. Where `*` comes first both are the same: about one
+    problem in nine.
     """
     rng = random.Random(seed)
     drawn: dict[str, None] = {}
@@ -29,7 +37,7 @@ def sample_problems(count: int, seed: int, exclude: frozenset[str] = frozenset()
 
 def _sample_problem(rng: random.Random) -> str:
     operators = [rng.choice("+-") for _ in range(NUMBERS - 1)]
-    operators[rng.randrange(NUMBERS - 1)] = "*"
+    operators[rng.choices(range(NUMBERS - 1), TIMES_AT)[0]] = "*"
     digits = [str(rng.randint(1, 9)) for _ in range(NUMBERS)]
     return digits[0] + "".join(o + d for o, d in zip(operators, digits[1:], strict=True)) + "="
 

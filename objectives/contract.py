@@ -63,8 +63,8 @@ def check(policy: Tensor, batch: Batch, needs: tuple[str, ...], name: str) -> No
             raise ValueError(f"{name} needs batch.{field}, which is None")
     if batch.mask.dtype != torch.bool:
         raise ValueError(f"{name}: batch.mask must be bool, got {batch.mask.dtype}")
-    expected = {field: policy.shape for field in ("mask", *TOKEN_FIELDS)}
-    expected |= {field: policy.shape[:1] for field in ROW_FIELDS}
+    expected = dict.fromkeys(("mask", *TOKEN_FIELDS), policy.shape)
+    expected |= dict.fromkeys(ROW_FIELDS, policy.shape[:1])
     for field, shape in expected.items():
         value = getattr(batch, field)
         if value is not None and value.shape != shape:

@@ -58,6 +58,7 @@ def future_policy(objective: Loss, apply_to: ApplyTo = "both") -> Loss:
         value = objective(policy.detach(), batch, **hyper)
         return value + (surrogate - surrogate.detach())  # the bracket is exactly 0
 
+    transformed.base = objective
     transformed.unit = objective.unit
     transformed.needs = tuple(dict.fromkeys((*objective.needs, "future")))
     transformed.__name__ = "fpa_" + objective.__name__

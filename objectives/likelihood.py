@@ -44,8 +44,8 @@ def offline_rl(policy: Tensor, batch: Batch, *, granularity: Granularity = "traj
 def topr(policy: Tensor, batch: Batch) -> Tensor:
     """Taper what pushes incorrect trajectories down by their clipped ratio (arXiv 2503.14286).
 
-    policy: (B, T) token log-probs. Loss (B,): `-r m` where r > 0; `-r sg(clip(exp(m - m0), 0, 1)) m`
-    where r < 0.
+    policy: (B, T) token log-probs. Loss (B,): `-r m` where r > 0, and with the ratio taken per
+    token, `-r sg(clip(exp(m - m0), 0, 1)) m` where r < 0.
     """
     mean = log_prob_mean(policy, batch.mask)
     ratio = (mean - log_prob_mean(batch.reference, batch.mask)).detach().clamp(max=0).exp()

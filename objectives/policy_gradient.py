@@ -20,7 +20,7 @@ def grpo(
     clip: float = 0.2,
     clip_high: float | None = None,
     aggregate: Aggregate = "sequence",
-    max_length: int | None = None,
+    constant_length: int | None = None,
 ) -> Tensor:
     """Clipped importance ratio times a group-normalised advantage (arXiv 2402.03300).
 
@@ -29,7 +29,7 @@ def grpo(
     [1 - clip, 1 + clip_high], clip_high = clip unless given (DAPO).
     aggregate: a row's token losses are summed and divided by its own length (sequence), by the
     mean length of the optimizer batch (token: every token counts alike, DAPO; reads
-    batch.mean_length, or takes the mean of this batch), or by max_length (constant: Dr.GRPO,
+    batch.mean_length, or takes the mean of this batch), or by constant_length (constant: Dr.GRPO,
     arXiv 2503.20783).
     Loss (B,): `-Σ_t min(ρ_t A, clip(ρ_t) A) / length`.
     """
@@ -39,17 +39,17 @@ def grpo(
     advantage = batch.reward[:, None]
     token_loss = -torch.minimum(ratio * advantage, clipped * advantage)
     total = torch.where(batch.mask, token_loss, 0.0).sum(-1)
-    return total / _length(batch, aggregate, max_length)
+    return total / _length(batch, aggregate, constant_length)
 
 
-def _length(batch: Batch, aggregate: Aggregate, max_length: int | None) -> Tensor | float:
+def _length(batch: Batch, aggregate: Aggregate, constant_length: int | None) -> Tensor | float:
     if aggregate == "sequence":
         return lengths(batch.mask)
     if aggregate == "token":
         mean = batch.mean_length
         return batch.mask.sum(-1).float().mean().clamp(min=1) if mean is None else mean
     if aggregate == "constant":
-        if not max_length:
-            raise ValueError("aggregate='constant' divides by max_length: give it")
-        return float(max_length)
+        if not constant_length:
+            raise ValueError("aggregate='constant' divides by constant_length: give it")
+        return float(constant_length)
     raise ValueError(f"aggregate must be 'sequence', 'token' or 'constant', got {aggregate!r}")

@@ -1,0 +1,48 @@
+"""What happens to the log-probs of correct and incorrect trajectories while one trains."""
+
+import torch
+from torch import Tensor
+
+from objectives import Batch
+from objectives.batch import log_prob_mean, log_prob_sum, masked
+
+
+def log_prob_totals(policy: Tensor, batch: Batch, beta: float | None = None) -> dict[str, Tensor]:
+    """Return totals over rows from which a step's log-prob metrics are made.
+
+    policy: (B, T) token log-probs; batch: with reward, and reference where rewards are wanted.
+    beta: the implicit reward is `beta * d` (arXiv 2305.18290); None leaves it out.
+    Returns scalars to be added up over micro-batches: for chosen (reward above 0) and rejected
+    rows the count, the sum of `s`, of `m` and of the implicit reward.
+    """
+    values = {
+        "rows": torch.ones_like(batch.reward),
+        "logps": log_prob_sum(policy, batch.mask),
+        "mean_logps": log_prob_mean(policy, batch.mask),
+    }
+    if beta is not None and batch.reference is not None:
+        values["rewards"] = beta * log_prob_sum(policy - batch.reference, batch.mask)
+    sides = {"chosen": batch.reward > 0, "rejected": batch.reward <= 0}
+    return {
+        f"{name}/{side}": masked(value.detach(), rows).sum()
+        for side, rows in sides.items()
+        for name, value in values.items()
+    }
+
+
+def log_prob_metrics(totals: dict[str, float]) -> dict[str, float]:
+    """Return the means over rows, under TRL's names, from added-up `log_prob_totals`.
+
+    `logps/*` are sums over tokens and `mean_logps/*` means over tokens, averaged over rows;
+    a side without rows is left out.
+    """
+    metrics = {}
+    for key, total in totals.items():
+        name, side = key.split("/")
+        count = totals[f"rows/{side}"]
+        if name != "rows" and count:
+            metrics[key] = total / count
+    if "rewards/chosen" in metrics and "rewards/rejected" in metrics:
+        metrics["rewards/margins"] = metrics["rewards/chosen"] - metrics["rewards/rejected"]
+    return metrics
+

@@ -1,0 +1,78 @@
+"""What a model reads: chat templates rendered once, token ids without a doubled BOS."""
+
+from collections.abc import Mapping, Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from objectives.errors import InputError
+
+BOXED_INSTRUCTION = "Think step by step, and put the final answer within \\boxed{}."
+
+Message = Mapping[str, str]
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Return the token ids of a prompt's text, as the model expects it to begin.
+
+    The beginning-of-sequence token is added where the tokenizer adds it by default and the text
+    does not carry it already (a rendered chat template often does). An end of sequence is never
+    added: a completion follows. Special tokens spelt out in the text become their ids.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if _adds_bos(tokenizer) and ids[:1] != [tokenizer.bos_token_id]:
+        return [tokenizer.bos_token_id, *ids]
+    return ids
+
+
+def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("1")["input_ids"][:1] == [bos]
+
+
+def render_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str | Sequence[Message],
+    instruction: str | None = None,
+) -> str:
+    """Return the text that the model sees for a prompt.
+
+    prompt: chat messages go through the tokenizer's chat template, once, with the opening of the
+        assistant's turn; a plain string stays as it is where no instruction is given.
+    instruction: appended to a plain string after a blank line; the whole becomes one user message
+        where the tokenizer has a chat template.
+    Raises InputError where messages meet a tokenizer without chat template, or one that rejects
+    them.
+    """
+    if isinstance(prompt, str):
+        if instruction is None:
+            return prompt
+        prompt = f"{prompt}\n\n{instruction}"
+        if not tokenizer.chat_template:
+            return prompt + "\n"
+        prompt = [{"role": "user", "content": prompt}]
+    elif instruction is not None:
+        raise InputError("an instruction goes with a plain prompt; put it into the chat messages")
+    if not tokenizer.chat_template:
+        raise InputError(
+            "the prompt is a list of chat messages, and this model's tokenizer has no chat "
+            "template; give the prompt as plain text"
+        )
+    try:
+        return tokenizer.apply_chat_template(
+            list(prompt), tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:  # templates are programs: they may raise anything
+        raise InputError(f"the chat template rejects the prompt {prompt!r}: {error}") from error
+
+
+def word_problem_messages(question: str) -> list[dict[str, str]]:
+    """Return the chat messages that ask a word problem with its answer in a box."""
+    return [{"role": "user", "content": f"{question}\n\n{BOXED_INSTRUCTION}"}]
+
+
+def word_problem_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
+    """Return the text that asks a word problem with its answer in a box.
+
+    One user message where the tokenizer has a chat template, plain text where it has none.
+    """
+    return render_prompt(tokenizer, question, BOXED_INSTRUCTION)

@@ -1,0 +1,82 @@
+"""Optimizer batches: which units a step trains on, and how rows become tensors."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from objectives import Batch
+from train.dataset import Encoded, Tokens, Units
+
+
+class Rows(NamedTuple):
+    """Trajectories as padded tensors: B rows, L tokens, T completion positions, N of them real."""
+
+    input_ids: Tensor  # (B, L) right-padded
+    attention_mask: Tensor  # (B, L)
+    mask: Tensor  # (B, T) bool
+    row: Tensor  # (N,) of each completion token, in the order of `mask`
+    position: Tensor  # (N,) in L of the token before it, which predicts it
+    targets: Tensor  # (N,) its id
+
+    def to(self, device: torch.device) -> "Rows":
+        return Rows(*(x.to(device, non_blocking=True) for x in self))
+
+
+class MicroBatch(NamedTuple):
+    rows: Rows
+    batch: Batch  # with what is known before the forward passes
+    index: Tensor  # (B,) rows of the data set
+
+
+def unit_indices(count: int, per_step: int, step: int, seed: int) -> Tensor:
+    """Return the units of a step, (per_step,), a pure function of the step and the seed.
+
+    The data is gone through again and again, each epoch in an order of its own.
+    """
+    places = range(step * per_step, (step + 1) * per_step)
+    orders = {epoch: _order(count, epoch, seed) for epoch in {p // count for p in places}}
+    return torch.stack([orders[p // count][p % count] for p in places])
+
+
+def _order(count: int, epoch: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(count, generator=generator)
+
+
+def micro_batches(
+    encoded: Encoded, units: Units, chosen: Tensor, rows_at_once: int, pad_id: int
+) -> Iterator[MicroBatch]:
+    """Split a step's units (U, 1 or 2 rows) into micro-batches of about `rows_at_once` rows."""
+    numbers = chosen.flatten().tolist()
+    mean_length = sum(len(encoded.tokens[i].completion) for i in numbers) / len(numbers)
+    for part in chosen.split(max(1, rows_at_once // chosen.shape[1])):
+        index = part.flatten()
+        rows = collate([encoded.tokens[i] for i in index.tolist()], pad_id)
+        batch = Batch(
+            mask=rows.mask,
+            reward=units.reward[index],
+            group=encoded.group[index],
+            weight=encoded.weight[index],
+            pairs=torch.arange(len(index)).view(-1, 2) if part.shape[1] == 2 else None,
+            mean_length=torch.full((len(index),), mean_length),
+        )
+        yield MicroBatch(rows, batch, index)
+
+
+def collate(tokens: list[Tokens], pad_id: int) -> Rows:
+    """Pad trajectories on the right and mark their completions."""
+    length = max(len(prompt) + len(completion) for prompt, completion in tokens)
+    width = max(len(completion) for _, completion in tokens)
+    ids = [[*p, *c, *[pad_id] * (length - len(p) - len(c))] for p, c in tokens]
+    prompts = torch.tensor([len(prompt) for prompt, _ in tokens])
+    completions = torch.tensor([len(completion) for _, completion in tokens])
+    input_ids = torch.tensor(ids)
+    attention = torch.arange(length) < (prompts + completions)[:, None]
+    mask = torch.arange(width) < completions[:, None]
+    row, offset = mask.nonzero(as_tuple=True)
+    position = prompts[row] + offset - 1
+    return Rows(
+        input_ids, attention.long(), mask, row, position, input_ids[row, position + 1]
+    )

@@ -1,0 +1,84 @@
+"""Settings of a run that every objective shares; each field is a flag of `python -m train`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from objectives import ADVANTAGES
+from objectives.errors import InputError
+from train.flags import flag, flag_name
+
+ABOVE_ZERO = (
+    "learning_rate",
+    "max_grad_norm",
+    "batch_size",
+    "micro_batch_size",
+    "max_tokens",
+    "eval_limit",
+    "eval_max_new_tokens",
+    "eval_batch_size",
+    "eval_temperature",
+)
+ZERO_OR_MORE = (
+    "steps",
+    "warmup_steps",
+    "weight_decay",
+    "eval_every",
+    "eval_samples",
+    "checkpoint_every",
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run trains, on what and how; validated when made."""
+
+    model: str = flag("builtin", "builtin, smollm2, a folder, a .gguf file or a hub id")
+    data: str = flag("builtin", "builtin, a Parquet or JSON Lines file, or a hub id")
+    out: str | None = flag(None, "run folder, by default runs/OBJECTIVE; of several, their parent")
+    steps: int = flag(300, "optimizer steps")
+    learning_rate: float = flag(1e-5, "AdamW's learning rate, at its highest")
+    schedule: Literal["constant", "linear", "cosine"] = flag("constant", "after the warm-up")
+    warmup_steps: int = flag(10, "steps of linear warm-up")
+    weight_decay: float = flag(0.0, "AdamW's decoupled weight decay")
+    max_grad_norm: float = flag(1.0, "gradients are clipped to this norm")
+    batch_size: int = flag(64, "trajectories of an optimizer step; a pair is two")
+    micro_batch_size: int | None = flag(None, "trajectories at a time, by default all")
+    rows: Literal["auto", "paired", "all"] = flag(
+        "auto",
+        "what trajectory objectives train on: the trajectories of the pairs, so as to see what "
+        "pair objectives see, or all; auto: paired where there are pairs",
+    )
+    advantage: Literal["auto", *ADVANTAGES] = flag(
+        "auto", "what objectives see as reward; auto: the objective's own"
+    )
+    max_tokens: int | None = flag(
+        None, "trajectories longer than this are left out; by default the model's context"
+    )
+    seed: int = flag(0, "seed of the order of the data and of evaluation's samples")
+    device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
+    dtype: Literal["auto", "float32", "bfloat16"] = flag(
+        "auto", "of the forward pass, weights stay float32; auto: bfloat16 on cuda, else float32"
+    )
+    eval_problems: str = flag(
+        "auto", "builtin, a problem file, or none; auto: builtin with the built-in data"
+    )
+    eval_every: int = flag(50, "steps between evaluations; 0: before and after only")
+    eval_limit: int = flag(500, "problems of an evaluation")
+    eval_samples: int = flag(4, "samples per problem of avg@k; 0: greedy only")
+    eval_temperature: float = flag(1.0, "temperature of the samples")
+    eval_max_new_tokens: int | None = flag(
+        None, "length limit of a completion in evaluation; by default 48 built-in, else 256"
+    )
+    eval_batch_size: int = flag(500, "completions generated at a time")
+    checkpoint_every: int = flag(0, "steps between checkpoints; 0: at the end only")
+
+    def __post_init__(self):
+        for name in ABOVE_ZERO:
+            value = getattr(self, name)
+            self._require(name, value is None or value > 0, "above 0")
+        for name in ZERO_OR_MORE:
+            self._require(name, getattr(self, name) >= 0, "0 or more")
+
+    def _require(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise InputError(f"{flag_name(name)} {getattr(self, name)}: must be {expected}")

@@ -1,0 +1,115 @@
+"""A Hugging Face causal model as the kernel wants it: final hidden states and an output head."""
+
+import copy
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from objectives import Head, token_log_probs
+from objectives.errors import InputError
+from train.batches import Rows
+
+
+class LanguageModel(NamedTuple):
+    """A causal model and its parts: the backbone gives hidden states, the head logits."""
+
+    model: PreTrainedModel
+    backbone: nn.Module
+    head: Head
+
+    def hidden(self, rows: Rows) -> Tensor:
+        """Return the final hidden states that predict the completions' tokens, (N, d)."""
+        output = self.backbone(
+            input_ids=rows.input_ids, attention_mask=rows.attention_mask, use_cache=False
+        )
+        return output.last_hidden_state[rows.row, rows.position]
+
+    @torch.no_grad()
+    def log_probs(self, rows: Rows) -> Tensor:
+        """Return the log-probs of the completions' tokens, (B, T), without gradients."""
+        return spread(token_log_probs(self.hidden(rows), self.head, rows.targets).policy, rows)
+
+
+def spread(values: Tensor, rows: Rows) -> Tensor:
+    """Lay out one value per completion token as (B, T), with 0 where the mask is False."""
+    return torch.zeros_like(rows.mask, dtype=values.dtype).masked_scatter(rows.mask, values)
+
+
+def open_model(model: PreTrainedModel) -> LanguageModel:
+    """Return a model's parts, after checking that the head reproduces the model's own logits.
+
+    Raises InputError for a model whose logits are made in a way that the kernel does not know.
+    """
+    language_model = LanguageModel(model, model.base_model, _head(model))
+    _check_head(language_model)
+    return language_model
+
+
+def _head(model: PreTrainedModel) -> Head:
+    layer = model.get_output_embeddings()
+    if layer is None or getattr(layer, "weight", None) is None:
+        raise InputError(f"{type(model).__name__} has no linear output head to train through")
+    config = model.config.get_text_config()
+    scale = 1.0
+    if getattr(config, "logit_scale", None):  # Cohere
+        scale *= config.logit_scale
+    if getattr(config, "logits_scaling", None):  # Granite
+        scale /= config.logits_scaling
+    if getattr(config, "dim_model_base", None):  # MiniCPM
+        scale *= config.dim_model_base / config.hidden_size
+    softcap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+    return Head(layer.weight, getattr(layer, "bias", None), scale, softcap)
+
+
+@torch.no_grad()
+def _check_head(language_model: LanguageModel) -> None:
+    model, backbone, head = language_model
+    vocabulary = head.weight.shape[0]
+    ids = rearrange(torch.arange(8, device=model.device) * 37 % vocabulary, "n -> 1 n")
+    hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state
+    ours, theirs = head.logits(hidden[0]), model(input_ids=ids, use_cache=False).logits[0]
+    difference = (ours - theirs.to(ours.dtype)).abs().max()
+    if not difference <= 1e-3 * theirs.abs().max().clamp(min=1):
+        raise InputError(
+            f"{type(model).__name__} makes its logits in a way this project does not know "
+            f"(they differ by {difference:.3g}): it would be trained on wrong log-probs"
+        )
+
+
+def frozen_copy(language_model: LanguageModel) -> LanguageModel:
+    """Return a copy whose parameters take no gradients, to serve as reference or anchor."""
+    model = copy.deepcopy(language_model.model).requires_grad_(False)
+    return LanguageModel(model, model.base_model, _head(model))
+
+
+class Anchors:
+    """The policies at which the last two outer steps of mirror descent began.
+
+    Both are the reference until the first outer step ends. With a period of 0 they stay it: then
+    the anchor is the policy that sampled the data.
+    """
+
+    def __init__(self, reference: LanguageModel, period: int):
+        self.reference, self.period = reference, period
+        self.anchor = self.previous = reference
+
+    def advance(self, step: int, policy: LanguageModel) -> None:
+        """Begin a new outer step where `step`, the updates made so far, is a multiple of it."""
+        if not self.period or not step or step % self.period:
+            return
+        spare = self.previous
+        self.previous = self.anchor
+        if spare is self.reference:
+            self.anchor = frozen_copy(policy)
+        else:
+            self.anchor = spare
+            _copy_parameters(policy.model, self.anchor.model)
+
+
+@torch.no_grad()
+def _copy_parameters(source: nn.Module, target: nn.Module) -> None:
+    for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
+        mine.copy_(theirs)

@@ -1,0 +1,123 @@
+"""One optimizer step: forward passes, the objective, gradients summed over micro-batches."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from diagnostics.log_probs import log_prob_metrics, log_prob_totals
+from objectives import Objective, mismatch, reference_point, token_log_probs
+from objectives.errors import InputError
+from train.batches import MicroBatch, Rows, collate
+from train.dataset import Encoded, Tokens
+from train.language_model import Anchors, LanguageModel, spread
+
+
+class StepMetrics(NamedTuple):
+    tokens: int  # of prompts and completions, without padding
+    values: dict[str, float]
+
+
+@dataclass
+class Learner:
+    """An objective with its hyper-parameters, and the models whose log-probs it may ask for."""
+
+    objective: Objective
+    hyper: Mapping[str, object]  # as resolved, defaults included
+    lam: float | None  # of the future policy, where the objective looks ahead
+    policy: LanguageModel
+    reference: LanguageModel | None
+    anchors: Anchors | None
+    precision: AbstractContextManager
+
+    def evaluate(self, micro: MicroBatch, divergence: Tensor | None) -> tuple:
+        """Return the policy's log-probs (B, T), the filled batch and the entropy's sum."""
+        device = self.policy.model.device
+        rows = micro.rows.to(device)
+        batch = micro.batch.map(lambda x: x.to(device), ("mask", "reward", "group", "weight"))
+        batch = batch.map(lambda x: x.to(device), ("pairs", "mean_length"))
+        if divergence is not None:
+            batch = batch._replace(divergence=divergence.expand(len(batch.mask)))
+        with self.precision:
+            hidden = self.policy.hidden(rows)
+            reference = None
+            if self.reference is not None:
+                with torch.no_grad():
+                    reference = (self.reference.hidden(rows), self.reference.head)
+        out = token_log_probs(
+            hidden,
+            self.policy.head,
+            rows.targets,
+            reference=reference,
+            lam=self.lam,
+            entropy=True,
+        )
+        fields = {"reference": out.reference, "future": out.future}
+        fields = {k: spread(v, rows) for k, v in fields.items() if v is not None}
+        batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))
+        return spread(out.policy, rows), batch, out.entropy.sum()
+
+    def _anchor_fields(self, rows: Rows, reference: Tensor | None) -> dict[str, Tensor]:
+        if self.anchors is None:
+            return {}
+        fields, known = {}, {id(self.reference): reference}
+        for name, model in (
+            ("anchor", self.anchors.anchor),
+            ("previous_anchor", self.anchors.previous),
+        ):
+            if name in self.objective.needs:
+                if id(model) not in known:
+                    with self.precision:
+                        known[id(model)] = model.log_probs(rows)
+                fields[name] = known[id(model)]
+        return fields
+
+    def divergence(self, encoded: Encoded, index: Tensor, rows_at_once: int, pad: int) -> Tensor:
+        """Return KTO's z0 over an optimizer batch of rows (N,) of the data set."""
+        try:
+            partners = index[mismatch(encoded.group[index])]
+        except ValueError as error:
+            raise InputError(f"--batch-size {len(index)}: {error}") from None
+        ratios = []
+        for part in torch.stack([index, partners], 1).split(rows_at_once):
+            tokens = [_mismatched(encoded, own, other) for own, other in part.tolist()]
+            rows = collate(tokens, pad).to(self.policy.model.device)
+            with self.precision:
+                ratio = self.policy.log_probs(rows) - self.reference.log_probs(rows)
+            ratios.append(ratio.sum(-1))
+        return reference_point(torch.cat(ratios))
+
+    def accumulate(self, micros: Iterable[MicroBatch], count: int, divergence=None) -> StepMetrics:
+        """Add to the gradients those of the mean loss over the `count` units of all micro-batches.
+
+        Returns the step's metrics. The loss of each micro-batch is divided by the count of the
+        whole optimizer batch, so that its division into micro-batches changes nothing.
+        """
+        totals: dict[str, Tensor | float] = {}
+        for micro in micros:
+            policy, batch, entropy = self.evaluate(micro, divergence)
+            loss = self.objective(policy, batch, **self.hyper).sum() / count
+            loss.backward()
+            values = log_prob_totals(policy, batch, self.hyper.get("beta"))
+            values |= {"loss": loss.detach(), "entropy": entropy}
+            values["completion_tokens"] = batch.mask.sum()
+            values["tokens"] = micro.rows.attention_mask.sum()
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0.0) + value.to(policy.device)
+        return _metrics(totals)
+
+
+def _metrics(totals: dict[str, Tensor]) -> StepMetrics:
+    numbers = torch.stack([total.double() for total in totals.values()]).tolist()
+    named = dict(zip(totals, numbers, strict=True))
+    loss, tokens = named.pop("loss"), int(named.pop("tokens"))
+    entropy = named.pop("entropy") / named.pop("completion_tokens")
+    return StepMetrics(tokens, {"loss": loss, "entropy": entropy, **log_prob_metrics(named)})
+
+
+def _mismatched(encoded: Encoded, own: int, other: int) -> Tokens:
+    prompt, completion = encoded.tokens[own].prompt, encoded.tokens[other].completion
+    return Tokens(prompt, completion[: encoded.max_tokens - len(prompt)])
