@@ -45,4 +45,3 @@ def log_prob_metrics(totals: dict[str, float]) -> dict[str, float]:
     if "rewards/chosen" in metrics and "rewards/rejected" in metrics:
         metrics["rewards/margins"] = metrics["rewards/chosen"] - metrics["rewards/rejected"]
     return metrics
-

@@ -14,7 +14,7 @@ TIMES_AT = (1, 3, 3, 3)  # weights of the place of `*` among the operators
 ALPHABET = "0123456789+-*=;#"
 
 
-def test_problems(count: int = TEST_COUNT) -> list[str]:
+def held_out_problems(count: int = TEST_COUNT) -> list[str]:
     """Return the first `count` problems of the test set."""
     return sample_problems(TEST_COUNT, TEST_SEED)[:count]
 

@@ -77,6 +77,4 @@ def collate(tokens: list[Tokens], pad_id: int) -> Rows:
     mask = torch.arange(width) < completions[:, None]
     row, offset = mask.nonzero(as_tuple=True)
     position = prompts[row] + offset - 1
-    return Rows(
-        input_ids, attention.long(), mask, row, position, input_ids[row, position + 1]
-    )
+    return Rows(input_ids, attention.long(), mask, row, position, input_ids[row, position + 1])

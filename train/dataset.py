@@ -33,9 +33,9 @@ class Encoded(NamedTuple):
 
 
 class Units(NamedTuple):
-    """What one objective trains on: rows of an Encoded by unit, and each row's reward."""
+    """What one objective trains on: rows of an Encoded, and each row's reward."""
 
-    rows: Tensor  # (U, 2) pairs, or (U, 1) trajectories
+    rows: Tensor  # (U, 2) pairs, or (U, 1) trajectories; what belongs together in a batch
     reward: Tensor  # (N,) what the objective sees, for every row of the Encoded
     left_out: dict[str, int]
 
@@ -117,23 +117,21 @@ def select_units(encoded: Encoded, objective: Objective, rows: str, advantage: s
     if pairs is None:
         pairs = pair_rollouts(encoded.reward, encoded.group)
     correct = int((encoded.reward > 0).sum())
-    credit = ADVANTAGES[objective.advantage if advantage == "auto" else advantage]
-    reward = credit(encoded.reward, encoded.group)
-    left_out: dict[str, int] = {}
+    advantage = objective.advantage if advantage == "auto" else advantage
+    reward = ADVANTAGES[advantage](encoded.reward, encoded.group)
     total = len(encoded.tokens)
-    if objective.unit == "pair":
-        units, reason = pairs, "trajectories of prompts all correct or all incorrect"
-    elif rows == "paired" or (rows == "auto" and len(pairs)):
-        units, reason = pairs.reshape(-1, 1), "trajectories of prompts all correct or all incorrect"
-    else:
-        units, reason = torch.arange(total)[:, None], ""
+    paired = objective.unit == "pair" or rows == "paired" or (rows == "auto" and len(pairs) > 0)
+    units = pairs if paired else torch.arange(total)[:, None]
+    reason = "of prompts all correct or all incorrect"
     if objective.only_correct:
-        units = units[encoded.reward[units[:, 0]] > 0].unique(dim=0)
-        reason = "trajectories that are incorrect, or of prompts all correct or all incorrect"
-    elif objective.unit == "trajectory" and objective.advantage != "plus_minus_one":
+        units = units[:, :1].unique(dim=0)
+        units = units[encoded.reward[units[:, 0]] > 0]
+        reason = "incorrect, or " + reason if paired else "incorrect"
+    elif not paired and advantage != "plus_minus_one":
         units = units[reward[units[:, 0]] != 0]
+    left_out: dict[str, int] = {}
     if unused := total - len(units.unique()):
-        left_out[reason or "trajectories without advantage"] = unused
+        left_out[reason] = unused
     if not len(units):
         raise InputError(
             f"{objective.name} finds nothing to train on: of {total} trajectories {correct} are "

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-from eval.arithmetic import MAX_NEW_TOKENS, is_correct, solve, test_problems
-from eval.generation import generate
 from eval.grading import grade
 from eval.problems import load_problems
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from eval.arithmetic import MAX_NEW_TOKENS, is_correct, solve, held_out_problems
+from eval.generation import generate
 from eval.prompts import word_problem_prompt
 from eval.statistics import average_at_k, score_interval
 from train.config import Config
@@ -103,7 +103,7 @@ def load_problem_set(config: Config, tokenizer: PreTrainedTokenizerBase) -> Prob
     if name == "none":
         return None
     if name == "builtin":
-        problems = test_problems(config.eval_limit)
+        problems = held_out_problems(config.eval_limit)
         return ProblemSet(
             "built-in test problems",
             problems,

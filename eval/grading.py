@@ -1,0 +1,118 @@
+"""Grading of completions against gold answers by math-verify, in processes that can be killed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock, Timer
+from typing import NamedTuple
+
+WORKER = ("-m", "eval.grading_worker")
+
+
+class Grade(NamedTuple):
+    """The verdict on a completion."""
+
+    correct: bool
+    answer: str | None  # as it was understood
+    status: str  # ok, unparseable, unparseable_gold or timeout
+
+
+def grade(
+    completions: Sequence[str],
+    golds: Sequence[str],
+    *,
+    workers: int | None = None,
+    time_limit: float = 5.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Grade]:
+    """Grade each completion against its gold answer.
+
+    workers: processes, by default one per core, at most 8.
+    time_limit: seconds for a completion; then its worker is killed and it counts as incorrect.
+    progress: called with (completions graded, completions in all).
+    Returns a Grade each, in order. Raises ValueError where the two differ in length.
+    """
+    if len(completions) != len(golds):
+        raise ValueError(f"{len(completions)} completions but {len(golds)} gold answers")
+    grades: list[Grade | None] = [None] * len(completions)
+    queue, lock, report = iter(range(len(completions))), Lock(), progress or (lambda *_: None)
+    done = 0
+
+    def serve() -> None:
+        nonlocal done
+        with _Worker(time_limit) as worker:
+            for index in _shared(queue, lock):
+                grades[index] = worker.grade(completions[index], golds[index])
+                with lock:
+                    done += 1
+                    report(done, len(completions))
+
+    count = min(workers or min(os.cpu_count() or 1, 8), max(1, len(completions) // 16))
+    with ThreadPoolExecutor(count) as pool:
+        for served in [pool.submit(serve) for _ in range(count)]:
+            served.result()
+    return grades
+
+
+def _shared(queue: Iterator[int], lock: Lock) -> Iterator[int]:
+    while True:
+        with lock:
+            index = next(queue, None)
+        if index is None:
+            return
+        yield index
+
+
+class _Worker:
+    """A grading process, replaced by a new one when it had to be killed."""
+
+    def __init__(self, time_limit: float):
+        self.time_limit = time_limit
+
+    def __enter__(self) -> "_Worker":
+        self._start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop()
+
+    def grade(self, completion: str, gold: str) -> Grade:
+        timer = Timer(self.time_limit, self.process.kill)
+        timer.start()
+        try:
+            self.process.stdin.write(json.dumps([completion, gold]) + "\n")
+            self.process.stdin.flush()
+            reply = self.process.stdout.readline()
+        except BrokenPipeError:
+            reply = ""
+        finally:
+            timer.cancel()
+        if reply:
+            return Grade(**json.loads(reply))
+        self._stop()
+        self._start()
+        return Grade(False, None, "timeout")
+
+    def _start(self) -> None:
+        root = str(Path(__file__).parent.parent)
+        self.process = subprocess.Popen(
+            [sys.executable, *WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])},
+        )
+        if self.process.stdout.readline() != "ready\n":
+            raise RuntimeError("the grading worker does not start: is math-verify installed?")
+
+    def _stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()

@@ -1,0 +1,78 @@
+"""Make the built-in base model and rollouts from nothing, or compare with what is shipped.
+
+    python -m train.builtin.make --out builtin           # about five minutes
+    python -m train.builtin.make --out builtin --compare  # and say whether it is the same
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from eval.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, sample_problems
+from eval.generation import generate
+from objectives.errors import InputError, command_line
+from train.builtin.base_model import train_base
+from train.flags import Parser
+from train.models import BUILTIN, load_model
+from train.table import BUILTIN as ROLLOUTS
+
+SEED = 0
+PROMPTS, SAMPLES = 1500, 8
+
+
+def make_rollouts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> pd.DataFrame:
+    """Return graded rollouts of a model at temperature 1, on none of the test problems."""
+    problems = sample_problems(PROMPTS, SEED, frozenset(held_out_problems()))
+    sampled = generate(
+        model, tokenizer, problems, samples=SAMPLES, max_new_tokens=MAX_NEW_TOKENS,
+        seed=SEED, batch_size=1000,
+    )  # fmt: skip
+    return pd.DataFrame([
+        {
+            "prompt": problem,
+            "completion": completion.text,
+            "reward": 1.0 if is_correct(problem, completion.text) else -1.0,
+            "group_id": group,
+            "truncated": completion.truncated,
+        }
+        for group, (problem, completions) in enumerate(zip(problems, sampled, strict=True))
+        for completion in completions
+    ])  # fmt: skip
+
+
+def main() -> None:
+    parser = Parser(prog="python -m train.builtin.make", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--compare", action="store_true", help="compare with what is shipped")
+    arguments = parser.parse_args()
+    if arguments.out.exists():
+        raise InputError(f"--out {arguments.out} exists: name a new folder")
+    model, tokenizer = train_base(frozenset(held_out_problems()), SEED)
+    base, rollouts = arguments.out / "base", arguments.out / "rollouts.parquet"
+    model.save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    make_rollouts(*load_model(str(base))).to_parquet(rollouts, index=False, compression="zstd")
+    print(f"wrote {arguments.out}")
+    if arguments.compare:
+        print(compare(arguments.out))
+
+
+def compare(made: Path) -> str:
+    """Return how the model and rollouts in a folder differ from those shipped."""
+    old, new = (load_file(f / "model.safetensors") for f in (BUILTIN, made / "base"))
+    difference = max((old[name] - new[name]).abs().max().item() for name in old)
+    same = all(torch.equal(old[name], new[name]) for name in old)
+    tables = [pd.read_parquet(path) for path in (ROLLOUTS, made / "rollouts.parquet")]
+    prompts = tables[0]["prompt"].equals(tables[1]["prompt"])
+    equal = (tables[0]["completion"] == tables[1]["completion"]).mean()
+    return (
+        f"weights: {'the same bits' if same else f'differ by {difference:.2g} at most'}; "
+        f"prompts: {'the same' if prompts else 'different'}; completions: {equal:.2%} the same"
+    )
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -1,0 +1,84 @@
+"""What all objectives of a command share: the base model, the data and the test problems."""
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from objectives.errors import InputError
+from train.config import Config
+from train.dataset import Encoded, encode
+from train.evaluation import ProblemSet, Scores, load_problem_set
+from train.language_model import LanguageModel, open_model
+from train.models import load_model
+from train.table import read_table
+
+DEFAULT_CONTEXT = 4096  # where a model states none
+
+
+@dataclass
+class Ground:
+    """The same base, data and problems for every objective."""
+
+    config: Config
+    base: LanguageModel  # frozen: it is everybody's reference
+    tokenizer: PreTrainedTokenizerBase
+    encoded: Encoded
+    problems: ProblemSet | None
+    precision: torch.autocast | nullcontext  # the context of forward passes
+
+    def __post_init__(self):
+        self._before: Scores | None = None
+
+    def evaluate(self, model: LanguageModel) -> Scores | None:
+        """Return a model's scores on the problems, None where there are none."""
+        if self.problems is None:
+            return None
+        with self.precision:
+            return self.problems.evaluate(model.model, self.tokenizer, self.config)
+
+    def evaluate_base(self) -> Scores | None:
+        """Return the base model's scores, computed once for all objectives."""
+        self._before = self._before or self.evaluate(self.base)
+        return self._before
+
+    def describe(self) -> str:
+        """Return a line each about the model and the data."""
+        parameters = sum(p.numel() for p in self.base.model.parameters())
+        count, correct = len(self.encoded.tokens), int((self.encoded.reward > 0).sum())
+        prompts = len(self.encoded.group.unique())
+        lines = [
+            f"model  {self.config.model}: {parameters / 1e6:.2f} million parameters on "
+            f"{self.base.model.device}",
+            f"data   {self.config.data}: {count} trajectories of {prompts} prompts, "
+            f"{correct / max(count, 1):.1%} correct",
+        ]
+        lines += [f"       left out: {n} ({why})" for why, n in self.encoded.left_out.items()]
+        return "\n".join(lines)
+
+
+def lay_ground(config: Config) -> Ground:
+    """Load the model, the data and the problems that a configuration names."""
+    device, precision = choose_device(config)
+    table = read_table(config.data)
+    model, tokenizer = load_model(config.model, device=device)
+    base = open_model(model.requires_grad_(False))
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limit = min(config.max_tokens or math.inf, context or DEFAULT_CONTEXT)
+    encoded = encode(table, tokenizer, int(limit))
+    return Ground(config, base, tokenizer, encoded, load_problem_set(config, tokenizer), precision)
+
+
+def choose_device(config: Config) -> tuple[str, torch.autocast | nullcontext]:
+    """Return the device, and the context of forward passes that gives them their dtype."""
+    cuda = torch.cuda.is_available()
+    if config.device == "cuda" and not cuda:
+        raise InputError("--device cuda: torch finds none on this machine; try --device cpu")
+    device = "cuda" if cuda and config.device != "cpu" else "cpu"
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")  # the head's float32 products in TF32
+    if config.dtype == "bfloat16" or (config.dtype == "auto" and device == "cuda"):
+        return device, torch.autocast(device, dtype=torch.bfloat16)
+    return device, nullcontext()

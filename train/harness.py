@@ -1,0 +1,201 @@
+"""The loop that trains any objective of the zoo."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm import tqdm
+
+from objectives import OBJECTIVES
+from objectives.errors import InputError
+from train.batches import MicroBatch, micro_batches, unit_indices
+from train.config import Config
+from train.dataset import select_units
+from train.evaluation import Scores
+from train.ground import Ground
+from train.language_model import Anchors, frozen_copy
+from train.run_folder import RunFolder
+from train.self_check import check_start
+from train.step import Learner
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run began and ended."""
+
+    objective: str
+    folder: Path
+    evaluations: list[tuple[int, Scores]]  # (step, scores), empty without problems
+    history: list[dict]  # the metrics of every step
+    seconds: float
+
+
+class Run:
+    """Trains one objective from the base model and writes its folder."""
+
+    def __init__(self, ground: Ground, name: str, given: Mapping, folder: Path):
+        """given: hyper-parameters that differ from the objective's defaults.
+
+        Raises InputError where the data give the objective nothing to train on.
+        """
+        self.ground, self.config, self.name = ground, ground.config, name
+        self.objective = OBJECTIVES[name]
+        defaults = {n: p.default for n, p in self.objective.hyper_parameters.items()}
+        self.hyper = {n: given.get(n, value) for n, value in defaults.items()}
+        self.settings = {n: given.get(n, v) for n, v in self.objective.settings.items()}
+        self.units = select_units(
+            ground.encoded, self.objective, self.config.rows, self.config.advantage
+        )
+        self.units_per_step = self.config.batch_size // self.units.rows.shape[1]
+        if self.config.batch_size % self.units.rows.shape[1]:
+            raise InputError(
+                f"--batch-size {self.config.batch_size}: a pair is two trajectories, so it must "
+                f"be even"
+            )
+        self.folder = RunFolder(folder)
+
+    def describe(self) -> str:
+        """Return lines about what is trained on and with which hyper-parameters."""
+        values = ", ".join(f"{n}={v}" for n, v in {**self.hyper, **self.settings}.items())
+        kind = "pairs" if self.units.rows.shape[1] == 2 else "trajectories"
+        lines = [f"{self.name}: {values or 'no hyper-parameters'}; {len(self.units.rows)} {kind}"]
+        lines += [f"       left out: {n} ({why})" for why, n in self.units.left_out.items()]
+        return "\n".join(lines)
+
+    def train(self, origin: dict) -> Result:
+        """Run from the first evaluation to the last checkpoint.
+
+        origin: what `config.json` and the model card say of where the run comes from.
+        """
+        settings = {"objective": self.name, **asdict(self.config), **self.hyper, **self.settings}
+        self.folder.create({**settings, "left_out": self.units.left_out, **origin})
+        self._prepare()
+        started = time.monotonic()
+        with tqdm(total=self.config.steps, desc=self.name, unit="step", dynamic_ncols=True) as bar:
+            check_start(self.learner, *self._first_micro_batch())
+            self._evaluate(0)
+            try:
+                for step in range(1, self.config.steps + 1):
+                    self._step(step)
+                    if step == self.config.steps or _due(step, self.config.eval_every):
+                        self._evaluate(step)
+                    if step == self.config.steps or _due(step, self.config.checkpoint_every):
+                        self._checkpoint(step)
+                    bar.set_postfix(self._figures(time.monotonic() - started), refresh=False)
+                    bar.update()
+            except KeyboardInterrupt:
+                raise InputError(
+                    f"interrupted after step {len(self.history)} of {self.name}: its metrics and "
+                    f"checkpoints so far are in {self.folder.path}"
+                ) from None
+        seconds = time.monotonic() - started
+        return Result(self.name, self.folder.path, self.evaluations, self.history, seconds)
+
+    def _prepare(self) -> None:
+        base, needs = self.ground.base, self.objective.needs
+        policy = frozen_copy(base)
+        policy.model.requires_grad_(True)
+        anchored = "anchor" in needs
+        self.learner = Learner(
+            self.objective,
+            self.hyper,
+            self.settings.get("lam"),
+            policy,
+            base if anchored or {"reference", "future"} & set(needs) else None,
+            Anchors(base, int(self.settings["period"])) if anchored else None,
+            self.ground.precision,
+        )
+        self.optimizer = torch.optim.AdamW(
+            policy.model.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=True,
+        )
+        self.schedule = LambdaLR(self.optimizer, lambda done: rate_factor(done, self.config))
+        self.evaluations: list[tuple[int, Scores]] = []
+        self.history: list[dict] = []
+        self.tokens = 0
+
+    def _step(self, step: int) -> None:
+        chosen = self.units.rows[self._unit_indices(step)]
+        divergence = self._divergence(chosen)
+        micros = self._micro_batches(chosen)
+        count = len(chosen) if self.objective.unit == "pair" else chosen.numel()
+        metrics = self.learner.accumulate(micros, count, divergence)
+        parameters = self.learner.policy.model.parameters()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm).item()
+        if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
+            raise InputError(
+                f"step {step} of {self.name}: loss {metrics.values['loss']} with gradient norm "
+                f"{norm} on trajectories {chosen.flatten().tolist()[:8]} ...: stopped before the "
+                f"update; what is in {self.folder.path} is kept; try a lower --learning-rate"
+            )
+        rate = self.schedule.get_last_lr()[0]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.step()
+        if self.learner.anchors is not None:
+            self.learner.anchors.advance(step, self.learner.policy)
+        self.tokens += metrics.tokens
+        extra = {"grad_norm": norm, "learning_rate": rate, "num_tokens": self.tokens}
+        if divergence is not None:
+            extra["divergence"] = divergence.item()
+        self.history.append({"step": step, **metrics.values, **extra})
+        self.folder.write_metrics(self.history[-1])
+
+    def _unit_indices(self, step: int) -> torch.Tensor:
+        return unit_indices(len(self.units.rows), self.units_per_step, step - 1, self.config.seed)
+
+    def _micro_batches(self, chosen: torch.Tensor):
+        rows = self.config.micro_batch_size or self.config.batch_size
+        pad = self.ground.tokenizer.pad_token_id
+        return micro_batches(self.ground.encoded, self.units, chosen, rows, pad)
+
+    def _divergence(self, chosen: torch.Tensor) -> torch.Tensor | None:
+        if "divergence" not in self.objective.needs:
+            return None
+        rows = self.config.micro_batch_size or self.config.batch_size
+        pad = self.ground.tokenizer.pad_token_id
+        return self.learner.divergence(self.ground.encoded, chosen.flatten(), rows, pad)
+
+    def _first_micro_batch(self) -> tuple[MicroBatch, torch.Tensor | None]:
+        chosen = self.units.rows[self._unit_indices(1)]
+        return next(iter(self._micro_batches(chosen))), self._divergence(chosen)
+
+    def _evaluate(self, step: int) -> None:
+        policy = self.learner.policy
+        scores = self.ground.evaluate(policy) if step else self.ground.evaluate_base()
+        if scores is not None:
+            self.evaluations.append((step, scores))
+            self.folder.write_metrics({"step": step, **scores.metrics()})
+            self.folder.write_completions(step, scores.completions)
+
+    def _checkpoint(self, step: int) -> None:
+        model, tokenizer = self.learner.policy.model, self.ground.tokenizer
+        self.folder.write_checkpoint(step, model, tokenizer, self.optimizer)
+
+    def _figures(self, seconds: float) -> dict[str, str]:
+        figures = {"loss": f"{self.history[-1]['loss']:.4f}"}
+        if self.evaluations:
+            figures["accuracy"] = f"{self.evaluations[-1][1].greedy.mean:.3f}"
+        figures["tokens/s"] = f"{self.tokens / seconds:.0f}"
+        return figures
+
+
+def rate_factor(done: int, config: Config) -> float:
+    """Return the learning rate after `done` updates, as a share of its highest."""
+    if done < config.warmup_steps:
+        return (done + 1) / (config.warmup_steps + 1)
+    if config.schedule == "constant":
+        return 1.0
+    rest = max(1, config.steps - config.warmup_steps)
+    left = max(0.0, 1 - (done - config.warmup_steps) / rest)
+    return left if config.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0

