@@ -106,7 +106,10 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
+            },
         )
         if self.process.stdout.readline() != "ready\n":
             raise RuntimeError("the grading worker does not start: is math-verify installed?")

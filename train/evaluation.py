@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from eval.grading import grade
-from eval.problems import load_problems
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.arithmetic import MAX_NEW_TOKENS, is_correct, solve, held_out_problems
+from eval.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, solve
 from eval.generation import generate
+from eval.grading import grade
+from eval.problems import load_problems
 from eval.prompts import word_problem_prompt
 from eval.statistics import average_at_k, score_interval
 from train.config import Config

@@ -75,17 +75,20 @@ class Run:
         self.folder.create({**settings, "left_out": self.units.left_out, **origin})
         self._prepare()
         started = time.monotonic()
+        self.training_seconds = 0.0
         with tqdm(total=self.config.steps, desc=self.name, unit="step", dynamic_ncols=True) as bar:
             check_start(self.learner, *self._first_micro_batch())
             self._evaluate(0)
             try:
                 for step in range(1, self.config.steps + 1):
+                    begun = time.monotonic()
                     self._step(step)
+                    self.training_seconds += time.monotonic() - begun
                     if step == self.config.steps or _due(step, self.config.eval_every):
                         self._evaluate(step)
                     if step == self.config.steps or _due(step, self.config.checkpoint_every):
                         self._checkpoint(step)
-                    bar.set_postfix(self._figures(time.monotonic() - started), refresh=False)
+                    bar.set_postfix(self._figures(), refresh=False)
                     bar.update()
             except KeyboardInterrupt:
                 raise InputError(
@@ -178,11 +181,11 @@ class Run:
         model, tokenizer = self.learner.policy.model, self.ground.tokenizer
         self.folder.write_checkpoint(step, model, tokenizer, self.optimizer)
 
-    def _figures(self, seconds: float) -> dict[str, str]:
+    def _figures(self) -> dict[str, str]:
         figures = {"loss": f"{self.history[-1]['loss']:.4f}"}
         if self.evaluations:
             figures["accuracy"] = f"{self.evaluations[-1][1].greedy.mean:.3f}"
-        figures["tokens/s"] = f"{self.tokens / seconds:.0f}"
+        figures["tokens/s"] = f"{self.tokens / self.training_seconds:.0f}"
         return figures
 
 

@@ -87,12 +87,10 @@ def _smollm2_file() -> Path:
 def _quiet() -> Iterator[None]:
     """Silence the notes and progress bars of loading; errors come as exceptions."""
     log = transformers.logging
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    level = log.get_verbosity()
     log.set_verbosity_error()
-    log.disable_progress_bar()
+    log.disable_progress_bar()  # for good: saving a checkpoint would draw one into ours
     try:
         yield
     finally:
         log.set_verbosity(level)
-        if bars:
-            log.enable_progress_bar()

@@ -61,7 +61,7 @@ def _figure(panels: int) -> tuple[Figure, list[Axes]]:
 
 
 def _accuracy(axis: Axes, metrics: pd.DataFrame) -> None:
-    styles = {"greedy": (COLOURS[0], "o", "greedy"), "sampled": (COLOURS[1], "s", "sampled avg@k")}
+    styles = {"greedy": (COLOURS[0], "o", "greedy"), "sampled": (COLOURS[1], "s", "sampled")}
     for name, (colour, marker, label) in styles.items():
         column = f"eval/{name}_accuracy"
         if column not in metrics:
@@ -76,7 +76,8 @@ def _accuracy(axis: Axes, metrics: pd.DataFrame) -> None:
             alpha=0.2,
             lw=0,
         )
-    axis.set(xlabel="step", ylabel="accuracy on test problems (95 % interval)", ylim=(0, 1))
+    axis.set(xlabel="step", ylabel="accuracy", ylim=(0, 1))
+    axis.set_title("test problems, with 95 % intervals", fontsize="medium")
     axis.legend(loc="best")
 
 
@@ -89,7 +90,8 @@ def _log_probs(axis: Axes, metrics: pd.DataFrame) -> None:
         rows = metrics.dropna(subset=column)
         smooth = rows[column].rolling(SMOOTHING, min_periods=1).mean()
         axis.plot(rows["step"], smooth, color=colour, linestyle=dashes, label=side)
-    axis.set(xlabel="step", ylabel="mean log-prob of a token (training batch)")
+    axis.set(xlabel="step", ylabel="log-prob per token")
+    axis.set_title(f"training trajectories, mean of {SMOOTHING} steps", fontsize="medium")
     axis.legend(loc="best")
 
 

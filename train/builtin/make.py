@@ -1,7 +1,7 @@
 """Make the built-in base model and rollouts from nothing, or compare with what is shipped.
 
-    python -m train.builtin.make --out builtin           # about five minutes
-    python -m train.builtin.make --out builtin --compare  # and say whether it is the same
+python -m train.builtin.make --out builtin           # about five minutes
+python -m train.builtin.make --out builtin --compare  # and say whether it is the same
 """
 
 from pathlib import Path

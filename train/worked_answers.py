@@ -1,0 +1,76 @@
+"""Worked answers from ASDiv's formulas, to warm up a small model with `--objective sft`.
+
+python -m train.worked_answers --problems asdiv.jsonl --out worked.jsonl
+"""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from eval.problems import load_problems
+from eval.prompts import word_problem_messages
+from objectives.errors import InputError, command_line
+from train.flags import Parser
+
+PLAIN = re.compile(r"[\d.+\-*/() ]+=(-?[\d.]+)")
+
+
+def worked_answer(formula: str, gold: str) -> str:
+    """Return a completion that computes a formula such as `7+2=9` and boxes its result.
+
+    Raises ValueError, with the reason, for a formula that is not plain arithmetic or whose result
+    is not the gold answer.
+    """
+    formula = formula.strip()
+    found = PLAIN.fullmatch(formula)
+    if not found:
+        raise ValueError("formula is not plain arithmetic with one result")
+    if float(found[1]) != _number(gold):
+        raise ValueError("formula's result is not the answer")
+    return f"{formula}\nThe answer is \\boxed{{{gold}}}."
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def main() -> None:
+    parser = Parser(prog="python -m train.worked_answers", description=__doc__.splitlines()[0])
+    parser.add_argument("--problems", type=Path, required=True, help="ASDiv as JSON Lines")
+    parser.add_argument("--out", type=Path, required=True, help="table to write, .jsonl")
+    parser.add_argument("--limit", type=int, help="problems to read")
+    arguments = parser.parse_args()
+    if arguments.out.exists():
+        raise InputError(f"--out {arguments.out} exists: name another file, or remove it")
+    if arguments.out.suffix != ".jsonl":
+        raise InputError(f"--out {arguments.out}: expected a name ending in .jsonl")
+    problems = load_problems(arguments.problems, limit=arguments.limit)
+    frame = pd.read_json(arguments.problems, lines=True, nrows=arguments.limit)
+    if "formula" not in frame:
+        raise InputError(f"{arguments.problems} has no column formula, as ASDiv has")
+    left_out: Counter[str] = Counter()
+    rows = []
+    for number, (problem, formula) in enumerate(zip(problems, frame["formula"], strict=True)):
+        try:
+            completion = worked_answer(str(formula), problem.answer)
+        except ValueError as reason:
+            left_out[str(reason)] += 1
+            continue
+        prompt = word_problem_messages(problem.question)
+        rows.append({"prompt": prompt, "completion": completion, "reward": 1.0, "group_id": number})
+    if not rows:
+        raise InputError(f"{arguments.problems}: no formula that can be written out")
+    arguments.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print(f"wrote {len(rows)} worked answers to {arguments.out}")
+    for reason, count in left_out.items():
+        print(f"left out: {count} ({reason})")
+
+
+if __name__ == "__main__":
+    command_line(main)
