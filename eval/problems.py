@@ -12,8 +12,8 @@ from objectives.errors import InputError
 QUESTIONS = ("question", "problem", "input")
 ANSWERS = ("answer", "final_answer", "target", "solution")
 READERS = {
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
-    ".json": lambda path: pd.read_json(path, dtype=False, convert_dates=False),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
+    ".json": lambda path: pd.read_json(path, dtype=False),
     ".parquet": pd.read_parquet,
     ".csv": lambda path: pd.read_csv(path, dtype=str),
 }

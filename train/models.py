@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,12 +45,18 @@ def load_model(
             f"--model {name}: not a causal model that can be loaded from here or the hub "
             f"({reason[0]:.160})"
         ) from None
-    if getattr(model.config, "quantization_config", None) is not None and "gguf_file" in options:
-        # The weights are no longer quantised, and a saved copy that says so would not load.
-        del model.config.quantization_config
+    if "gguf_file" in options:
+        _forget_quantisation(model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # masks tell padding from the end
     return model.to(device).eval(), tokenizer
+
+
+def _forget_quantisation(model: PreTrainedModel) -> None:
+    """Drop what says that a model is quantised: it no longer is, and could not be saved."""
+    for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
+        if hasattr(owner, name):
+            delattr(owner, name)
 
 
 def _locate(name: str) -> tuple[str, dict]:
@@ -91,6 +98,7 @@ def _quiet() -> Iterator[None]:
     log.set_verbosity_error()
     log.disable_progress_bar()  # for good: saving a checkpoint would draw one into ours
     try:
-        yield
+        with contextlib.redirect_stderr(io.StringIO()):  # the bar of GGUF's conversion
+            yield
     finally:
         log.set_verbosity(level)

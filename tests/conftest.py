@@ -1,0 +1,27 @@
+"""Fixtures: where the problem sets are, and a tiny table of rollouts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "shared" / "benchmarks"
+
+
+@pytest.fixture
+def benchmarks() -> Path:
+    if not BENCHMARKS.is_dir():
+        pytest.skip("the problem sets are not beside the repository (../shared/benchmarks)")
+    return BENCHMARKS
+
+
+@pytest.fixture
+def write_rows(tmp_path):
+    """Return a function that writes dicts as JSON Lines and returns the path as text."""
+
+    def write(rows: list[dict], name: str = "rows.jsonl") -> str:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(path)
+
+    return write

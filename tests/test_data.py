@@ -1,0 +1,170 @@
+"""Tables of trajectories, their tokens, units and batches."""
+
+import pandas as pd
+import pytest
+import torch
+
+from objectives import OBJECTIVES
+from objectives.errors import InputError
+from train.batches import collate, micro_batches, unit_indices
+from train.dataset import Tokens, encode, select_units
+from train.models import load_model
+from train.table import read_table
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_model("builtin")[1]
+
+
+ROLLOUTS = [
+    {"prompt": "1+2=", "completion": "#3", "reward": 1.0, "group_id": 4},
+    {"prompt": "1+2=", "completion": "#4", "reward": -1.0, "group_id": 4},
+    {"prompt": "1+2=", "completion": "#5;", "reward": -1.0, "group_id": 4, "truncated": True},
+    {"prompt": "2*2=", "completion": "#4", "reward": 1.0, "group_id": 9},
+]
+
+
+def test_rollouts_from_json_lines_and_parquet_are_the_same(write_rows, tmp_path):
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame(ROLLOUTS).fillna({"truncated": False}).to_parquet(path)
+    one, other = read_table(write_rows(ROLLOUTS)), read_table(str(path))
+    assert one.trajectories == other.trajectories
+    assert one.trajectories[2].truncated
+
+
+def test_preference_pairs_become_two_rows_each(write_rows, tokenizer):
+    rows = [
+        {"prompt": "1+2=", "chosen": "#3", "rejected": "#4", "weight": 2.0},
+        {"prompt": "2+2=", "chosen": "#4", "rejected": "#5"},
+    ]
+    table = read_table(write_rows(rows))
+    encoded = encode(table, tokenizer, 128)
+    assert encoded.pairs.tolist() == [[0, 1], [2, 3]]
+    assert encoded.reward.tolist() == [1, -1, 1, -1]
+    assert encoded.weight.tolist() == [2, 1, 1, 1]  # a pair has the product: 2 and 1
+
+
+def test_labels_and_conversations(write_rows):
+    user = {"role": "user", "content": "1+2="}
+    answers = [{"role": "assistant", "content": text} for text in ("#3", "#4")]
+    labelled = read_table(
+        write_rows([{"prompt": [user], "completion": [answers[0]], "label": False}])
+    )
+    assert labelled.trajectories[0][:3] == ([user], "#3", -1.0)
+    implicit = read_table(
+        write_rows([{"chosen": [user, answers[0]], "rejected": [user, answers[1]]}])
+    )
+    assert [t.prompt for t in implicit.trajectories] == [[user], [user]]
+    assert [t.completion for t in implicit.trajectories] == ["#3", "#4"]
+
+
+def test_completions_end_with_end_of_sequence_unless_truncated(write_rows, tokenizer):
+    encoded = encode(read_table(write_rows(ROLLOUTS)), tokenizer, 128)
+    end = tokenizer.eos_token_id
+    assert [row.completion[-1] == end for row in encoded.tokens] == [True, True, False, True]
+    assert tokenizer.decode(encoded.tokens[0].prompt) == "1+2="
+
+
+def test_sampled_ids_are_kept_only_where_they_spell_the_completion(write_rows, tokenizer):
+    ids = [*tokenizer("#3")["input_ids"], tokenizer.eos_token_id]
+    rows = [{**ROLLOUTS[0], "completion_ids": ids}, {**ROLLOUTS[1], "completion_ids": ids}]
+    encoded = encode(read_table(write_rows(rows)), tokenizer, 128)
+    assert encoded.tokens[0].completion == ids
+    assert tokenizer.decode(encoded.tokens[1].completion, skip_special_tokens=True) == "#4"
+
+
+def test_long_and_empty_completions_are_left_out_and_counted(write_rows, tokenizer):
+    rows = [*ROLLOUTS, {**ROLLOUTS[0], "completion": "1" * 90}]
+    rows.append({**ROLLOUTS[2], "completion": ""})
+    encoded = encode(read_table(write_rows(rows)), tokenizer, 40)
+    assert encoded.left_out == {"longer than 40 tokens": 1, "completion without tokens": 1}
+    assert len(encoded.tokens) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"prompt": "1", "reward": 1}], "no column completion"),
+        ([{"prompt": "1", "completion": "2"}], "no column reward"),
+        ([{**ROLLOUTS[0]}, {**ROLLOUTS[0], "reward": float("nan")}], "row 2: reward is nan"),
+        ([{**ROLLOUTS[0], "reward": "good"}], "row 1: reward is 'good'"),
+        ([{**ROLLOUTS[0], "prompt": 3}], "row 1: prompt is 3"),
+        ([{**ROLLOUTS[0], "completion": None}], "row 1: completion is None"),
+        ([{"prompt": "1", "completion": "2", "label": "yes"}], "row 1: label is 'yes'"),
+        ([], "holds no rows"),
+    ],
+)
+def test_bad_rows_are_named(write_rows, rows, message):
+    with pytest.raises(InputError, match=message):
+        read_table(write_rows(rows))
+
+
+def test_unreadable_files_are_named(tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"prompt": "1"}\n{"prompt"\n')
+    with pytest.raises(InputError, match="line 2: not JSON"):
+        read_table(str(broken))
+    parquet = tmp_path / "broken.parquet"
+    parquet.write_bytes(b"PAR1 not really")
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        read_table(str(parquet))
+    with pytest.raises(InputError, match="no such file"):
+        read_table("missing.parquet")
+
+
+def test_a_prompt_longer_than_the_context_is_refused(write_rows, tokenizer):
+    rows = [ROLLOUTS[0], {**ROLLOUTS[0], "prompt": "1+" * 80}]
+    with pytest.raises(InputError, match="trajectory 2 has 160 tokens"):
+        encode(read_table(write_rows(rows)), tokenizer, 128)
+
+
+def units(encoded, name, rows="auto", advantage="auto"):
+    return select_units(encoded, OBJECTIVES[name], rows, advantage)
+
+
+def test_every_objective_sees_the_same_rows(write_rows, tokenizer):
+    encoded = encode(read_table(write_rows(ROLLOUTS)), tokenizer, 128)
+    assert units(encoded, "dpo").rows.tolist() == [[0, 1], [0, 2]]
+    assert torch.equal(units(encoded, "fpa").rows, units(encoded, "dpo").rows)
+    assert units(encoded, "fpa").left_out == {"of prompts all correct or all incorrect": 1}
+    assert units(encoded, "fpa", rows="all").rows.flatten().tolist() == [0, 1, 2, 3]
+    assert units(encoded, "sft").rows.tolist() == [[0]]
+    assert units(encoded, "sft", rows="all").rows.tolist() == [[0], [3]]
+    # Normalised in the whole group: (1 - (-1/3)) / sqrt(8/9)
+    assert units(encoded, "grpo").reward.tolist() == pytest.approx([2**0.5, -(2**-0.5)] * 1 + [-(2**-0.5), 0])
+    assert units(encoded, "grpo", rows="all").rows.flatten().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["dpo", "sft"])
+def test_nothing_to_train_on_is_said(write_rows, tokenizer, name):
+    encoded = encode(read_table(write_rows(ROLLOUTS[1:3])), tokenizer, 128)
+    with pytest.raises(InputError, match="2 trajectories 0 are correct"):
+        units(encoded, name)
+
+
+def test_order_of_the_data_is_a_function_of_step_and_seed():
+    steps = [unit_indices(10, 4, step, seed=3) for step in range(5)]
+    seen = torch.cat(steps)
+    assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+    assert seen[:10].tolist() != seen[10:].tolist()
+    assert torch.equal(unit_indices(10, 4, 3, seed=3), steps[3])
+    assert not torch.equal(unit_indices(10, 4, 3, seed=4), steps[3])
+    assert len(unit_indices(3, 8, 0, seed=0)) == 8  # a batch larger than the data repeats it
+
+
+def test_collate_points_at_the_token_before_each_completion_token():
+    rows = collate([Tokens([5, 6, 7], [8, 9]), Tokens([1], [2, 3, 4, 5])], pad_id=0)
+    assert rows.input_ids.tolist() == [[5, 6, 7, 8, 9], [1, 2, 3, 4, 5]]
+    assert rows.mask.tolist() == [[True, True, False, False], [True] * 4]
+    assert rows.position.tolist() == [2, 3, 0, 1, 2, 3]
+    assert rows.targets.tolist() == [8, 9, 2, 3, 4, 5]
+
+
+def test_micro_batches_keep_pairs_together(write_rows, tokenizer):
+    encoded = encode(read_table(write_rows(ROLLOUTS)), tokenizer, 128)
+    chosen = units(encoded, "dpo")
+    micros = list(micro_batches(encoded, chosen, chosen.rows, 2, pad_id=0))
+    assert [m.batch.pairs.tolist() for m in micros] == [[[0, 1]], [[0, 1]]]
+    assert [m.index.tolist() for m in micros] == [[0, 1], [0, 2]]
+    assert micros[0].batch.mean_length.tolist() == [3.0, 3.0]

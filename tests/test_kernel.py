@@ -1,0 +1,195 @@
+"""The log-prob kernel against a dense computation."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from objectives import Head, token_log_probs
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+def make(n=13, d=8, vocabulary=31, dtype=torch.float64, bias=False, seed=0, **head):
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    head = Head(random(vocabulary, d), random(vocabulary) if bias else None, **head)
+    targets = torch.randint(vocabulary, (n,), generator=generator)
+    return random(n, d), head, targets
+
+
+def dense_logits(hidden, head):
+    hidden, weight = hidden.double(), head.weight.double()
+    logits = hidden @ weight.T
+    if head.bias is not None:
+        logits = logits + head.bias.double()
+    logits = logits * head.scale
+    if head.softcap is not None:
+        logits = head.softcap * torch.tanh(logits / head.softcap)
+    return logits
+
+
+def dense(hidden, head, targets):
+    return dense_logits(hidden, head).log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+
+
+def gradients(function, hidden, head, upstream):
+    inputs = [x.detach().requires_grad_() for x in (hidden, head.weight, head.bias) if x is not None]
+    weight, *bias = inputs[1:]
+    values = function(inputs[0], head._replace(weight=weight, bias=bias[0] if bias else None))
+    return values, torch.autograd.grad((values * upstream).sum(), inputs)
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize(
+    "head",
+    [{}, {"bias": True}, {"scale": 0.3}, {"softcap": 2.0},
+     {"bias": True, "scale": 1.7, "softcap": 3.0}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize(("n", "chunk"), [(1, 4), (13, 4), (13, 13), (12, 5), (7, 100), (5, 1)])
+def test_chunked_is_dense_in_values_and_gradients(dtype, head, n, chunk):
+    hidden, head, targets = make(n=n, dtype=dtype, **head)
+    upstream = torch.linspace(-1, 1, n, dtype=torch.float64)
+    ours, our_gradients = gradients(
+        lambda h, w: token_log_probs(h, w, targets, chunk_size=chunk).policy, hidden, head, upstream
+    )
+    theirs, their_gradients = gradients(lambda h, w: dense(h, w, targets), hidden, head, upstream)
+    assert ours.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    close = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
+    # Values are computed in float32 from what the inputs hold: only gradients are rounded to them.
+    value_close = {"rtol": 1e-5, "atol": 1e-5} if dtype != torch.float64 else close
+    torch.testing.assert_close(ours.double(), theirs.double(), **value_close)
+    for one, other in zip(our_gradients, their_gradients, strict=True):
+        assert one.dtype == dtype
+        torch.testing.assert_close(one.double(), other.double(), **close)
+
+
+@pytest.mark.parametrize("chunk", [3, 50])
+def test_reference_future_and_entropy_are_dense(chunk):
+    hidden, head, targets = make()
+    other, other_head, _ = make(d=5, seed=1, bias=True)
+    out = token_log_probs(
+        hidden, head, targets, reference=(other, other_head), lam=1.5, entropy=True,
+        chunk_size=chunk,
+    )  # fmt: skip
+    policy, reference = dense_logits(hidden, head), dense_logits(other, other_head)
+    ahead = (2.5 * policy - 1.5 * reference).log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    torch.testing.assert_close(out.future, ahead)
+    torch.testing.assert_close(out.reference, dense(other, other_head, targets))
+    entropy = torch.distributions.Categorical(logits=policy).entropy()
+    torch.testing.assert_close(out.entropy, entropy)
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+def test_future_is_the_policy_itself_at_the_reference_and_without_extrapolation(dtype):
+    hidden, head, targets = make(dtype=dtype)
+    same = token_log_probs(hidden, head, targets, reference=(hidden, head), lam=1.0)
+    assert torch.equal(same.future, same.policy)
+    assert torch.equal(same.reference, same.policy)
+    other = make(dtype=dtype, seed=1)[:2]
+    still = token_log_probs(hidden, head, targets, reference=other, lam=0.0)
+    assert torch.equal(still.future, still.policy)
+
+
+def test_gradient_check():
+    hidden, head, targets = make(n=5, vocabulary=7, bias=True, softcap=2.0, scale=0.5)
+    inputs = [x.requires_grad_() for x in (hidden, head.weight, head.bias)]
+
+    def function(h, w, b):
+        return token_log_probs(h, Head(w, b, 0.5, 2.0), targets, chunk_size=2).policy
+
+    assert torch.autograd.gradcheck(function, inputs)
+
+
+def test_tied_head_gets_the_gradients_of_both_uses():
+    embedding = make(d=6, vocabulary=11)[1].weight.requires_grad_()
+    ids, targets = torch.arange(9) % 11, torch.arange(1, 10) % 11
+
+    def gradient(log_probs):
+        return torch.autograd.grad(log_probs.sum(), embedding)[0]
+
+    hidden = torch.tanh(embedding[ids])
+    ours = gradient(token_log_probs(hidden, Head(embedding), targets, chunk_size=4).policy)
+    theirs = gradient(dense(torch.tanh(embedding[ids]), Head(embedding), targets))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_only_the_policy_takes_gradients():
+    hidden, head, targets = make()
+    other, other_head, _ = make(seed=1)
+    hidden.requires_grad_(), other.requires_grad_(), other_head.weight.requires_grad_()
+    out = token_log_probs(
+        hidden, head, targets, reference=(other, other_head), lam=1.0, entropy=True
+    )
+    assert out.policy.requires_grad
+    assert not any(x.requires_grad for x in out[1:])
+    out.policy.sum().backward()
+    assert other.grad is None
+    assert other_head.weight.grad is None
+
+
+class Largest(TorchDispatchMode):
+    """Records the most elements that any tensor made under it has."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for x in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(x, torch.Tensor):
+                self.elements = max(self.elements, x.numel())
+        return made
+
+
+def test_no_tensor_is_larger_than_a_chunk_of_logits_or_the_head():
+    n, d, vocabulary, chunk = 256, 4, 97, 8
+    hidden, head, targets = make(n=n, d=d, vocabulary=vocabulary, dtype=torch.float32)
+    hidden.requires_grad_(), head.weight.requires_grad_()
+    with Largest() as largest:
+        out = token_log_probs(
+            hidden, head, targets, reference=make(n, d, vocabulary, torch.float32)[:2],
+            lam=1.0, entropy=True, chunk_size=chunk,
+        )  # fmt: skip
+        out.policy.sum().backward()
+    assert largest.elements <= max(chunk * vocabulary, vocabulary * d, n * d)
+
+
+def test_autocast_does_not_lower_its_precision():
+    hidden, head, targets = make(dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = token_log_probs(hidden, head, targets).policy
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, token_log_probs(hidden, head, targets).policy)
+
+
+def test_works_under_functional_gradients():
+    hidden, head, targets = make()
+    ours = torch.func.grad(lambda h: token_log_probs(h, head, targets, chunk_size=4).policy.sum())
+    theirs = torch.func.grad(lambda h: dense(h, head, targets).sum())
+    torch.testing.assert_close(ours(hidden), theirs(hidden))
+
+
+def test_no_tokens_give_no_log_probs():
+    hidden, head, targets = make(n=0)
+    hidden.requires_grad_()
+    out = token_log_probs(hidden, head, targets, entropy=True)
+    assert out.policy.shape == out.entropy.shape == (0,)
+    out.policy.sum().backward()
+    assert hidden.grad.shape == (0, 8)
+
+
+def test_what_does_not_fit_is_refused():
+    hidden, head, targets = make()
+    with pytest.raises(ValueError, match="hidden must be"):
+        token_log_probs(hidden[:, :3], head, targets)
+    with pytest.raises(ValueError, match="targets"):
+        token_log_probs(hidden, head, targets[:4])
+    with pytest.raises(ValueError, match="lam"):
+        token_log_probs(hidden, head, targets, lam=1.0)
+    with pytest.raises(ValueError, match="lam"):
+        token_log_probs(hidden, head, targets, reference=(hidden, head), lam=-1.0)
+    with pytest.raises(ValueError, match="vocabulary"):
+        token_log_probs(hidden, head, targets, reference=(hidden, Head(head.weight[:5])))
