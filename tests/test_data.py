@@ -132,7 +132,8 @@ def test_every_objective_sees_the_same_rows(write_rows, tokenizer):
     assert units(encoded, "sft").rows.tolist() == [[0]]
     assert units(encoded, "sft", rows="all").rows.tolist() == [[0], [3]]
     # Normalised in the whole group: (1 - (-1/3)) / sqrt(8/9)
-    assert units(encoded, "grpo").reward.tolist() == pytest.approx([2**0.5, -(2**-0.5)] * 1 + [-(2**-0.5), 0])
+    expected = [2**0.5, -(2**-0.5), -(2**-0.5), 0]
+    assert units(encoded, "grpo").reward.tolist() == pytest.approx(expected)
     assert units(encoded, "grpo", rows="all").rows.flatten().tolist() == [0, 1, 2]
 
 

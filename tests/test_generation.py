@@ -78,7 +78,7 @@ def test_tokens_are_drawn_as_often_as_they_should(model, tokenizer, temperature,
 
 
 def test_limits_are_named(model, tokenizer):
-    with pytest.raises(InputError, match="prompt 1 .* context of 64"):
+    with pytest.raises(InputError, match=r"prompt 1 .* context of 64"):
         generate(model, tokenizer, ["1", "1+" * 30], max_new_tokens=10)
     with pytest.raises(InputError, match="temperature"):
         generate(model, tokenizer, ["1"], temperature=-1)

@@ -36,7 +36,9 @@ def dense(hidden, head, targets):
 
 
 def gradients(function, hidden, head, upstream):
-    inputs = [x.detach().requires_grad_() for x in (hidden, head.weight, head.bias) if x is not None]
+    inputs = [
+        x.detach().requires_grad_() for x in (hidden, head.weight, head.bias) if x is not None
+    ]
     weight, *bias = inputs[1:]
     values = function(inputs[0], head._replace(weight=weight, bias=bias[0] if bias else None))
     return values, torch.autograd.grad((values * upstream).sum(), inputs)

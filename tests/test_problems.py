@@ -67,7 +67,9 @@ def test_bad_files_are_named(write_rows, tmp_path):
     with pytest.raises(InputError, match="holds no problems"):
         load_problems(write_rows([]))
     with pytest.raises(InputError, match="row 2: no answer"):
-        load_problems(write_rows([{"question": "1?", "answer": "1"}, {"question": "2?", "answer": ""}]))
+        load_problems(
+            write_rows([{"question": "1?", "answer": "1"}, {"question": "2?", "answer": ""}])
+        )
     with pytest.raises(InputError, match="row 1: no text"):
         load_problems(write_rows([{"question": " ", "answer": "1"}]))
     text = tmp_path / "problems.txt"

@@ -46,8 +46,14 @@ def trainer(**settings):
     mock.model.training = False  # evaluation: the losses without accumulation's factors
     mock.accelerator.device = torch.device("cpu")
     mock.accelerator.gather_for_metrics = mock.accelerator.gather = lambda x: x
-    defaults = {"aux_loss_enabled": False, "ld_alpha": None, "precompute_ref_logps": False,
-                "f_divergence_type": "reverse_kl", "use_weighting": False, "label_smoothing": 0.0}  # fmt: skip
+    defaults = {
+        "aux_loss_enabled": False,
+        "ld_alpha": None,
+        "precompute_ref_logps": False,
+        "f_divergence_type": "reverse_kl",
+        "use_weighting": False,
+        "label_smoothing": 0.0,
+    }
     for name, value in {**defaults, **settings}.items():
         setattr(mock, name, value)
     return mock
@@ -109,9 +115,7 @@ def means(log_probs, mask):
 def cpo(statistic, **settings):
     policy, _, mask = inputs()
     self = trainer(alpha=0.0, **settings)
-    return with_gradient(
-        lambda x: CPOTrainer.cpo_loss(self, *statistic(x, mask))[0].mean(), policy
-    )
+    return with_gradient(lambda x: CPOTrainer.cpo_loss(self, *statistic(x, mask))[0].mean(), policy)
 
 
 def conservative_dpo(beta, smoothing):
