@@ -1,0 +1,77 @@
+"""What the harness costs over a bare loop: `python -m pytest --benchmark-only tests`."""
+
+from itertools import count
+from statistics import median
+
+import pytest
+import torch
+
+from objectives import OBJECTIVES
+from train.batches import collate
+from train.config import Config
+from train.ground import lay_ground
+from train.harness import Run
+from train.language_model import frozen_copy
+
+ROUNDS, WARMUP_ROUNDS = 20, 2
+
+
+class BareLoop:
+    """The same work written straight down: no metrics, no checks, no chunks, no masks."""
+
+    def __init__(self, ground, run):
+        self.ground, self.run = ground, run
+        self.policy = frozen_copy(ground.base)
+        self.policy.model.requires_grad_(True)
+        parameters = self.policy.model.parameters()
+        self.optimizer = torch.optim.AdamW(parameters, lr=1e-5, fused=True)
+        self.looks_ahead = "future" in OBJECTIVES[run.name].needs
+
+    def step(self, number):
+        units = self.run.units
+        index = units.rows[self.run._unit_indices(number)].flatten()
+        tokens = [self.ground.encoded.tokens[i] for i in index.tolist()]
+        rows = collate(tokens, self.ground.tokenizer.pad_token_id)
+        lengths = rows.mask.sum(-1)
+
+        def mean(logits):
+            log_probs = logits.log_softmax(-1).gather(-1, rows.targets[:, None])[:, 0]
+            return torch.zeros(len(lengths)).index_add(0, rows.row, log_probs) / lengths
+
+        logits = self.policy.hidden(rows) @ self.policy.head.weight.T
+        own = ahead = mean(logits)
+        if self.looks_ahead:
+            with torch.no_grad():
+                base = self.ground.base
+                ahead = mean(2 * logits - base.hidden(rows) @ base.head.weight.T)
+        loss = -(units.reward[index] * ahead.exp().detach() * own).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("name", ["offline_rl", "fpa"])
+def test_a_harness_step_against_a_bare_loop_s(benchmark, name, tmp_path):
+    ground = lay_ground(Config(eval_problems="none"))
+    run = Run(ground, name, {}, tmp_path / "run")
+    run.folder.create({})
+    run._prepare()
+    bare = BareLoop(ground, run)
+    timer, numbers, bare_times = benchmark._timer, count(1), []
+
+    def setup():
+        # In turns, so that whatever else the machine does falls on both.
+        number = next(numbers)
+        started = timer()
+        bare.step(number)
+        bare_times.append(timer() - started)
+        return (number,), {}
+
+    benchmark.pedantic(run._step, setup=setup, rounds=ROUNDS, warmup_rounds=WARMUP_ROUNDS)
+    ratio = benchmark.stats.stats.median / median(bare_times[WARMUP_ROUNDS:])
+    benchmark.extra_info["ratio to a bare loop"] = round(ratio, 3)
+    print(f"\n{name}: a harness step takes {ratio:.3f} times a bare loop's")
+    ours, theirs = (m.model.state_dict() for m in (run.learner.policy, bare.policy))
+    for key, weight in ours.items():  # the same work indeed
+        torch.testing.assert_close(weight, theirs[key], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,144 @@
+"""`python -m train`: what it writes, and one clear line with status 2 for what is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from objectives.errors import command_line
+from train.__main__ import main
+
+ROW = {"prompt": "1+2=", "completion": "#3", "reward": 1.0}
+WRONG = {"prompt": "1+2=", "completion": "#4", "reward": -1.0}
+
+
+@pytest.fixture
+def train(monkeypatch, capsys, tmp_path):
+    """Return a function that runs the command in an empty folder: (status, out, err)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # no retries
+
+    def run(words):
+        monkeypatch.setattr(sys, "argv", ["train", *words.split()])
+        try:
+            command_line(main)
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+MISTAKES = [
+    ("", "name an objective with --objective"),
+    ("--objective fpo", "--objective fpo: not one of fpa, "),
+    ("--objective fpa --beta 0.1", "--beta is not a flag of fpa, which has --apply-to, --gran"),
+    ("--objective dpo --beta much", "--beta much: could not convert"),
+    ("--objective dpo --beta", "--beta needs a value"),
+    ("--objective fpa --apply-to none", "--apply-to none: choose from both, negative, positive"),
+    ("--objective fpa --learning-rate -1", "--learning-rate -1.0: must be above 0"),
+    ("--objective fpa --learning-rate fast", "argument --learning-rate: invalid float value"),
+    ("--objective fpa --batch-size 0", "--batch-size 0: must be above 0"),
+    ("--objective fpa --schedule step", "argument --schedule: invalid choice: 'step'"),
+    ("--objective fpa --model ./nowhere", "--model ./nowhere: no model folder there"),
+    ("--objective fpa --model no/such", "--model no/such: not a causal model"),
+    ("--objective fpa --data missing.jsonl", "--data missing.jsonl: no such file"),
+    ("--objective fpa --data table.txt", "expected a file ending in .parquet or .jsonl"),
+    ("--objective fpa --eval-problems missing.jsonl", "missing.jsonl: no such file of problems"),
+    ("--objective fpa --max-tokens 5", "tokens, more than fit the model's context or --max-tokens"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES)
+def test_mistakes_get_one_line_and_status_2(train, tmp_path, words, message):
+    (tmp_path / "table.txt").write_text("prompt completion reward")
+    status, _, err = train(words)
+    lines = err.strip().splitlines()
+    assert status == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert not (tmp_path / "runs").exists()
+
+
+TABLES = [
+    ([], "rows.jsonl holds no rows: expected the columns prompt, completion, reward"),
+    ([{"prompt": "1+2=", "reward": 1}], "rows.jsonl: no column completion among prompt, reward"),
+    ([ROW, {**ROW, "reward": float("nan")}], "rows.jsonl row 2: reward is nan"),
+    ([ROW, {**ROW, "reward": "good"}], "rows.jsonl row 2: reward is 'good'"),
+    ([WRONG, WRONG], "of 2 trajectories 0 are correct"),
+    ([ROW, ROW], "a pair needs a correct and an incorrect one of one prompt"),
+    ([{**ROW, "prompt": "1+" * 80}, WRONG], "the prompt of trajectory 1 has 160 tokens"),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), TABLES)
+def test_bad_tables_get_one_line_and_status_2(train, write_rows, rows, message):
+    status, _, err = train(f"--objective dpo --data {write_rows(rows)}")
+    assert status == 2
+    assert len(err.strip().splitlines()) == 1
+    assert message in err
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(train, tmp_path):
+    kept = tmp_path / "runs" / "fpa" / "metrics.jsonl"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}\n")
+    status, _, err = train("--objective offline_rl,fpa")
+    assert status == 2
+    assert "runs/fpa already holds a run: name another with --out, or remove it" in err
+    assert kept.read_text() == "{}\n"
+
+
+QUICK = "--steps 2 --batch-size 8 --eval-limit 5 --eval-samples 1 --eval-every 0"
+
+
+def test_several_objectives_end_in_one_table(train, tmp_path):
+    status, out, _ = train(f"--objective dpo,fpa --beta 0.2 --lam 2 {QUICK}")
+    assert status == 0
+    table = out[out.index("objective ") :].splitlines()
+    assert [line.split()[0] for line in table[:3]] == ["objective", "dpo", "fpa"]
+    for name in ("dpo", "fpa"):
+        folder = tmp_path / "runs" / name
+        assert (folder / "plots" / "training.png").stat().st_size > 10_000
+        assert (
+            f"--objective dpo,fpa --beta 0.2 --lam 2 {QUICK}" in (folder / "README.md").read_text()
+        )
+    assert '"beta": 0.2' in (tmp_path / "runs" / "dpo" / "config.json").read_text()
+    assert '"lam": 2.0' in (tmp_path / "runs" / "fpa" / "config.json").read_text()
+    assert (tmp_path / "runs" / "comparison.png").exists()
+
+
+def test_own_data_and_problems(train, write_rows, tmp_path):
+    rows = write_rows([ROW, WRONG])
+    problems = write_rows([{"question": "1+2", "answer": "3"}], "problems.jsonl")
+    status, out, _ = train(
+        f"--objective simper --data {rows} --steps 2 --batch-size 2 --eval-problems {problems} "
+        f"--eval-max-new-tokens 4 --eval-samples 0 --out mine"
+    )
+    assert status == 0
+    assert "greedy accuracy" in out
+    assert (tmp_path / "mine" / "checkpoints" / "step-2" / "model.safetensors").exists()
+
+
+def test_the_list(train):
+    status, out, _ = train("--list")
+    assert status == 0
+    assert "dpo" in out
+
+
+def test_as_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "train", "--objective", "nonsense"],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --objective nonsense: not one of fpa, ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,174 @@
+"""The harness on the built-in task: accumulation, determinism, learning, the run folder."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from objectives import OBJECTIVES
+from objectives.errors import InputError
+from train.batches import micro_batches
+from train.config import Config
+from train.ground import Ground, lay_ground
+from train.harness import Run, rate_factor
+from train.models import load_model
+from train.run_folder import read_metrics
+from train.self_check import check_start
+
+QUICK = Config(steps=2, batch_size=8, eval_limit=6, eval_samples=1, eval_every=0)
+# One of each kind: what a pair, a row, the optimizer batch or an anchor contributes.
+KINDS = ["dpo", "fpa", "kto", "grpo", "omd", "sft", "fpa_rpo"]
+
+
+@pytest.fixture(scope="module")
+def ground():
+    return lay_ground(QUICK)
+
+
+def with_config(ground, **changes):
+    config = replace(ground.config, **changes)
+    return Ground(
+        config, ground.base, ground.tokenizer, ground.encoded, ground.problems, ground.precision
+    )
+
+
+def started(ground, name, folder, **given):
+    """Return a run about to take its first step."""
+    run = Run(ground, name, given, folder)
+    run.folder.create({})
+    run._prepare()
+    return run
+
+
+def gradients(run, rows_at_once):
+    chosen = run.units.rows[run._unit_indices(1)]
+    pad = run.ground.tokenizer.pad_token_id
+    micros = micro_batches(run.ground.encoded, run.units, chosen, rows_at_once, pad)
+    count = len(chosen) if run.objective.unit == "pair" else chosen.numel()
+    metrics = run.learner.accumulate(micros, count, run._divergence(chosen))
+    parameters = dict(run.learner.policy.model.named_parameters())
+    grads = {name: p.grad.clone() for name, p in parameters.items()}
+    run.optimizer.zero_grad()
+    return grads, metrics
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_micro_batches_change_nothing(name, ground, tmp_path):
+    given = {"aggregate": "token"} if name == "grpo" else {}
+    run = started(with_config(ground, batch_size=24), name, tmp_path / "run", **given)
+    torch.manual_seed(0)
+    with torch.no_grad():  # away from the reference, where every term counts
+        for parameter in run.learner.policy.model.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    whole, metrics = gradients(run, 24)
+    for rows_at_once in (2, 10):  # the last of the tens is a smaller one
+        parts, same = gradients(run, rows_at_once)
+        for key, gradient in whole.items():
+            scale = gradient.abs().max().item()
+            torch.testing.assert_close(parts[key], gradient, rtol=1e-3, atol=1e-4 * scale)
+        assert same.tokens == metrics.tokens
+        assert same.values == pytest.approx(metrics.values, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_starts_as_it_must_and_steps(name, ground, tmp_path):
+    run = started(ground, name, tmp_path / "run")
+    check_start(run.learner, *run._first_micro_batch())
+    before = [p.clone() for p in run.learner.policy.model.parameters()]
+    run._step(1)
+    run._step(2)
+    after = list(run.learner.policy.model.parameters())
+    assert any(not torch.equal(b, a) for b, a in zip(before, after, strict=True))
+    line = read_metrics(run.folder.path)[-1]
+    assert line["step"] == 2
+    assert {"loss", "grad_norm", "entropy", "num_tokens", "logps/chosen"} <= set(line)
+
+
+def test_the_self_check_notices_another_reference(ground, tmp_path):
+    run = started(ground, "dpo", tmp_path / "run")
+    with torch.no_grad():
+        run.learner.policy.model.model.norm.weight.mul_(1.01)
+    with pytest.raises(InputError, match="self-check before the first step: reference log-probs"):
+        check_start(run.learner, *run._first_micro_batch())
+
+
+def test_the_self_check_notices_a_loss_that_is_not_its_own(ground, tmp_path):
+    run = started(ground, "dpo", tmp_path / "run")
+    run.learner.objective = replace(run.objective, at_reference=lambda m, b, h: 0.5)
+    with pytest.raises(InputError, match=r"the loss and its closed form differ by 0\.193"):
+        check_start(run.learner, *run._first_micro_batch())
+
+
+def test_a_run_leaves_its_folder(ground, tmp_path):
+    run = Run(ground, "fpa", {"lam": 0.5}, tmp_path / "run")
+    result = run.train({"command": "python -m train", "versions": {}, "git_revision": None})
+    folder = tmp_path / "run"
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["objective"], config["lam"], config["seed"]) == ("fpa", 0.5, 0)
+    lines = read_metrics(folder)
+    assert [line["step"] for line in lines] == [0, 1, 2, 2]  # two of evaluations
+    assert {"eval/greedy_accuracy_low", "eval/sampled_accuracy"} <= set(lines[-1])
+    kept = [json.loads(line) for line in (folder / "eval.jsonl").read_text().splitlines()]
+    assert len(kept) == 2 * 6 * 2
+    assert {row["mode"] for row in kept} == {"greedy", "sampled"}
+    again, _ = load_model(str(folder / "checkpoints" / "step-2"))
+    for mine, theirs in zip(run.learner.policy.model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert load_file(folder / "checkpoints" / "step-2" / "optimizer.safetensors")
+    assert [step for step, _ in result.evaluations] == [0, 2]
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_a_seed_fixes_a_run_and_another_changes_it(ground, tmp_path):
+    def losses(seed, folder):
+        run = started(with_config(ground, seed=seed), "kto", tmp_path / folder)
+        for step in range(1, 4):
+            run._step(step)
+        return [line["loss"] for line in run.history]
+
+    assert losses(0, "a") == losses(0, "b") != losses(1, "c")
+
+
+def test_what_is_not_finite_stops_before_the_update(ground, tmp_path):
+    encoded = ground.encoded._replace(weight=torch.full_like(ground.encoded.weight, 1e38))
+    run = Run(replace_encoded(ground, encoded), "reinforce", {}, tmp_path / "run")
+    run.folder.create({})
+    run._prepare()
+    before = [p.clone() for p in run.learner.policy.model.parameters()]
+    with pytest.raises(InputError, match=r"step 1 of reinforce: loss .* stopped before the update"):
+        run._step(1)
+    after = run.learner.policy.model.parameters()
+    assert all(torch.equal(b, a) for b, a in zip(before, after, strict=True))
+
+
+def replace_encoded(ground, encoded):
+    return Ground(
+        ground.config, ground.base, ground.tokenizer, encoded, ground.problems, ground.precision
+    )
+
+
+def test_forty_steps_of_fpa_teach_the_right_way(tmp_path):
+    config = Config(steps=40, learning_rate=2e-5, eval_limit=100, eval_samples=0, eval_every=0)
+    run = Run(lay_ground(config), "fpa", {}, tmp_path / "run")
+    result = run.train({})
+    before, after = (scores.greedy.mean for _, scores in result.evaluations)
+    assert before < 0.3
+    assert after > 0.6
+
+
+def test_an_odd_batch_of_pairs_is_refused(ground, tmp_path):
+    with pytest.raises(InputError, match="--batch-size 7: a pair is two trajectories"):
+        Run(with_config(ground, batch_size=7), "dpo", {}, tmp_path / "run")
+
+
+def test_schedules():
+    config = Config(steps=100, warmup_steps=9, schedule="linear")
+    assert rate_factor(0, config) == pytest.approx(0.1)
+    assert rate_factor(9, config) == 1
+    assert rate_factor(99, config) == pytest.approx(1 / 91)
+    cosine = replace(config, schedule="cosine")
+    assert rate_factor(9, cosine) == 1
+    assert rate_factor(100, cosine) == pytest.approx(0)
+    assert rate_factor(50, replace(config, schedule="constant")) == 1
