@@ -1,0 +1,129 @@
+"""`python -m train.rollouts` and `python -m train.worked_answers`, with the built-in model."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+
+from objectives.errors import command_line
+from train import rollouts, worked_answers
+from train.table import read_table
+
+PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Return a function that runs a module's command in an empty folder: (status, out, err)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(module, words):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *words.split()])
+        try:
+            command_line(module.main)
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return call
+
+
+SAMPLE = "--model builtin --samples 2 --batch-size 4 --max-new-tokens 6 --temperature 1"
+
+
+def test_rollouts_are_graded_and_train(run, write_rows, tmp_path, monkeypatch):
+    problems = write_rows(PROBLEMS)
+    # The built-in model knows no words: what it says is digits, which are graded all the same.
+    monkeypatch.setattr(rollouts, "word_problem_prompt", lambda tokenizer, question: question)
+    status, out, _ = run(rollouts, f"{SAMPLE} --problems {problems} --out all.parquet")
+    assert status == 0
+    assert "10 completions of 5 problems" in out
+    table = pd.read_parquet(tmp_path / "all.parquet")
+    assert list(table["group_id"]) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert set(table["reward"]) <= {-1.0, 1.0}
+    assert not (tmp_path / "all.parquet.parts").exists()
+    trajectories = read_table(str(tmp_path / "all.parquet")).trajectories
+    assert [t.token_ids for t in trajectories] == [list(ids) for ids in table["completion_ids"]]
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(run, write_rows, tmp_path, monkeypatch):
+    problems = write_rows(PROBLEMS)
+    run(rollouts, f"{SAMPLE} --problems {problems} --out whole.parquet")
+    sample, numbers = rollouts.sample_part, []
+
+    def interrupted(model, tokenizer, group, settings):
+        numbers.append(group[0][0])
+        if len(numbers) == 2:
+            raise KeyboardInterrupt
+        return sample(model, tokenizer, group, settings)
+
+    monkeypatch.setattr(rollouts, "sample_part", interrupted)
+    status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet")
+    assert status == 2
+    assert "interrupted" in err
+    status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet --seed 1")
+    assert status == 2
+    assert "parts sampled with other settings" in err
+    status, *_ = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet")
+    assert status == 0
+    assert numbers == [0, 2, 2, 4]  # the first part was there
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "whole.parquet"), pd.read_parquet(tmp_path / "parts.parquet")
+    )
+    status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet")
+    assert status == 2
+    assert "parts.parquet exists: name another file, or remove it" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "name a file of problems with --problems"),
+        ("--problems nowhere.jsonl", "nowhere.jsonl: no such file of problems"),
+        ("--problems rows.jsonl --samples 0", "--samples 0: must be above 0"),
+        ("--problems rows.jsonl --out table.csv", "--out table.csv: expected a name ending in"),
+        ("--problems rows.jsonl --question-column q", "--question-column q is not among its"),
+    ],
+)
+def test_mistakes_get_one_line_and_status_2(run, write_rows, words, message):
+    write_rows(PROBLEMS)
+    status, _, err = run(rollouts, words)
+    assert status == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+ASDIV = [
+    {"body": "Seven red and two green.", "question": "How many?", "answer": "9 (apples)",
+     "formula": "7+2=9"},
+    {"body": "", "question": "Ratio?", "answer": "2:3", "formula": "4:6=2:3"},
+    {"body": "", "question": "Wrong?", "answer": "5", "formula": "2+2=4"},
+]  # fmt: skip
+
+
+def test_worked_answers_compute_the_formula_and_box_the_result(run, write_rows, tmp_path):
+    problems = write_rows(ASDIV)
+    status, out, _ = run(worked_answers, f"--problems {problems} --out worked.jsonl")
+    assert status == 0
+    (row,) = [json.loads(line) for line in (tmp_path / "worked.jsonl").read_text().splitlines()]
+    assert row["completion"] == "7+2=9\nThe answer is \\boxed{9}."
+    assert row["prompt"][0]["content"].startswith("Seven red and two green. How many?")
+    assert "left out: 1 (formula is not plain arithmetic" in out
+    assert "left out: 1 (formula's result is not the answer)" in out
+
+
+def test_real_formulas(run, benchmarks, tmp_path):
+    status, out, _ = run(
+        worked_answers, f"--problems {benchmarks / 'asdiv.jsonl'} --out worked.jsonl"
+    )
+    assert status == 0
+    assert "wrote 1534 worked answers" in out
+    assert len(read_table(str(tmp_path / "worked.jsonl")).trajectories) == 1534
+
+
+def test_problems_without_formulas_are_refused(run, write_rows):
+    status, _, err = run(worked_answers, f"--problems {write_rows(PROBLEMS)} --out worked.jsonl")
+    assert status == 2
+    assert "has no column formula" in err
