@@ -1,0 +1,76 @@
+"""Inner products of the gradients of chosen and rejected trajectories, pair by pair."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from diagnostics.gradients import Gradients, by_backward, by_vmap, check_weights
+from diagnostics.layerwise import by_layer
+from diagnostics.overlap import Overlap
+from diagnostics.trajectories import Trajectories
+
+ROUTES: dict[str, Callable[..., Gradients]] = {
+    "layer": by_layer,
+    "vmap": by_vmap,
+    "backward": by_backward,
+}
+
+
+def pair_grams(
+    model: nn.Module,
+    trajectories: Trajectories,
+    weights: Tensor,
+    parameters: Mapping[str, Tensor],
+    *,
+    route: str = "layer",
+    pairs_at_once: int = 4,
+) -> Tensor:
+    """Return the inner products of a pair's gradients, (N, 2P, 2P), N = B / 2 pairs.
+
+    Row and column order: the P weightings of the chosen trajectory, then those of the rejected.
+    With `split_weights`: chosen shared, chosen distinct, rejected shared, rejected distinct.
+    Gradients of `pairs_at_once` pairs are in memory at a time, and given up when multiplied.
+
+    trajectories: B rows, 2n the chosen and 2n + 1 the rejected of pair n.
+    weights: (B, P, T), as `by_vmap` has them; parameters: as `select_parameters` returns.
+    route: a key of ROUTES; `layer` is the fastest, `vmap` the most general, `backward` the slow
+    plain one. Raises ValueError for an odd number of rows, weights that do not fit, other routes.
+    """
+    check_weights(trajectories, weights)
+    if len(weights) % 2:
+        raise ValueError(f"a pair has two rows, got {len(weights)} rows")
+    if route not in ROUTES:
+        raise ValueError(f"route must be one of {', '.join(ROUTES)}, got {route!r}")
+    # Pairs of about the same length together: fewer columns of padding to compute.
+    order = trajectories.position.amax(-1).view(-1, 2).amax(-1).argsort(stable=True)
+    grams, size = [], 2 * weights.shape[1]
+    for pairs in order.split(pairs_at_once):
+        index = torch.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
+        part = trajectories.rows(index)
+        gram = torch.zeros((), device=weights.device)
+        few = weights[index, :, : part.mask.shape[1]]
+        for _, gradients in ROUTES[route](model, part, few, parameters):
+            flat = gradients.reshape(len(pairs), size, -1)
+            flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
+            gram = gram + flat @ flat.mT
+        grams.append(gram)
+    if not grams:
+        return weights.new_zeros(0, size, size)
+    return torch.cat(grams)[order.argsort()]
+
+
+def split_weights(trajectories: Trajectories, overlaps: list[Overlap]) -> Tensor:
+    """Return weights (B, 2, T) that split each row's tokens into shared and distinct.
+
+    trajectories: B rows, chosen and rejected in turn; overlaps: of B / 2 pairs, chosen first.
+    Raises ValueError where an overlap is not that of its rows.
+    """
+    masks = [side for o in overlaps for side in (o.shared_a, o.shared_b)]
+    lengths = trajectories.mask.sum(-1).tolist()
+    if [len(m) for m in masks] != lengths:
+        raise ValueError("overlaps do not fit the trajectories: token counts differ")
+    width = trajectories.mask.shape[1]
+    shared = [torch.nn.functional.pad(mask, (0, width - len(mask))) for mask in masks]
+    shared = torch.stack(shared).to(trajectories.mask.device)
+    return torch.stack([shared, trajectories.mask & ~shared], 1).float()
