@@ -73,6 +73,8 @@ def _record(model, trajectories, weights, wanted: set[int]) -> list[_Call]:
     finally:
         for handle in handles:
             handle.remove()
+    if not calls:
+        return []
     outputs, count = [call.output for call in calls], weights.shape[1]
     cotangents = [
         torch.autograd.grad(
@@ -94,13 +96,13 @@ def _record(model, trajectories, weights, wanted: set[int]) -> list[_Call]:
 def _gradient(call: _Call, name: str) -> Tensor:
     """Return what one of the module's own parameters gets from this call, (B, P, *shape)."""
     module, rows, count = call.module, len(call.input), len(call.cotangents)
-    if isinstance(module, nn.Linear) and name == "weight":
+    if type(module) is nn.Linear and name == "weight":
         cotangents = torch.cat(call.cotangents, -1).flatten(1, -2)  # (B, L, P * out)
         product = cotangents.mT @ call.input.to(cotangents.dtype).flatten(1, -2)
         return product.view(rows, count, *module.weight.shape)
-    if isinstance(module, nn.Linear):
+    if type(module) is nn.Linear:
         return torch.stack([g.flatten(1, -2).sum(1) for g in call.cotangents], 1)
-    if isinstance(module, nn.Embedding):
+    if type(module) is nn.Embedding:
         return _embedding_gradient(call)
     return _any_gradient(call, name)
 

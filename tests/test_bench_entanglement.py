@@ -1,0 +1,49 @@
+"""How much faster entanglement is than a loop of backward passes, on 256 built-in pairs.
+
+`pytest tests/test_bench_entanglement.py --benchmark-only`; the ratio is in `extra_info`.
+"""
+
+import time
+
+import pytest
+import torch
+
+from diagnostics.gram import pair_grams, split_weights
+from diagnostics.overlap import token_overlap
+from diagnostics.parameters import select_parameters
+from diagnostics.trajectories import pack
+from objectives import pair_rollouts
+from train.dataset import encode
+from train.models import load_model
+from train.table import read_table
+
+PAIRS = 256
+
+
+@pytest.mark.parametrize("route", ["layer", "vmap"])
+@pytest.mark.parametrize("parts", ["split", "whole"])
+def test_entanglement_of_builtin_pairs(benchmark, route, parts):
+    model, tokenizer = load_model("builtin")
+    encoded = encode(read_table("builtin"), tokenizer, 128)
+    pairs = pair_rollouts(encoded.reward, encoded.group)[:PAIRS]
+    tokens = [encoded.tokens[row] for row in pairs.flatten().tolist()]
+    trajectories = pack(tokens)
+    sides = zip(tokens[::2], tokens[1::2], strict=True)
+    weights = split_weights(
+        trajectories, [token_overlap(w.completion, x.completion) for w, x in sides]
+    )
+    if parts == "whole":
+        weights = weights.sum(1, keepdim=True)
+    arguments = (model, trajectories, weights, select_parameters(model))
+    start = time.perf_counter()
+    looped = pair_grams(*arguments, route="backward", pairs_at_once=1)
+    seconds = time.perf_counter() - start
+    grams = benchmark.pedantic(
+        pair_grams, arguments, {"route": route, "pairs_at_once": 4}, rounds=3, warmup_rounds=1
+    )
+    scale = looped.abs().amax((1, 2), keepdim=True)
+    torch.testing.assert_close(grams / scale, looped / scale, rtol=1e-3, atol=1e-4)
+    benchmark.extra_info["loop_seconds"] = seconds
+    benchmark.extra_info["threads"] = torch.get_num_threads()
+    if benchmark.stats is not None:  # None where benchmarks are disabled
+        benchmark.extra_info["ratio"] = seconds / benchmark.stats.stats.median
