@@ -51,13 +51,17 @@ def pair_grams(
         gram = torch.zeros((), device=weights.device)
         few = weights[index, :, : part.mask.shape[1]]
         for _, gradients in ROUTES[route](model, part, few, parameters):
-            flat = gradients.reshape(len(pairs), size, -1)
-            flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
-            gram = gram + flat @ flat.mT
+            gram = gram + _inner_products(gradients.reshape(len(pairs), size, -1))
         grams.append(gram)
     if not grams:
         return weights.new_zeros(0, size, size)
     return torch.cat(grams)[order.argsort()]
+
+
+def _inner_products(vectors: Tensor) -> Tensor:
+    vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    with torch.autocast(vectors.device.type, enabled=False):
+        return vectors @ vectors.mT
 
 
 def split_weights(trajectories: Trajectories, overlaps: list[Overlap]) -> Tensor:

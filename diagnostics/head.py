@@ -22,6 +22,11 @@ def head_gram(
     Raises ValueError for shapes that do not fit.
     """
     _check(hidden, head, targets)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return _head_gram(hidden, head, targets, vocabulary_at_once)
+
+
+def _head_gram(hidden, head, targets, vocabulary_at_once) -> Tensor:
     count, vocabulary = len(targets), len(head.weight)
     size = vocabulary_at_once or max(1, CHUNK_ELEMENTS // max(1, count))
     blocks = [slice(start, start + size) for start in range(0, vocabulary, size)]
@@ -31,7 +36,7 @@ def head_gram(
     inner = hidden.new_zeros(count, count)
     for block in blocks:
         logits = _logits(hidden, head, block)
-        error = -(logits - normaliser).exp()  # e_y - p, in these columns
+        error = -(logits - normaliser).exp()  # becomes e_y - p, in these columns
         here = (targets >= block.start) & (targets < block.stop)
         error[here, targets[here] - block.start] += 1
         if head.softcap is not None:

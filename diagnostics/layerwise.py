@@ -127,7 +127,7 @@ def _any_gradient(call: _Call, name: str) -> Tensor:
     parameter = getattr(call.module, name).detach()
 
     def one(x: Tensor, cotangents: tuple[Tensor, ...]) -> Tensor:
-        _, pull = vjp(lambda p: functional_call(call.module, {name: p}, (x[None],)), parameter)
-        return torch.stack([pull(g[None])[0] for g in cotangents])
+        out, pull = vjp(lambda p: functional_call(call.module, {name: p}, (x[None],)), parameter)
+        return torch.stack([pull(g[None].to(out.dtype))[0] for g in cotangents])
 
     return vmap(one)(call.input, call.cotangents)

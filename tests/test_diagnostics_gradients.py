@@ -1,5 +1,7 @@
 """Per-trajectory gradients and their inner products against plain autograd, without padding."""
 
+import copy
+
 import pytest
 import torch
 
@@ -133,6 +135,17 @@ def test_frozen_parameters_and_no_grad(route):
     finally:
         policy.requires_grad_(True)
     torch.testing.assert_close(before, after, **CLOSE)
+
+
+@pytest.mark.parametrize("route", ["vmap", "layer"])
+def test_under_autocast_the_numbers_are_about_the_same(route):
+    policy = copy.deepcopy(model("llama tied")).float()
+    parameters, weights = select_parameters(policy), splits().float()
+    exact = pair_grams(policy, pack(TOKENS), weights, parameters, route="backward")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = pair_grams(policy, pack(TOKENS), weights, parameters, route=route)
+    assert rough.dtype == torch.float32
+    assert (rough - exact).norm() < 0.1 * exact.norm()
 
 
 def test_a_tied_parameter_is_selected_once_under_either_name():
