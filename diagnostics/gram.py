@@ -35,7 +35,8 @@ def pair_grams(
     trajectories: B rows, 2n the chosen and 2n + 1 the rejected of pair n.
     weights: (B, P, T), as `by_vmap` has them; parameters: as `select_parameters` returns.
     route: a key of ROUTES; `layer` needs the least memory, `vmap` fits the most models, and both
-    are about as fast; `backward` is the slow plain one. Raises ValueError for an odd number of rows, weights that do not fit, other routes.
+    are about as fast; `backward` is the slow plain one.
+    Raises ValueError for an odd number of rows, weights that do not fit, other routes.
     """
     check_weights(trajectories, weights)
     if len(weights) % 2:
