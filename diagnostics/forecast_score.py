@@ -1,6 +1,5 @@
 """All that is asked of one forecast, in one record, and records as a long table."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -118,12 +117,7 @@ def _weight_errors(origin, now, later, lams, tokens, chunk_size) -> tuple[float,
     def spread(values: Tensor) -> Tensor:
         return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
-    # Without extrapolation the forecast is the policy itself.
-    reached = spread(forecast_log_probs(later, later, targets, 0.0, chunk_size=chunk_size))
+    reached = spread(forecast_log_probs(later, later, targets, (0.0,), chunk_size=chunk_size)[0])
+    ahead = forecast_log_probs(origin, now, targets, lams, chunk_size=chunk_size)
     rows = mask.any(-1)
-    means = []
-    for lam in lams:
-        ahead = spread(forecast_log_probs(origin, now, targets, lam, chunk_size=chunk_size))
-        each = weight_error(ahead, reached, mask)[rows]
-        means.append(each.mean().item() if len(each) else math.nan)
-    return tuple(means)
+    return tuple(weight_error(spread(x), reached, mask)[rows].mean().item() for x in ahead)

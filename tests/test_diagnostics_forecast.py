@@ -177,10 +177,8 @@ def test_token_log_probs_of_the_forecast_are_the_kernel_s():
     origin, now = map(Snapshot, hidden, heads)
     kernel = token_log_probs(hidden[1], heads[1], targets, reference=(hidden[0], heads[0]), lam=0.8)
     for chunk_size in (None, 4):
-        found = forecast_log_probs(origin, now, targets, 0.8, chunk_size=chunk_size)
-        torch.testing.assert_close(found, kernel.future)
-        found = forecast_log_probs(origin, now, targets, 0, chunk_size=chunk_size)
-        torch.testing.assert_close(found, kernel.policy)
+        found = forecast_log_probs(origin, now, targets, (0.8, 0.0), chunk_size=chunk_size)
+        torch.testing.assert_close(found, torch.stack([kernel.future, kernel.policy]))
 
 
 def test_weight_error_compares_mean_log_probs():
@@ -219,7 +217,7 @@ def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="not all 0"):
         displacement_cosine(origin, now, later, weights=weights() * 0)
     with pytest.raises(ValueError, match=r"targets must be \(11,\)"):
-        forecast_log_probs(origin, now, torch.zeros(10).long(), 1.0)
+        forecast_log_probs(origin, now, torch.zeros(10).long(), LAMS)
     with pytest.raises(ValueError, match="no probe positions"):
         displacement_cosine(origin[:0], now[:0], later[:0])
     with pytest.raises(ValueError, match="hidden"):

@@ -91,7 +91,7 @@ def test_a_score_holds_each_quantity_at_its_own_lambda():
     for lam, found in zip(score.lams, score.weight_errors, strict=True):
         ahead = torch.zeros(3, 4).double()
         reached = ahead.clone()
-        ahead[MASK] = forecast_log_probs(*policies[:2], TOKENS.targets, lam)
+        ahead[MASK] = forecast_log_probs(*policies[:2], TOKENS.targets, (lam,))[0]
         reached[MASK] = path[50].log_softmax(-1)[torch.arange(5), TOKENS.targets]
         # The row without tokens is no trajectory.
         assert found == pytest.approx(weight_error(ahead, reached, MASK)[:2].mean().item())
