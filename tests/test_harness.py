@@ -1,6 +1,7 @@
 """The harness on the built-in task: accumulation, determinism, learning, the run folder."""
 
 import json
+import resource
 from dataclasses import replace
 
 import pytest
@@ -119,6 +120,35 @@ def test_a_run_leaves_its_folder(ground, tmp_path):
     assert load_file(folder / "checkpoints" / "step-2" / "optimizer.safetensors")
     assert [step for step, _ in result.evaluations] == [0, 2]
     assert not list(folder.rglob("*.partial"))
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_what_was_there(ground, tmp_path):
+    run = started(ground, "fpa", tmp_path / "run")
+    run._checkpoint(1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))  # as a disk that is full
+    try:
+        with pytest.raises(InputError, match=r"step-2 cannot be written .* free some space"):
+            run._checkpoint(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-1"]
+    load_model(str(tmp_path / "run" / "checkpoints" / "step-1"))
+
+
+def test_an_interrupt_keeps_what_was_done(ground, tmp_path, monkeypatch):
+    run = Run(ground, "fpa", {}, tmp_path / "run")
+    step = run._step
+
+    def interrupted(number):
+        if number == 2:
+            raise KeyboardInterrupt
+        step(number)
+
+    monkeypatch.setattr(run, "_step", interrupted)
+    with pytest.raises(InputError, match="interrupted after step 1 of fpa: its metrics"):
+        run.train({})
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [0, 1]
 
 
 def test_a_seed_fixes_a_run_and_another_changes_it(ground, tmp_path):

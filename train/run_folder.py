@@ -5,11 +5,11 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -50,17 +50,27 @@ class RunFolder:
         tokenizer: PreTrainedTokenizerBase,
         optimizer: torch.optim.Optimizer,
     ) -> Path:
-        """Write `checkpoints/step-N` in Hugging Face layout, whole or not at all."""
+        """Write `checkpoints/step-N` in Hugging Face layout, whole or not at all.
+
+        Raises InputError where it cannot be written, as on a full disk.
+        """
         target = self.path / "checkpoints" / f"step-{step}"
         partial = target.with_name(f".step-{step}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        model.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-        save_file(_optimizer_tensors(optimizer), partial / "optimizer.safetensors")
-        # The order of the data is a function of the seed and the step; nothing else is drawn.
-        (partial / "trainer_state.json").write_text(json.dumps({"step": step}) + "\n")
-        os.replace(partial, target)
+        try:
+            partial.mkdir(parents=True)
+            model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
+            save_file(_optimizer_tensors(optimizer), partial / "optimizer.safetensors")
+            # The order of the data is a function of the seed and the step; nothing else is drawn.
+            (partial / "trainer_state.json").write_text(json.dumps({"step": step}) + "\n")
+            os.replace(partial, target)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise InputError(
+                f"{target} cannot be written ({error}); what was written before stays as it is: "
+                f"free some space, or name another place with --out"
+            ) from None
         return target
 
     def write_card(self, config: dict, table: str) -> None:
@@ -121,7 +131,3 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tens
 def read_metrics(path: Path) -> list[dict]:
     """Return the lines of a run's `metrics.jsonl`."""
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-
-
-def warn(message: str) -> None:
-    print(f"note: {message}", file=sys.stderr)
