@@ -45,40 +45,48 @@ def token_log_probs(
     targets: Tensor,
     *,
     reference: tuple[Tensor, Head] | None = None,
+    origin: tuple[Tensor, Head] | None = None,
     lam: float | None = None,
     entropy: bool = False,
     chunk_size: int | None = None,
 ) -> TokenLogProbs:
     """Return log-probs of the sampled tokens under policy, reference and future policy.
 
-    The future policy is `softmax((1+λ) h_θ - λ h_ref)` over the whole vocabulary (arXiv
-    2509.19893). Gradients flow to `hidden` and `head` through the policy's log-probs alone, and
-    are exact.
+    The future policy is `softmax((1+λ) h_θ - λ h_origin)` over the whole vocabulary, from the
+    reference where no other origin is given (arXiv 2509.19893). Gradients flow to `hidden` and
+    `head` through the policy's log-probs alone, and are exact.
 
     hidden: (N, d) final hidden states at the positions that predict the targets.
     targets: (N,) ids of the sampled tokens.
     reference: hidden states (N, d') and head of the reference, whose vocabulary must be the same.
+    origin: as reference, of the policy from which the future is extrapolated, such as that of
+    some steps ago; by default the reference.
     lam: λ >= 0; the future policy is computed where it is given. entropy: compute it too.
     chunk_size: positions at a time, by default as many as keep a chunk's logits at 64 MiB.
-    Raises ValueError for shapes that do not fit or `lam` without a reference.
+    Raises ValueError for shapes that do not fit, `lam` without a reference or origin, and an origin
+    without `lam`.
     """
-    _check(hidden, head, targets, reference, lam)
+    _check_policy(hidden, head, targets)
+    for name, other in (("reference", reference), ("origin", origin)):
+        if other is not None:
+            _check_other(hidden, head, name, *other)
+    _check_lam(lam, reference, origin)
     chunk_size = chunk_size or max(1, CHUNK_ELEMENTS // head.weight.shape[0])
     with torch.autocast(hidden.device.type, enabled=False):
         policy, *rest = _TokenLogProbs.apply(
             hidden, head.weight, head.bias, head.scale, head.softcap, targets,
-            reference, lam, entropy, chunk_size,
+            reference, origin, lam, entropy, chunk_size,
         )  # fmt: skip
     return TokenLogProbs(policy, *rest)
 
 
 class _TokenLogProbs(torch.autograd.Function):
     @staticmethod
-    def forward(hidden, weight, bias, scale, softcap, targets, reference, lam, entropy, chunk_size):
+    def forward(
+        hidden, weight, bias, scale, softcap, targets, reference, origin, lam, entropy, chunk_size
+    ):
         head = Head(weight.to(_dtype(hidden)), bias, scale, softcap)  # cast once, not per chunk
-        if reference is not None:
-            other, other_head = reference
-            other_head = other_head._replace(weight=other_head.weight.to(_dtype(hidden)))
+        reference, origin = _cast(reference, hidden), _cast(origin, hidden)
         parts = []
         for rows in _chunks(len(targets), chunk_size):
             logits, target = head.logits(hidden[rows]), targets[rows, None]
@@ -88,12 +96,14 @@ class _TokenLogProbs(torch.autograd.Function):
             if entropy:
                 spread = normaliser - (logits.softmax(-1) * logits).sum(-1)
             if reference is not None:
-                other_logits = other_head.logits(other[rows])
-                reference_log_prob = _pick(other_logits, target)
-                if lam is not None:
-                    # logits + λ (logits - other): exactly the logits where both are the same.
-                    ahead = other_logits.neg_().add_(logits).mul_(lam).add_(logits)
-                    future = _pick(ahead, target)
+                other = reference[1].logits(reference[0][rows])
+                reference_log_prob = _pick(other, target)
+            if lam is not None:
+                if origin is not None:
+                    other = origin[1].logits(origin[0][rows])
+                # logits + λ (logits - other): exactly the logits where both are the same.
+                ahead = other.neg_().add_(logits).mul_(lam).add_(logits)
+                future = _pick(ahead, target)
             parts.append((policy, reference_log_prob, future, spread))
         return tuple(_concatenate(column) for column in zip(*parts, strict=True))
 
@@ -134,11 +144,18 @@ class _TokenLogProbs(torch.autograd.Function):
                 to_bias.add_(to_logits.sum(0))
         to_weight = to_weight.to(weight.dtype) if needs_weight else None
         to_bias = to_bias.to(bias.dtype) if needs_bias else None
-        return to_hidden, to_weight, to_bias, *[None] * 7
+        return to_hidden, to_weight, to_bias, *[None] * 8
 
 
 def _dtype(hidden: Tensor) -> torch.dtype:
     return torch.promote_types(hidden.dtype, torch.float32)
+
+
+def _cast(other: tuple[Tensor, Head] | None, hidden: Tensor) -> tuple[Tensor, Head] | None:
+    if other is None:
+        return None
+    states, head = other
+    return states, head._replace(weight=head.weight.to(_dtype(hidden)))
 
 
 def _chunks(count: int, size: int) -> list[slice]:
@@ -153,7 +170,7 @@ def _concatenate(column: tuple[Tensor | None, ...]) -> Tensor | None:
     return None if column[0] is None else torch.cat(column)
 
 
-def _check(hidden, head, targets, reference, lam) -> None:
+def _check_policy(hidden, head, targets) -> None:
     if hidden.dim() != 2 or head.weight.dim() != 2 or hidden.shape[1] != head.weight.shape[1]:
         raise ValueError(
             f"hidden must be (N, d) and head.weight (V, d), "
@@ -163,17 +180,22 @@ def _check(hidden, head, targets, reference, lam) -> None:
         raise ValueError(
             f"targets must be ({len(hidden)},) long, got {tuple(targets.shape)} {targets.dtype}"
         )
-    if reference is None:
-        if lam is not None:
-            raise ValueError("lam extrapolates from a reference: give one")
-        return
-    other, other_head = reference
+
+
+def _check_other(hidden, head, name, other, other_head) -> None:
     if len(other) != len(hidden) or other.shape[1] != other_head.weight.shape[1]:
-        raise ValueError(f"reference hidden states do not fit: {tuple(other.shape)}")
+        raise ValueError(f"{name} hidden states do not fit: {tuple(other.shape)}")
     if other_head.weight.shape[0] != head.weight.shape[0]:
         raise ValueError(
-            f"policy and reference differ in vocabulary: "
+            f"policy and {name} differ in vocabulary: "
             f"{head.weight.shape[0]} and {other_head.weight.shape[0]} tokens"
         )
+
+
+def _check_lam(lam, reference, origin) -> None:
+    if lam is None and origin is not None:
+        raise ValueError("an origin is there to extrapolate from: give lam")
+    if lam is not None and reference is None and origin is None:
+        raise ValueError("lam extrapolates from a reference: give one")
     if lam is not None and not lam >= 0:
         raise ValueError(f"lam must be >= 0, got {lam}")

@@ -36,7 +36,10 @@ def train(monkeypatch, capsys, tmp_path):
 MISTAKES = [
     ("", "name an objective with --objective"),
     ("--objective fpo", "--objective fpo: not one of fpa, "),
-    ("--objective fpa --beta 0.1", "--beta is not a flag of fpa, which has --apply-to, --gran"),
+    (
+        "--objective fpa --beta 0.1",
+        "--beta is not a flag of fpa, which has --apply-to, --future-from, ",
+    ),
     ("--objective dpo --beta much", "--beta much: could not convert"),
     ("--objective dpo --beta", "--beta needs a value"),
     ("--objective fpa --apply-to none", "--apply-to none: choose from both, negative, positive"),
@@ -49,6 +52,15 @@ MISTAKES = [
     ("--objective fpa --data missing.jsonl", "--data missing.jsonl: no such file"),
     ("--objective fpa --data table.txt", "expected a file ending in .parquet or .jsonl"),
     ("--objective fpa --eval-problems missing.jsonl", "missing.jsonl: no such file of problems"),
+    ("--objective fpa --lam often", "--lam often: expected a number, 0 or more, or auto"),
+    ("--objective fpa --lam -1", "--lam -1: expected a number, 0 or more, or auto"),
+    ("--objective dpo --lam auto", "--lam is not a flag of dpo"),
+    ("--objective fpa --lam-horizon 20", "--lam-horizon is for --lam auto, but lam is 1"),
+    ("--objective fpa --lam auto --lam-horizon 0", "--lam auto: horizon and lag must be 1 or more"),
+    ("--objective fpa --lam auto --lam-floor 3", "--lam auto: 0 <= floor <= ceiling must hold"),
+    ("--objective fpa --lam auto --lam-smoothing 1", "--lam auto: smoothing must be in [0, 1)"),
+    ("--objective fpa --future-from lagged", "expected initial, or lagged:N with N steps"),
+    ("--objective fpa --future-from lagged:0", "expected initial, or lagged:N with N steps"),
     ("--objective fpa --max-tokens 5", "tokens, more than fit the model's context or --max-tokens"),
 ]
 

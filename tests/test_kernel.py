@@ -195,3 +195,26 @@ def test_what_does_not_fit_is_refused():
         token_log_probs(hidden, head, targets, reference=(hidden, head), lam=-1.0)
     with pytest.raises(ValueError, match="vocabulary"):
         token_log_probs(hidden, head, targets, reference=(hidden, Head(head.weight[:5])))
+
+
+@pytest.mark.parametrize("with_reference", [True, False])
+def test_the_future_from_another_origin_than_the_reference(with_reference):
+    hidden, head, targets = make()
+    reference, origin = (make(seed=seed)[:2] for seed in (1, 2))
+    out = token_log_probs(
+        hidden, head, targets, lam=0.7, origin=origin,
+        reference=reference if with_reference else None, chunk_size=4,
+    )  # fmt: skip
+    ahead = 1.7 * dense_logits(hidden, head) - 0.7 * dense_logits(*origin)
+    expected = ahead.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    torch.testing.assert_close(out.future, expected)
+    if with_reference:
+        torch.testing.assert_close(out.reference, dense(*reference, targets))
+    else:
+        assert out.reference is None
+
+
+def test_an_origin_without_lambda_is_refused():
+    hidden, head, targets = make()
+    with pytest.raises(ValueError, match="an origin is there to extrapolate from: give lam"):
+        token_log_probs(hidden, head, targets, origin=(hidden, head))

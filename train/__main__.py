@@ -3,6 +3,7 @@
 python -m train --objective fpa                  # the built-in task, about three minutes
 python -m train --objective fpa,dpo,offline_rl   # one after another, on the same data
 python -m train --objective fpa --model smollm2 --data rollouts.parquet
+python -m train --objective fpa --lam auto --lam-horizon 20 --future-from lagged:40
 python -m train --list                           # the objectives and their own flags
 """
 
@@ -14,6 +15,7 @@ from objectives.__main__ import table
 from objectives.errors import InputError, command_line
 from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters
+from train.future_settings import FUTURE_HELP
 
 
 def main() -> None:
@@ -22,6 +24,7 @@ def main() -> None:
         prog="python -m train",
         description="Train objectives on graded rollouts. An objective's hyper-parameters are "
         "flags too: --list shows them.",
+        epilog=FUTURE_HELP,
     )
     parser.add_argument("--objective", help="a name, several with commas between, or all")
     parser.add_argument("--list", action="store_true", help="show the objectives and stop")

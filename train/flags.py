@@ -8,6 +8,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from train.future_settings import FUTURE_FLAGS
 
 
 class Parser(argparse.ArgumentParser):
@@ -89,6 +90,8 @@ def _split(word: str) -> list[str]:
 def _own_flags(objective: str) -> dict[str, Any]:
     entry = OBJECTIVES[objective]
     settings = {name: type(value) for name, value in entry.settings.items()}
+    if "lam" in settings:
+        settings |= FUTURE_FLAGS
     return {n: p.annotation for n, p in entry.hyper_parameters.items()} | settings
 
 

@@ -12,12 +12,16 @@ from tqdm import tqdm
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from train.auto_lam import PAIRS, AutoLam
 from train.batches import MicroBatch, micro_batches, unit_indices
 from train.config import Config
 from train.dataset import select_units
 from train.evaluation import Scores
+from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
+from train.lagged import LaggedPolicy
 from train.language_model import Anchors, frozen_copy
+from train.probe_pairs import probe_pairs
 from train.run_folder import RunFolder
 from train.self_check import check_start
 from train.step import Learner
@@ -47,6 +51,10 @@ class Run:
         defaults = {n: p.default for n, p in self.objective.hyper_parameters.items()}
         self.hyper = {n: given.get(n, value) for n, value in defaults.items()}
         self.settings = {n: given.get(n, v) for n, v in self.objective.settings.items()}
+        self.future: FutureSettings | None = None
+        if "lam" in self.settings:
+            self.future = future_settings(given, self.objective.settings["lam"])
+            self.settings |= self.future.values()
         self.units = select_units(
             ground.encoded, self.objective, self.config.rows, self.config.advantage
         )
@@ -56,7 +64,20 @@ class Run:
                 f"--batch-size {self.config.batch_size}: a pair is two trajectories, so it must "
                 f"be even"
             )
+        self.auto_lam = self._auto_lam()
         self.folder = RunFolder(folder)
+
+    def _auto_lam(self) -> AutoLam | None:
+        if self.future is None or self.future.rule is None:
+            return None
+        pad = self.ground.tokenizer.pad_token_id
+        probes = probe_pairs(self.ground.encoded, self.units, PAIRS, pad)
+        if probes is None:
+            raise InputError(
+                "--lam auto looks at pairs of a correct and an incorrect trajectory of one prompt, "
+                "of which the data have none: give --lam a number"
+            )
+        return AutoLam(self.future.rule, probes)
 
     def describe(self) -> str:
         """Return lines about what is trained on and with which hyper-parameters."""
@@ -64,6 +85,13 @@ class Run:
         kind = "pairs" if self.units.rows.shape[1] == 2 else "trajectories"
         lines = [f"{self.name}: {values or 'no hyper-parameters'}; {len(self.units.rows)} {kind}"]
         lines += [f"       left out: {n} ({why})" for why, n in self.units.left_out.items()]
+        if self.future is not None and self.future.lag:
+            parameters = self.ground.base.model.parameters()
+            size = sum(p.numel() * p.element_size() for p in parameters) / 1e6
+            copies = self.future.lag + 1
+            lines.append(
+                f"       {copies} copies of the parameters in memory: {copies * size:.0f} MB"
+            )
         return "\n".join(lines)
 
     def train(self, origin: dict) -> Result:
@@ -103,14 +131,17 @@ class Run:
         policy = frozen_copy(base)
         policy.model.requires_grad_(True)
         anchored = "anchor" in needs
+        lag = self.future and self.future.lag
+        wanted = anchored or "reference" in needs or ("future" in needs and not lag)
         self.learner = Learner(
             self.objective,
             self.hyper,
-            self.settings.get("lam"),
+            self.future and self.future.first_lam,
             policy,
-            base if anchored or {"reference", "future"} & set(needs) else None,
+            base if wanted else None,
             Anchors(base, int(self.settings["period"])) if anchored else None,
             self.ground.precision,
+            LaggedPolicy(base, lag) if lag else None,
         )
         self.optimizer = torch.optim.AdamW(
             policy.model.parameters(),
@@ -124,6 +155,8 @@ class Run:
         self.tokens = 0
 
     def _step(self, step: int) -> None:
+        if self.auto_lam is not None:
+            self.auto_lam.update(self.learner, step - 1)
         chosen = self.units.rows[self._unit_indices(step)]
         divergence = self._divergence(chosen)
         micros = self._micro_batches(chosen)
@@ -143,10 +176,14 @@ class Run:
         self.schedule.step()
         if self.learner.anchors is not None:
             self.learner.anchors.advance(step, self.learner.policy)
+        if self.learner.lagged is not None:
+            self.learner.lagged.advance(self.learner.policy)
         self.tokens += metrics.tokens
         extra = {"grad_norm": norm, "learning_rate": rate, "num_tokens": self.tokens}
         if divergence is not None:
             extra["divergence"] = divergence.item()
+        if self.learner.lam is not None:
+            extra["lam"] = self.learner.lam
         self.history.append({"step": step, **metrics.values, **extra})
         self.folder.write_metrics(self.history[-1])
 

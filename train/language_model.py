@@ -106,10 +106,11 @@ class Anchors:
             self.anchor = frozen_copy(policy)
         else:
             self.anchor = spare
-            _copy_parameters(policy.model, self.anchor.model)
+            copy_parameters(policy.model, self.anchor.model)
 
 
 @torch.no_grad()
-def _copy_parameters(source: nn.Module, target: nn.Module) -> None:
+def copy_parameters(source: nn.Module, target: nn.Module) -> None:
+    """Write one model's parameters into another of the same shape."""
     for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
         mine.copy_(theirs)

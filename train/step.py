@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from diagnostics.log_probs import log_prob_metrics, log_prob_totals
-from objectives import Objective, mismatch, reference_point, token_log_probs
+from objectives import Head, Objective, mismatch, reference_point, token_log_probs
 from objectives.errors import InputError
 from train.batches import MicroBatch, Rows, collate
 from train.dataset import Encoded, Tokens
+from train.lagged import LaggedPolicy
 from train.language_model import Anchors, LanguageModel, spread
 
 
@@ -32,10 +33,15 @@ class Learner:
     reference: LanguageModel | None
     anchors: Anchors | None
     precision: AbstractContextManager
+    lagged: LaggedPolicy | None = None  # of the future policy, where not the reference
+
+    @property
+    def device(self) -> torch.device:
+        return self.policy.model.device
 
     def evaluate(self, micro: MicroBatch, divergence: Tensor | None) -> tuple:
         """Return the policy's log-probs (B, T), the filled batch and the entropy's sum."""
-        device = self.policy.model.device
+        device = self.device
         rows = micro.rows.to(device)
         batch = micro.batch.map(lambda x: x.to(device), ("mask", "reward", "group", "weight"))
         batch = batch.map(lambda x: x.to(device), ("pairs", "mean_length"))
@@ -43,15 +49,15 @@ class Learner:
             batch = batch._replace(divergence=divergence.expand(len(batch.mask)))
         with self.precision:
             hidden = self.policy.hidden(rows)
-            reference = None
-            if self.reference is not None:
-                with torch.no_grad():
-                    reference = (self.reference.hidden(rows), self.reference.head)
+            with torch.no_grad():
+                reference = None if self.reference is None else _parts(self.reference, rows)
+                origin = None if self.lagged is None else _parts(self.lagged.origin, rows)
         out = token_log_probs(
             hidden,
             self.policy.head,
             rows.targets,
             reference=reference,
+            origin=origin,
             lam=self.lam,
             entropy=True,
         )
@@ -108,6 +114,10 @@ class Learner:
             for name, value in values.items():
                 totals[name] = totals.get(name, 0.0) + value.to(policy.device)
         return _metrics(totals)
+
+
+def _parts(model: LanguageModel, rows: Rows) -> tuple[Tensor, Head]:
+    return model.hidden(rows), model.head
 
 
 def _metrics(totals: dict[str, Tensor]) -> StepMetrics:

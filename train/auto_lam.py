@@ -1,0 +1,41 @@
+"""λ that follows a horizon in steps: forecasts on fixed probes are scored while one trains."""
+
+import math
+
+import torch
+
+from diagnostics.forecast_lambda import LamRule, LamState, lam_at, observe
+from diagnostics.forecast_ring import ProbeRing
+from diagnostics.probes import take_snapshot
+from train.probe_pairs import ProbePairs
+from train.step import Learner
+
+PAIRS = 32
+MOST_STEPS = 5  # between looks at the probes
+
+
+class AutoLam:
+    """Sets a learner's λ before each step, by the rule of diagnostics.forecast_lambda.
+
+    Every few steps (the largest number up to MOST_STEPS that divides the horizon and the lag) it
+    takes a snapshot of the policy at the probes and scores the forecast made one horizon before.
+    Until the first is scored, the policy is taken to move at a steady speed.
+    """
+
+    def __init__(self, rule: LamRule, probes: ProbePairs):
+        self.rule, self.probes, self.state = rule, probes, LamState()
+        common = math.gcd(rule.horizon, rule.lag or rule.horizon)
+        self.every = max(n for n in range(1, MOST_STEPS + 1) if common % n == 0)
+        self._ring = ProbeRing(self.every, (rule.horizon,), lags=(rule.lag,), lams=())
+
+    @torch.no_grad()
+    def update(self, learner: Learner, done: int) -> None:
+        """Look at the probes where that is due after `done` updates, and set the learner's λ."""
+        if done % self.every == 0:
+            with learner.precision:
+                hidden = learner.policy.hidden(self.probes.micro.rows.to(learner.device))
+            for score in self._ring.push(done, take_snapshot(hidden, learner.policy.head)):
+                self.state = observe(
+                    self.state, self.rule, score.step, score.horizon, score.best_lam
+                )
+        learner.lam = lam_at(self.state, self.rule, done)

@@ -1,0 +1,29 @@
+"""The policy of some steps ago, as the origin that the future policy is extrapolated from."""
+
+from collections import deque
+
+from train.language_model import LanguageModel, copy_parameters, frozen_copy
+
+
+class LaggedPolicy:
+    """The policy of exactly `lag` updates ago; until there have been so many, the reference.
+
+    In memory are `lag` copies of the parameters, and one more after each update.
+    """
+
+    def __init__(self, reference: LanguageModel, lag: int):
+        self.reference, self.lag = reference, lag
+        self._past = deque([reference])  # the oldest first, the newest the policy itself
+
+    @property
+    def origin(self) -> LanguageModel:
+        return self._past[0]
+
+    def advance(self, policy: LanguageModel) -> None:
+        """Remember the policy after an update."""
+        spare = self._past.popleft() if len(self._past) > self.lag else self.reference
+        if spare is self.reference:
+            self._past.append(frozen_copy(policy))
+        else:
+            copy_parameters(policy.model, spare.model)
+            self._past.append(spare)

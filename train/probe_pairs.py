@@ -1,0 +1,49 @@
+"""Fixed pairs of trajectories on which a run is watched while it trains."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diagnostics.forecast_score import Tokens
+from objectives import pair_rollouts
+from train.batches import MicroBatch, micro_batches
+from train.dataset import Encoded, Units
+
+SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
+
+
+@dataclass(frozen=True)
+class ProbePairs:
+    """P pairs as one micro-batch of 2P rows, chosen and rejected in turn."""
+
+    micro: MicroBatch
+    pairs: Tensor  # (P, 2) rows of the data set
+
+    @property
+    def tokens(self) -> Tokens:
+        """The sampled tokens at the probe positions, in the order of the mask."""
+        return Tokens(self.micro.rows.targets, self.micro.rows.mask)
+
+
+def probe_pairs(encoded: Encoded, units: Units, count: int, pad_id: int) -> ProbePairs | None:
+    """Choose up to `count` pairs, of as many different prompts as there are; None without pairs.
+
+    Draws from a generator of its own, so that training draws what it would without.
+    """
+    pairs = encoded.pairs
+    if pairs is None:
+        pairs = pair_rollouts(encoded.reward, encoded.group)
+    if not len(pairs):
+        return None
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(SEED))
+    groups = encoded.group[pairs[order, 0]].tolist()
+    seen: dict[int, int] = {}
+    rounds = []  # how many pairs of the same prompt came before
+    for group in groups:
+        rounds.append(seen.get(group, 0))
+        seen[group] = rounds[-1] + 1
+    order = order[torch.tensor(rounds).argsort(stable=True)][:count]
+    chosen = pairs[order.sort().values]
+    (micro,) = micro_batches(encoded, units, chosen, chosen.numel(), pad_id)
+    return ProbePairs(micro, chosen)
