@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from objectives.errors import command_line
@@ -38,7 +38,7 @@ MISTAKES = [
     ("--objective fpo", "--objective fpo: not one of fpa, "),
     (
         "--objective fpa --beta 0.1",
-        "--beta is not a flag of fpa, which has --apply-to, --future-from, ",
+        "--beta is not a flag of fpa, which has --apply-to, --future",
     ),
     ("--objective dpo --beta much", "--beta much: could not convert"),
     ("--objective dpo --beta", "--beta needs a value"),
