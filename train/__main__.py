@@ -15,7 +15,7 @@ from objectives.__main__ import table
 from objectives.errors import InputError, command_line
 from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters
-from train.future_settings import FUTURE_HELP
+from train.future_settings import FUTURE_HELP, future_settings
 
 
 def main() -> None:
@@ -35,6 +35,9 @@ def main() -> None:
         return
     names = _objectives(arguments.objective)
     given = hyper_parameters(rest, names)
+    for name in names:
+        if "lam" in OBJECTIVES[name].settings:
+            future_settings(given[name], OBJECTIVES[name].settings["lam"])
     train(from_flags(Config, arguments), names, given, words)
 
 
@@ -51,6 +54,7 @@ def _objectives(text: str | None) -> list[str]:
 def train(config: Config, names: list[str], given: dict[str, dict], words: list[str]) -> None:
     """Train the named objectives one after another and print what came out."""
     # Imported here so that a mistyped flag is answered at once.
+    from train.diagnose_plot import plot_diagnostics
     from train.ground import lay_ground
     from train.harness import Run
     from train.plots import plot_comparison, plot_run
@@ -69,11 +73,12 @@ def train(config: Config, names: list[str], given: dict[str, dict], words: list[
         origin = provenance(words)
         result = run.train(origin)
         results.append(result)
-        plot = plot_run(result.folder, f"{result.objective} on {config.data} data")
+        title = f"{result.objective} on {config.data} data"
+        plots = [plot_run(result.folder, title), plot_diagnostics(result.folder, title)]
         run.folder.write_card(
             {"objective": result.objective, **vars(config), **origin}, run_table(result)
         )
-        print(f"{run_table(result)}\n{plot}\n", flush=True)
+        print(run_table(result), *filter(None, plots), "", sep="\n", flush=True)
     if len(results) > 1:
         parent = Path(config.out or "runs")
         picture = plot_comparison(

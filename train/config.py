@@ -5,6 +5,7 @@ from typing import Literal
 
 from objectives import ADVANTAGES
 from objectives.errors import InputError
+from train.diagnose_plan import MEASURES, PAIRS, DiagnosePlan, diagnose_plan
 from train.flags import flag, flag_name
 
 ABOVE_ZERO = (
@@ -25,6 +26,7 @@ ZERO_OR_MORE = (
     "eval_every",
     "eval_samples",
     "checkpoint_every",
+    "diagnose_every",
 )
 
 
@@ -71,6 +73,16 @@ class Config:
     )
     eval_batch_size: int = flag(500, "completions generated at a time")
     checkpoint_every: int = flag(0, "steps between checkpoints; 0: at the end only")
+    diagnose_every: int = flag(0, "steps between looks at fixed probe pairs; 0: no diagnostics")
+    diagnose: str | None = flag(
+        None, f"what to measure there, with commas between: {', '.join(MEASURES)}; by default all"
+    )
+    horizons: str | None = flag(
+        None,
+        "steps ahead at which forecasts are scored, such as 10,20,40; by default 1, 2 and 4 "
+        "times --diagnose-every",
+    )
+    diagnose_pairs: int | None = flag(None, f"probe pairs, by default {PAIRS}")
 
     def __post_init__(self):
         for name in ABOVE_ZERO:
@@ -78,6 +90,12 @@ class Config:
             self._require(name, value is None or value > 0, "above 0")
         for name in ZERO_OR_MORE:
             self._require(name, getattr(self, name) >= 0, "0 or more")
+
+        self.diagnose_plan()
+
+    def diagnose_plan(self) -> DiagnosePlan | None:
+        """Return what to measure while training, None for nothing."""
+        return diagnose_plan(self.diagnose_every, self.diagnose, self.horizons, self.diagnose_pairs)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

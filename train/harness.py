@@ -16,12 +16,13 @@ from train.auto_lam import PAIRS, AutoLam
 from train.batches import MicroBatch, micro_batches, unit_indices
 from train.config import Config
 from train.dataset import select_units
+from train.diagnose import Diagnosis, check_lag
 from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
 from train.lagged import LaggedPolicy
 from train.language_model import Anchors, frozen_copy
-from train.probe_pairs import probe_pairs
+from train.probe_pairs import ProbePairs, probe_pairs
 from train.run_folder import RunFolder
 from train.self_check import check_start
 from train.step import Learner
@@ -65,6 +66,7 @@ class Run:
                 f"be even"
             )
         self.auto_lam = self._auto_lam()
+        self.watched = self._watched()
         self.folder = RunFolder(folder)
 
     def _auto_lam(self) -> AutoLam | None:
@@ -78,6 +80,20 @@ class Run:
                 "of which the data have none: give --lam a number"
             )
         return AutoLam(self.future.rule, probes)
+
+    def _watched(self) -> ProbePairs | None:
+        plan = self.config.diagnose_plan()
+        if plan is None:
+            return None
+        check_lag(plan, self.future and self.future.lag)
+        pad = self.ground.tokenizer.pad_token_id
+        probes = probe_pairs(self.ground.encoded, self.units, plan.pairs, pad)
+        if probes is None:
+            raise InputError(
+                "--diagnose-every looks at pairs of a correct and an incorrect trajectory of one "
+                "prompt, of which the data have none"
+            )
+        return probes
 
     def describe(self) -> str:
         """Return lines about what is trained on and with which hyper-parameters."""
@@ -106,12 +122,16 @@ class Run:
         self.training_seconds = 0.0
         with tqdm(total=self.config.steps, desc=self.name, unit="step", dynamic_ncols=True) as bar:
             check_start(self.learner, *self._first_micro_batch())
+            if self.diagnosis is not None:
+                self.diagnosis.observe(0)
             self._evaluate(0)
             try:
                 for step in range(1, self.config.steps + 1):
                     begun = time.monotonic()
                     self._step(step)
                     self.training_seconds += time.monotonic() - begun
+                    if self.diagnosis is not None:
+                        self.diagnosis.observe(step)
                     if step == self.config.steps or _due(step, self.config.eval_every):
                         self._evaluate(step)
                     if step == self.config.steps or _due(step, self.config.checkpoint_every):
@@ -143,6 +163,12 @@ class Run:
             self.ground.precision,
             LaggedPolicy(base, lag) if lag else None,
         )
+        self.diagnosis: Diagnosis | None = None
+        if self.watched is not None:
+            plan = self.config.diagnose_plan()
+            self.diagnosis = Diagnosis(
+                plan, self.ground, self.watched, self.learner, self.folder, lag
+            )
         self.optimizer = torch.optim.AdamW(
             policy.model.parameters(),
             lr=self.config.learning_rate,
@@ -213,6 +239,8 @@ class Run:
             self.evaluations.append((step, scores))
             self.folder.write_metrics({"step": step, **scores.metrics()})
             self.folder.write_completions(step, scores.completions)
+            if self.diagnosis is not None:
+                self.diagnosis.evaluated(step, scores)
 
     def _checkpoint(self, step: int) -> None:
         model, tokenizer = self.learner.policy.model, self.ground.tokenizer

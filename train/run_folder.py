@@ -1,10 +1,12 @@
 """A run's folder: settings, metrics, completions, checkpoints and a model card."""
 
+import csv
 import json
 import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,6 +40,16 @@ class RunFolder:
     def write_completions(self, step: int, completions: list[dict]) -> None:
         """Append an evaluation's completions to `eval.jsonl`."""
         self._append("eval.jsonl", [{"step": step, **row} for row in completions])
+
+    def write_diagnostics(self, columns: Sequence[str], rows: list[dict]) -> None:
+        """Append rows to `diagnostics.csv`, which gets the columns as its first line."""
+        path = self.path / "diagnostics.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as lines:
+            writer = csv.DictWriter(lines, columns)
+            if new:
+                writer.writeheader()
+            writer.writerows(rows)
 
     def _append(self, name: str, rows: list[dict]) -> None:
         with (self.path / name).open("a") as lines:
@@ -75,6 +87,9 @@ class RunFolder:
 
     def write_card(self, config: dict, table: str) -> None:
         """Write the model card, `README.md`."""
+        diagnostics = ""
+        if (self.plots / "diagnostics.png").exists():
+            diagnostics = "![diagnostics of fixed probe pairs](plots/diagnostics.png)\n\n"
         versions = ", ".join(f"{name} {text}" for name, text in config["versions"].items())
         (self.path / "README.md").write_text(
             f"# {config['objective']} from {config['model']}\n\n"
@@ -82,7 +97,7 @@ class RunFolder:
             f"{config['data']}, seed {config['seed']}.\n\n"
             f"```\n{config['command']}\n```\n\n"
             f"```\n{table}\n```\n\n"
-            f"![accuracy and log-probs over steps](plots/training.png)\n\n"
+            f"![accuracy and log-probs over steps](plots/training.png)\n\n{diagnostics}"
             f"Made with {versions}; git revision {config['git_revision'] or 'unknown'}. "
             f"Every setting is in `config.json`, every step in `metrics.jsonl`.\n"
         )

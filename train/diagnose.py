@@ -1,0 +1,118 @@
+"""Watches fixed probe pairs while a run trains; leaves every bit of the run as it would be."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from diagnostics.forecast_ring import ProbeRing
+from diagnostics.forecast_score import COLUMNS, Tokens
+from diagnostics.gram import split_weights
+from diagnostics.overlap import token_overlap
+from diagnostics.probes import take_snapshot
+from diagnostics.trajectories import pack
+from objectives.errors import InputError
+from train.diagnose_measures import Gradients, entanglement, token_log_prob_values
+from train.diagnose_plan import DiagnosePlan
+from train.evaluation import Scores
+from train.ground import Ground
+from train.probe_pairs import ProbePairs
+from train.run_folder import RunFolder
+from train.step import Learner
+
+PLAIN_LAM = 1.0  # of the future policy, where the objective does not look ahead itself
+
+
+class Diagnosis:
+    """Measures what a plan asks for and appends it to the run's `diagnostics.csv`.
+
+    A row per number: step, quantity, reference, horizon, lam, value. `horizon` is that of a
+    forecast, whose row has the step at which it was made, and is written when it is scored;
+    `reference` and `lam` say what is extrapolated from and how far.
+    """
+
+    def __init__(
+        self,
+        plan: DiagnosePlan,
+        ground: Ground,
+        probes: ProbePairs,
+        learner: Learner,
+        folder: RunFolder,
+        lag: int | None,
+    ):
+        """lag: N where the run's future policy is extrapolated from that of N steps before."""
+        self.plan, self.ground, self.probes = plan, ground, probes
+        self.learner, self.folder = learner, folder
+        self.reference = "initial" if lag is None else f"lagged:{lag}"
+        tokens = [ground.encoded.tokens[i] for i in probes.pairs.flatten().tolist()]
+        overlaps = [
+            token_overlap(chosen.completion, rejected.completion)
+            for chosen, rejected in zip(tokens[::2], tokens[1::2], strict=True)
+        ]
+        trajectories = pack(tokens).to(learner.device)
+        self._gradients = Gradients(trajectories, split_weights(trajectories, overlaps))
+        self._ring = None
+        if "extrapolation" in plan.measures:
+            lags = (None,) if lag is None else (None, lag)
+            tokens = Tokens(*(x.to(learner.device) for x in probes.tokens))
+            self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
+        self._solved: Mapping[int, bool] | None = None
+
+    def observe(self, step: int) -> None:
+        """Measure the policy after `step` updates, where that is due."""
+        if step % self.plan.every:
+            return
+        rows: list[dict] = []
+        # Its own references, so that nothing is missing that the objective does not ask for.
+        lam = PLAIN_LAM if self.learner.lam is None else self.learner.lam
+        observer = replace(self.learner, reference=self.ground.base, lam=lam)
+        with torch.no_grad():
+            policy, batch, _ = observer.evaluate(self.probes.micro, self._divergence())
+        if "tokens" in self.plan.measures:
+            shared = self._gradients.weights[:, 0].bool()
+            values = token_log_prob_values(policy, batch.mask, shared)
+            rows += [_row(step, name, value) for name, value in values.items()]
+        if "entanglement" in self.plan.measures:
+            values = entanglement(observer, self._gradients, policy, batch)
+            for name, value in values.items():
+                ahead = (self.reference, lam) if name.endswith("/ahead") else (None, None)
+                rows.append(_row(step, name, value, *ahead))
+        if self._ring is not None:
+            with torch.no_grad(), self.learner.precision:
+                hidden = self.learner.policy.hidden(self.probes.micro.rows.to(self.learner.device))
+            snapshot = take_snapshot(hidden, self.learner.policy.head)
+            rows += [row for score in self._ring.push(step, snapshot) for row in score.rows()]
+        self.folder.write_diagnostics(COLUMNS, rows)
+
+    def evaluated(self, step: int, scores: Scores) -> None:
+        """Count the problems solved greedily that were not at the evaluation before, and others."""
+        kept = [row for row in scores.completions if row["mode"] == "greedy"]
+        solved = {row["problem"]: row["correct"] for row in kept}
+        if self._solved is not None:
+            before = self._solved
+            gained = sum(solved[n] and not before[n] for n in solved)
+            forgotten = sum(before[n] and not solved[n] for n in solved)
+            counts = {"problems/gained": gained, "problems/forgotten": forgotten}
+            self.folder.write_diagnostics(COLUMNS, [_row(step, *item) for item in counts.items()])
+        self._solved = solved
+
+    def _divergence(self) -> torch.Tensor | None:
+        if "divergence" not in self.learner.objective.needs:
+            return None
+        index, pad = self.probes.pairs.flatten(), self.ground.tokenizer.pad_token_id
+        if len(self.ground.encoded.group[self.probes.pairs[:, 0]].unique()) == 1:
+            return torch.zeros((), device=self.learner.device)  # there is no other prompt
+        return self.learner.divergence(self.ground.encoded, index, len(index), pad)
+
+
+def _row(step: int, quantity: str, value: float, reference=None, lam=None) -> dict:
+    return dict(zip(COLUMNS, (step, quantity, reference, None, lam, value), strict=True))
+
+
+def check_lag(plan: DiagnosePlan, lag: int | None) -> None:
+    """Raise InputError where forecasts from the lagged policy have no snapshot to start from."""
+    if lag is not None and "extrapolation" in plan.measures and lag % plan.every:
+        raise InputError(
+            f"--diagnose-every {plan.every}: must divide the lag of --future-from lagged:{lag}, "
+            f"or leave extrapolation out of --diagnose"
+        )
