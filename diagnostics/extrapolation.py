@@ -87,6 +87,8 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
         )
     print(f"no forecasts in {run}: making them from {len(steps)} checkpoints", flush=True)
     settings = json.loads((run / "config.json").read_text())
+    if settings.get("objective") not in OBJECTIVES:
+        raise InputError(f"{run / 'config.json'} names no objective: not a run of python -m train")
     known = {entry.name for entry in fields(Config)}
     kept = {name: value for name, value in settings.items() if name in known}
     unwatched = {"diagnose_every": 0, "diagnose": None, "horizons": None, "diagnose_pairs": None}
@@ -108,9 +110,12 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
         if step:
             folder = run / "checkpoints" / f"step-{step}"
             policy = open_model(load_model(str(folder), device=str(device))[0])
-        with torch.no_grad(), ground.precision:
-            hidden = policy.hidden(rows)
-        scores += ring.push(step, take_snapshot(hidden, policy.head))
+        try:
+            with torch.no_grad(), ground.precision:
+                hidden = policy.hidden(rows)
+            scores += ring.push(step, take_snapshot(hidden, policy.head))
+        except (ValueError, IndexError) as error:
+            raise InputError(f"{run}: checkpoint {step} is of another model ({error})") from None
     return frame(scores)
 
 

@@ -1,15 +1,18 @@
 """`python -m diagnostics.extrapolation`: from stored forecasts, from checkpoints, from neither."""
 
+import shutil
 import sys
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from diagnostics.extrapolation import main
 from diagnostics.forecast_score import COLUMNS
 from diagnostics.forecast_words import summarise, words
 from objectives.errors import command_line
+from tests.tiny import SIZES
 from train.config import Config
 from train.ground import Ground, lay_ground
 from train.harness import Run
@@ -81,6 +84,20 @@ def test_a_run_without_either_and_other_mistakes_get_one_line(runs, command, tmp
         assert status == 2
         assert len(err.strip().splitlines()) == 1
         assert message in err
+
+
+def test_a_checkpoint_of_another_model_gets_one_line(runs, command, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs / "saved", run)
+    shutil.rmtree(run / "checkpoints" / "step-2")
+    config = LlamaConfig(**{**SIZES, "vocab_size": 40})
+    LlamaForCausalLM(config).save_pretrained(run / "checkpoints" / "step-2")
+    for file in (run / "checkpoints" / "step-1").glob("token*"):
+        shutil.copy(file, run / "checkpoints" / "step-2")
+    status, _, err = command("--run", run)
+    assert status == 2
+    assert len(err.strip().splitlines()) == 1
+    assert "checkpoint 2 is of another model" in err
 
 
 def long_table(skills):
