@@ -154,7 +154,8 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     draw_entanglement(table, names, title).savefig(folder / "entanglement.png", dpi=110)
     matrix = token_matrix(ground, policy, measured, number)
-    heading = f"pair {summary['most_entangled_pair']}, cosine {table['cosine'][number]:.2f}"
+    prompt, cosine = table["prompt"][number], table["cosine"][number]
+    heading = f"the most entangled pair: {prompt:.40}\n{place}, cosine of the whole {cosine:.2f}"
     draw_token_matrix(*matrix, heading).savefig(folder / "token_matrix.png", dpi=110)
     print(f"\n{summary_table(summary)}\n\n{in_words(summary)}\n")
     for name in ("pairs.csv", "summary.json", "entanglement.png", "token_matrix.png"):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from diagnostics.entanglement_summary import contributions, regime_shares
@@ -110,23 +111,20 @@ def draw_token_matrix(
             linewidths=0.3, linecolor="0.93", xticklabels=False, yticklabels=False,
             cbar_kws={"label": "cosine of the tokens' gradients", "shrink": 0.7},
         )  # fmt: skip
-        _write(axis.xaxis, rejected, rotation=90 if _longest(rejected) > 1 else 0)
-        _write(axis.yaxis, chosen, rotation=0)
-        axis.set(xlabel="rejected", ylabel="chosen")
-        figure.suptitle(title)
+        _write(axis.xaxis, rejected, upright=False)
+        _write(axis.yaxis, chosen, upright=True)
+        axis.set(xlabel="rejected (bold blue: shared)", ylabel="chosen (bold blue: shared)")
+        figure.suptitle(title, parse_math=False, fontsize="medium")
     return figure
 
 
-def _write(axis, tokens: Sequence[tuple[str, bool]], rotation: int) -> None:
+def _write(axis: Axis, tokens: Sequence[tuple[str, bool]], *, upright: bool) -> None:
     axis.set_ticks(np.arange(len(tokens)) + 0.5)
-    axis.set_ticklabels([text for text, _ in tokens], rotation=rotation, fontsize=9)
-    for label, (_, shared) in zip(axis.get_ticklabels(), tokens, strict=True):
+    axis.set_ticklabels([text for text, _ in tokens], fontsize=9)
+    for label, (text, shared) in zip(axis.get_ticklabels(), tokens, strict=True):
+        label.set_rotation(0 if upright or len(text) == 1 else 90)
         label.set_parse_math(False)
         label.set_family("monospace")
         if shared:
             label.set_color(COLOURS[0])
             label.set_weight("bold")
-
-
-def _longest(tokens: Sequence[tuple[str, bool]]) -> int:
-    return max(len(text) for text, _ in tokens)

@@ -46,6 +46,7 @@ def summarise(table: pd.DataFrame, objectives: list[str]) -> dict:
         "objectives": {
             name: {
                 time: {
+                    "weight_median": _finite(table[f"weight_{name}_{time}"].median()),
                     "ratio_median": _finite(table[f"ratio_{name}_{time}"].median()),
                     "regimes": regime_shares(table[f"regime_{name}_{time}"]),
                 }

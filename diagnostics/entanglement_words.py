@@ -1,6 +1,7 @@
 """What a summary of entanglement says: a short table, and sentences."""
 
-SMALL = 0.05  # of a cosine's parts and of shares of pairs: below, not worth a word
+SMALL = 0.05  # of a cosine's parts: below, not worth a word
+NEARLY_ORTHOGONAL = 0.1  # of a cosine
 
 
 def summary_table(summary: dict) -> str:
@@ -43,19 +44,19 @@ def _cosine(summary: dict) -> str:
         f"{_signed(cosine['quantile_90'])}), positive in {positive:.0%} of pairs, at a median "
         f"token overlap of {summary['overlap_median']:.0%}."
     )
-    if positive <= SMALL:
-        return (
-            f"{text} They are hardly entangled: pushing one side down helps the other up, and "
-            f"any two positive weights move the pair the right way."
+    if abs(cosine["median"]) < NEARLY_ORTHOGONAL:
+        typical = "In the typical pair the two are nearly orthogonal: each side moves by itself."
+    elif cosine["median"] < 0:
+        typical = "The typical pair is not entangled: pushing one side down helps the other up."
+    else:
+        typical = (
+            "The typical pair is entangled: raising the chosen raises the rejected too, and "
+            "pushing the rejected down pulls the chosen down."
         )
-    if positive < 0.5:
-        return (
-            f"{text} Most pairs are not entangled; in the others raising the chosen raises the "
-            f"rejected too, and the weights must stay inside the window."
-        )
+    outside = 1 - summary["regimes_at_equal_coefficients"]["ideal"]
     return (
-        f"{text} Most pairs are entangled: raising the chosen raises the rejected too, pushing "
-        f"the rejected down pulls the chosen down, and the weights decide which happens."
+        f"{text} {typical} With equal weights a step moves one side or both the wrong way in "
+        f"{outside:.0%} of pairs."
     )
 
 
@@ -99,13 +100,21 @@ def _ahead(name: str, times: dict) -> str:
     now, future = times["now"], times["future"]
     base = name.removeprefix("fpa_") if name != "fpa" else "offline_rl"
     owner = f"{name} (now: the weights of {base})" if name.startswith("fpa") else name
+    weights = now["weight_median"], future["weight_median"]
+    size = ""
+    if None not in weights and weights[0] > 0:
+        size = f" The chosen's median weight there is {weights[1] / weights[0]:.2g} times that now."
+    if _state(now) == _state(future):
+        return f"{owner}: {_state(now)}, the same at the future policy.{size}"
     change = future["regimes"]["ideal"] - now["regimes"]["ideal"]
     if abs(change) < 0.005:
-        effect = "which leaves as many pairs ideal"
+        effect = "as many pairs are ideal"
     else:
-        verb = "returns to the ideal regime" if change > 0 else "takes out of it"
-        effect = f"which {verb} {abs(change):.0%} of the pairs"
-    return f"{owner}: at the policy {_state(now)}; at the future policy {_state(future)}, {effect}."
+        effect = f"{abs(change):.0%} of pairs {'more' if change > 0 else 'fewer'} are ideal"
+    return (
+        f"{owner}: at the policy {_state(now)}; at the future policy {_state(future)}: "
+        f"{effect}.{size}"
+    )
 
 
 def _state(of: dict) -> str:

@@ -73,15 +73,16 @@ def pair_table(gram: Tensor, overlaps: list[Overlap], ches: Ches | None = None) 
 def objective_columns(
     of: Products, name: str, now: PairCoefficients, ahead: PairCoefficients
 ) -> pd.DataFrame:
-    """Return columns of an objective: `ratio_NAME_now`, `regime_NAME_now`, and of the future.
+    """Return columns of an objective: `ratio_NAME_now`, `weight_`, `regime_`, and of the future.
 
     of: from `whole_products`. now, ahead: of the N pairs at θ and at the future policy.
-    The ratio is `c_l / c_w`; the regime is that of a small step with these coefficients.
+    The ratio is `c_l / c_w`, the weight `c_w`; the regime is that of a small step with both.
     """
     columns = {}
     for time, each in zip(TIMES, (now, ahead), strict=True):
         chosen, rejected = (c.to(of.inner) for c in each)
         columns[f"ratio_{name}_{time}"] = _numbers(each.ratio)
+        columns[f"weight_{name}_{time}"] = _numbers(each.chosen)
         columns[f"regime_{name}_{time}"] = _names(regime(of, chosen, rejected))
     return pd.DataFrame(columns)
 
