@@ -228,6 +228,7 @@ MISTAKES = [
     ("--run young", "--run young: it has no checkpoint yet"),
     ("--run runs/mine/checkpoints/step-7", "not the settings of a run of python -m train"),
     ("--run other", "other/checkpoints/step-7 has another vocabulary than builtin"),
+    ("--run torn", "torn/checkpoints/step-7: not a causal model that can be loaded"),
     ("--run runs/mine --out full", "full already holds files: name another with --out"),
 ]
 
@@ -237,13 +238,15 @@ def surroundings(tmp_path, write_rows, run_folder):
     write_rows([ROW, WRONG])
     write_rows([ROW, ROW], "right.jsonl")
     write_rows([ROW, {**WRONG, "completion": "", "truncated": True}], "empty.jsonl")
-    for name in ("young", "full", "other"):
+    for name in ("young", "full"):
         (tmp_path / name).mkdir()
         shutil.copy(run_folder / "config.json", tmp_path / name)
-    checkpoint = tmp_path / "other" / "checkpoints" / "step-7"
-    shutil.copytree(run_folder / "checkpoints" / "step-7", checkpoint)
-    file = checkpoint / "tokenizer.json"
+    for name in ("other", "torn"):
+        shutil.copytree(run_folder, tmp_path / name)
+    file = tmp_path / "other" / "checkpoints" / "step-7" / "tokenizer.json"
     file.write_text(file.read_text().replace('"#"', '"@"'))
+    file = tmp_path / "torn" / "checkpoints" / "step-7" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:100_000])
 
 
 @pytest.mark.usefixtures("surroundings")
