@@ -154,7 +154,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     draw_entanglement(table, names, title).savefig(folder / "entanglement.png", dpi=110)
     matrix = token_matrix(ground, policy, measured, number)
-    prompt, cosine = table["prompt"][number], table["cosine"][number]
+    prompt, cosine = " ".join(table["prompt"][number].split()), table["cosine"][number]
     heading = f"the most entangled pair: {prompt:.40}\n{place}, cosine of the whole {cosine:.2f}"
     draw_token_matrix(*matrix, heading).savefig(folder / "token_matrix.png", dpi=110)
     print(f"\n{summary_table(summary)}\n\n{in_words(summary)}\n")
@@ -166,10 +166,11 @@ def _config(settings: Settings, run):
     from train.config import Config
 
     source = run.config if run is not None else {}
+    longest = source.get("max_tokens") if settings.max_tokens is None else settings.max_tokens
     return Config(
         model=settings.model or source.get("model", "builtin"),
         data=settings.data or source.get("data", "builtin"),
-        max_tokens=settings.max_tokens or source.get("max_tokens"),
+        max_tokens=longest,
         seed=settings.seed,
         device=settings.device,
         dtype="float32",

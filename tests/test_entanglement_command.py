@@ -209,6 +209,7 @@ def test_identical_completions(diagnose, write_rows, tmp_path, words):
 MISTAKES = [
     ("--objective dpo,fpo", "--objective fpo: not one of fpa, "),
     ("--pairs 0", "--pairs 0: must be above 0"),
+    ("--max-tokens 0", "--max-tokens 0: must be above 0"),
     ("--lam -1", "--lam -1.0: must be 0 or more"),
     ("--checkpoint 3", "--checkpoint needs --run"),
     (
