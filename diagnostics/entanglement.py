@@ -115,7 +115,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     from train.finished_run import load_checkpoint
     from train.ground import lay_ground
     from train.language_model import open_model
-    from train.probe_pairs import sample_probe_pairs
+    from train.sampled_pairs import sample_probe_pairs
 
     ground = lay_ground(_config(settings, run))
     print(ground.describe())

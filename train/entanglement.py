@@ -22,7 +22,7 @@ from objectives import OBJECTIVES, Batch
 from objectives.errors import InputError
 from train.ground import Ground
 from train.language_model import LanguageModel
-from train.probe_pairs import (
+from train.sampled_pairs import (
     ProbePairs,
     join_log_probs,
     objective_batch,
