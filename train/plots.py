@@ -50,7 +50,8 @@ def plot_comparison(folders: dict[str, Path], target: Path) -> Path | None:
             color=COLOURS[0], height=1.8, aspect=1.25,
         )  # fmt: skip
         grid.set_titles("{col_name}")
-    grid.set(ylim=(0, 1), xlabel="step", ylabel="greedy accuracy")
+    grid.set(ylim=(0, 1))
+    grid.set_axis_labels("step", "greedy accuracy" if len(folders) <= MOST_IN_ONE else "greedy")
     return _save(grid.figure, target)
 
 
