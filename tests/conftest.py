@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "benchmarks"
+
+torch.set_num_threads(1)  # models are tiny: more threads cost more than they give
 
 
 @pytest.fixture
