@@ -1,10 +1,15 @@
-"""Fixtures: where the problem sets are, and a tiny table of rollouts."""
+"""Fixtures: where the problem sets are, tables of rows, and commands run in this process."""
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import torch
+
+from objectives.errors import command_line
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "benchmarks"
 
@@ -28,3 +33,21 @@ def write_rows(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def call(monkeypatch, capsys) -> Callable:
+    """Return a function that runs a command's `main` with words: (status, out, err)."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # no retries
+
+    def run(main, words):
+        words = words.split() if isinstance(words, str) else map(str, words)
+        monkeypatch.setattr(sys, "argv", ["command", *words])
+        try:
+            command_line(main)
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return run

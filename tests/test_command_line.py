@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 
-from objectives.errors import command_line
 from train.__main__ import main
 
 ROW = {"prompt": "1+2=", "completion": "#3", "reward": 1.0}
@@ -16,21 +15,10 @@ WRONG = {"prompt": "1+2=", "completion": "#4", "reward": -1.0}
 
 
 @pytest.fixture
-def train(monkeypatch, capsys, tmp_path):
+def train(call, monkeypatch, tmp_path):
     """Return a function that runs the command in an empty folder: (status, out, err)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # no retries
-
-    def run(words):
-        monkeypatch.setattr(sys, "argv", ["train", *words.split()])
-        try:
-            command_line(main)
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
+    return partial(call, main)
 
 
 MISTAKES = [

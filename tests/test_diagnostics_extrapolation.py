@@ -1,7 +1,6 @@
 """`python -m diagnostics.extrapolation`: from stored forecasts, from checkpoints, from neither."""
 
 import shutil
-import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -11,7 +10,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from diagnostics.extrapolation import main
 from diagnostics.forecast_score import COLUMNS
 from diagnostics.forecast_words import summarise, words
-from objectives.errors import command_line
 from tests.tiny import SIZES
 from train.config import Config
 from train.ground import Ground, lay_ground
@@ -38,17 +36,8 @@ def runs(tmp_path_factory):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["extrapolation", *map(str, arguments)])
-        try:
-            command_line(main)
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
+def command(call):
+    return lambda *arguments: call(main, arguments)
 
 
 def test_stored_forecasts_and_those_of_checkpoints_agree(runs, command):

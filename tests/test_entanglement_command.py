@@ -2,9 +2,8 @@
 
 import json
 import shutil
-import sys
+from functools import partial
 
-import huggingface_hub
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +12,6 @@ import torch
 from diagnostics.entanglement import main
 from diagnostics.overlap import token_overlap
 from objectives import pair_rollouts
-from objectives.errors import command_line
 from tests.tiny import twin_gradient, twin_log_probs
 from train.dataset import encode
 from train.models import load_model
@@ -30,26 +28,11 @@ ROW = {"prompt": "1+2*3=", "completion": "2*3=6;1+6=7;#7", "reward": 1.0}
 WRONG = {"prompt": "1+2*3=", "completion": "1+2=3;3*3=9;#9", "reward": -1.0}
 
 
-def command(monkeypatch, capsys, folder):
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # no retries
-
-    def run(words):
-        monkeypatch.setattr(sys, "argv", ["entanglement", *words.split()])
-        try:
-            command_line(main)
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
-
-
 @pytest.fixture
-def diagnose(monkeypatch, capsys, tmp_path):
+def diagnose(call, monkeypatch, tmp_path):
     """Return a function that runs the command in an empty folder: (status, out, err)."""
-    return command(monkeypatch, capsys, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return partial(call, main)
 
 
 @pytest.fixture(scope="module")

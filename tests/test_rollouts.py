@@ -1,12 +1,10 @@
 """`python -m train.rollouts` and `python -m train.worked_answers`, with the built-in model."""
 
 import json
-import sys
 
 import pandas as pd
 import pytest
 
-from objectives.errors import command_line
 from train import rollouts, worked_answers
 from train.table import read_table
 
@@ -14,20 +12,10 @@ PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(call, monkeypatch, tmp_path):
     """Return a function that runs a module's command in an empty folder: (status, out, err)."""
     monkeypatch.chdir(tmp_path)
-
-    def call(module, words):
-        monkeypatch.setattr(sys, "argv", [module.__name__, *words.split()])
-        try:
-            command_line(module.main)
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return call
+    return lambda module, words: call(module.main, words)
 
 
 SAMPLE = "--model builtin --samples 2 --batch-size 4 --max-new-tokens 6 --temperature 1"
