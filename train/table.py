@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset, disable_progress_bars, load_dataset
 
 from objectives.errors import InputError
 
@@ -62,6 +62,7 @@ def read_table(source: str) -> Table:
 
 def _read_rows(source: str) -> list[dict]:
     path = BUILTIN if source == "builtin" else Path(source)
+    disable_progress_bars()  # a file is read in an instant, and errors are to be one line
     if path.is_file():
         if path.suffix in (".jsonl", ".json"):
             return _read_json_lines(path)
