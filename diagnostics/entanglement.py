@@ -16,7 +16,14 @@ from typing import Literal
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
-from train.flags import Parser, add_flags, flag, from_flags, hyper_parameters
+from train.flags import (
+    Parser,
+    add_flags,
+    flag,
+    from_flags,
+    hyper_parameters,
+    objective_names,
+)
 
 DEFAULT_OBJECTIVES = ("dpo", "rpo", "ipo", "fpa")  # simper's ratio is offline_rl's
 
@@ -66,10 +73,11 @@ def main() -> None:
     add_flags(parser, Settings)
     arguments, rest = parser.parse_known_args(sys.argv[1:])
     settings = from_flags(Settings, arguments)
-    names = _names(settings.objective)
+    names = None if settings.objective is None else objective_names(settings.objective)
 
     # Imported here so that a mistyped flag is answered at once.
     from train.finished_run import open_run
+    from train.run_folder import require_free
 
     run = None
     if settings.run is not None:
@@ -80,19 +88,8 @@ def main() -> None:
     folder = Path(settings.out) if settings.out else Path("runs/entanglement")
     if settings.out is None and run is not None:
         folder = run.path / "diagnostics" / f"entanglement-step-{run.step}"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} already holds files: name another with --out, or remove it")
+    require_free(folder, "files")
     _diagnose(settings, run, names, given, folder)
-
-
-def _names(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in OBJECTIVES:
-            raise InputError(f"--objective {name}: not one of {', '.join(OBJECTIVES)}")
-    return names
 
 
 def _default_names(own: str | None) -> list[str]:
@@ -115,7 +112,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     from train.finished_run import load_checkpoint
     from train.ground import lay_ground
     from train.language_model import open_model
-    from train.sampled_pairs import sample_probe_pairs
+    from train.sampled_pairs import sample_pairs
 
     ground = lay_ground(_config(settings, run))
     print(ground.describe())
@@ -129,7 +126,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
         if own in hyper:
             hyper[own] = {**run.hyper, **hyper[own]}
     lam = 1.0 if lam is None else lam
-    pairs = sample_probe_pairs(ground.encoded, settings.pairs, settings.seed)
+    pairs = sample_pairs(ground.encoded, settings.pairs, settings.seed)
     print(f"pairs  {len(pairs.number)} of {pairs.total}, seed {settings.seed}; policy: {place}")
     measured = measure_pairs(ground, policy, pairs, settings.parameters, lam)
     columns = [coefficient_columns(ground, policy, measured, n, hyper[n]) for n in names]

@@ -7,22 +7,20 @@ them from its checkpoints, where it has three at equal distances. Writes forecas
 and a figure for each reference, and prints what they say.
 """
 
-import json
 from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from diagnostics.forecast_plot import draw_forecasts
 from diagnostics.forecast_ring import ProbeRing
-from diagnostics.forecast_score import Score, frame
+from diagnostics.forecast_score import Score, Tokens, frame
 from diagnostics.forecast_words import summarise, words
-from diagnostics.probes import take_snapshot
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from train.config import Config
 from train.dataset import select_units
+from train.finished_run import find_checkpoints, find_settings, read_settings
 from train.flags import Parser
 from train.ground import lay_ground
 from train.language_model import open_model
@@ -67,8 +65,7 @@ def forecasts(run: Path) -> pd.DataFrame:
     Raises InputError where the folder is no run, or has neither forecasts nor checkpoints to make
     them from.
     """
-    if not (run / "config.json").is_file():
-        raise InputError(f"--run {run}: no run there (it has no config.json)")
+    find_settings(run)
     source = run / "diagnostics.csv"
     if source.is_file():
         table = pd.read_csv(source)
@@ -79,16 +76,15 @@ def forecasts(run: Path) -> pd.DataFrame:
 
 
 def _from_checkpoints(run: Path) -> pd.DataFrame:
-    every, steps = _even_steps(run)
+    found = find_checkpoints(run)
+    every, steps = _even_steps(set(found))
     if len(steps) < FEWEST:
         raise InputError(
             f"--run {run}: no forecast was scored in it and it has not {FEWEST} checkpoints at "
             f"equal distances to make some from; train with --diagnose-every N, for long enough"
         )
     print(f"no forecasts in {run}: making them from {len(steps)} checkpoints", flush=True)
-    settings = json.loads((run / "config.json").read_text())
-    if settings.get("objective") not in OBJECTIVES:
-        raise InputError(f"{run / 'config.json'} names no objective: not a run of python -m train")
+    settings = read_settings(run)
     known = {entry.name for entry in fields(Config)}
     kept = {name: value for name, value in settings.items() if name in known}
     unwatched = {"diagnose_every": 0, "diagnose": None, "horizons": None, "diagnose_pairs": None}
@@ -100,29 +96,23 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
         raise InputError(f"--run {run}: its data have no pairs of a correct and an incorrect "
                          f"trajectory of one prompt to look at")  # fmt: skip
     device = ground.base.model.device
-    rows = probes.micro.rows.to(device)
     horizons = [every * 2**n for n in range(MOST_HORIZONS) if every * 2**n < steps[-1]]
-    ring = ProbeRing(every, horizons, tokens=probes.tokens._replace(
-        targets=rows.targets, mask=rows.mask))  # fmt: skip
+    ring = ProbeRing(every, horizons, tokens=Tokens(*(x.to(device) for x in probes.tokens)))
     scores: list[Score] = []
     for step in (0, *steps):
         policy = ground.base
         if step:
-            folder = run / "checkpoints" / f"step-{step}"
-            policy = open_model(load_model(str(folder), device=str(device))[0])
+            policy = open_model(load_model(str(found[step]), device=str(device))[0])
         try:
-            with torch.no_grad(), ground.precision:
-                hidden = policy.hidden(rows)
-            scores += ring.push(step, take_snapshot(hidden, policy.head))
+            scores += ring.push(step, probes.snapshot(policy, ground.precision))
         except (ValueError, IndexError) as error:
             raise InputError(f"{run}: checkpoint {step} is of another model ({error})") from None
     return frame(scores)
 
 
-def _even_steps(run: Path) -> tuple[int, list[int]]:
+def _even_steps(found: set[int]) -> tuple[int, list[int]]:
     """Return the first checkpoint's step, and its multiples as far as all have a checkpoint."""
-    found = {int(path.name[5:]) for path in run.glob("checkpoints/step-*")} - {0}
-    every = min(found, default=0)
+    every = min(found - {0}, default=0)
     steps = []
     while every and every * (len(steps) + 1) in found:
         steps.append(every * (len(steps) + 1))

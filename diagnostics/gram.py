@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.gradients import Gradients, by_backward, by_vmap, check_weights
-from diagnostics.layerwise import by_layer
+from diagnostics.layerwise import NotRowByRow, by_layer
 from diagnostics.overlap import Overlap
 from diagnostics.trajectories import Trajectories
 
@@ -15,6 +15,8 @@ ROUTES: dict[str, Callable[..., Gradients]] = {
     "vmap": by_vmap,
     "backward": by_backward,
 }
+GRADIENT_ELEMENTS = 2**27  # of a parameter's gradients in memory at once: 512 MiB in float32
+MOST_PAIRS = 4
 
 
 def pair_grams(
@@ -23,8 +25,8 @@ def pair_grams(
     weights: Tensor,
     parameters: Mapping[str, Tensor],
     *,
-    route: str = "layer",
-    pairs_at_once: int = 4,
+    route: str = "auto",
+    pairs_at_once: int | None = None,
 ) -> Tensor:
     """Return the inner products of a pair's gradients, (N, 2P, 2P), N = B / 2 pairs.
 
@@ -35,14 +37,28 @@ def pair_grams(
     trajectories: B rows, 2n the chosen and 2n + 1 the rejected of pair n.
     weights: (B, P, T), as `by_vmap` has them; parameters: as `select_parameters` returns.
     route: a key of ROUTES; `layer` needs the least memory, `vmap` fits the most models, and both
-    are about as fast; `backward` is the slow plain one.
+    are about as fast; `backward` is the slow plain one. `auto` is `layer`, or `vmap` a pair at a
+    time for a model that does not work row by row.
+    pairs_at_once: by default up to MOST_PAIRS, as many as GRADIENT_ELEMENTS has room for.
     Raises ValueError for an odd number of rows, weights that do not fit, other routes.
     """
     check_weights(trajectories, weights)
     if len(weights) % 2:
         raise ValueError(f"a pair has two rows, got {len(weights)} rows")
+    if route == "auto":
+        try:
+            return pair_grams(
+                model, trajectories, weights, parameters,
+                route="layer", pairs_at_once=pairs_at_once,
+            )  # fmt: skip
+        except NotRowByRow:
+            route, pairs_at_once = "vmap", 1
     if route not in ROUTES:
-        raise ValueError(f"route must be one of {', '.join(ROUTES)}, got {route!r}")
+        raise ValueError(f"route must be one of {', '.join(ROUTES)} or auto, got {route!r}")
+    if pairs_at_once is None:
+        largest = max(p.numel() for p in parameters.values())
+        room = GRADIENT_ELEMENTS // (2 * weights.shape[1] * largest)
+        pairs_at_once = max(1, min(MOST_PAIRS, room))
     # Pairs of about the same length together: fewer columns of padding to compute.
     order = trajectories.position.amax(-1).view(-1, 2).amax(-1).argsort(stable=True)
     grams, size = [], 2 * weights.shape[1]

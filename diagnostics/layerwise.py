@@ -26,6 +26,10 @@ class _Call(NamedTuple):
     cotangents: tuple[Tensor, ...] = ()  # P of (B, ...), the gradients at the output
 
 
+class NotRowByRow(ValueError):
+    """The model has a module that only `by_vmap` can handle."""
+
+
 def by_layer(
     model: nn.Module,
     trajectories: Trajectories,
@@ -36,8 +40,8 @@ def by_layer(
 
     Exact for modules that use their own parameters, row by row, in their own forward pass: linear
     and embedding layers by formula, others (norms) by torch.func on the module alone.
-    Raises ValueError for weights of another shape, and for a module that does not take one tensor
-    of B rows (experts, say): `by_vmap` needs no such thing.
+    Raises ValueError for weights of another shape, and NotRowByRow for a module that does not take
+    one tensor of B rows (experts, say): `by_vmap` needs no such thing.
     """
     check_weights(trajectories, weights)
     calls = _record(model, trajectories, weights, {id(p) for p in parameters.values()})
@@ -49,7 +53,7 @@ def by_layer(
                     part = _gradient(call, own)
                     total = part if total is None else total.add_(part)
         if total is None:
-            raise ValueError(f"{name} is not used by the module that owns it: use by_vmap")
+            raise NotRowByRow(f"{name} is not used by the module that owns it: use by_vmap")
         yield name, total
 
 
@@ -60,7 +64,7 @@ def _record(model, trajectories, weights, wanted: set[int]) -> list[_Call]:
     def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
         rows = len(trajectories.mask)
         if len(inputs) != 1 or not isinstance(output, Tensor) or len(inputs[0]) != rows:
-            raise ValueError(f"{type(module).__name__} does not work row by row: use by_vmap")
+            raise NotRowByRow(f"{type(module).__name__} does not work row by row: use by_vmap")
         if not output.requires_grad:
             output.requires_grad_()  # where every parameter below is frozen
         calls.append(_Call(module, inputs[0].detach(), output))

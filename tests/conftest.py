@@ -36,8 +36,9 @@ def write_rows(tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys) -> Callable:
-    """Return a function that runs a command's `main` with words: (status, out, err)."""
+def call(monkeypatch, capsys, tmp_path) -> Callable:
+    """Return a function that runs a `main` with words in an empty folder: (status, out, err)."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # no retries
 
     def run(main, words):

@@ -15,9 +15,7 @@ WRONG = {"prompt": "1+2=", "completion": "#4", "reward": -1.0}
 
 
 @pytest.fixture
-def train(call, monkeypatch, tmp_path):
-    """Return a function that runs the command in an empty folder: (status, out, err)."""
-    monkeypatch.chdir(tmp_path)
+def train(call):
     return partial(call, main)
 
 

@@ -208,3 +208,11 @@ def test_errors():
         flat(by_layer(*arguments, {"shift": stranger.shift}))
     with pytest.raises(ValueError, match="Callable does not work row by row: use by_vmap"):
         flat(by_layer(*arguments, {"shift": owner.shift}))
+
+
+def test_a_model_that_does_not_work_row_by_row_takes_the_other_route():
+    owner, trajectories, weights = Callable(), pack(TOKENS), splits().float()
+    arguments = (owner, trajectories, weights, dict(owner.named_parameters()))
+    grams = pair_grams(*arguments)
+    assert grams.any()
+    torch.testing.assert_close(grams, pair_grams(*arguments, route="backward"))

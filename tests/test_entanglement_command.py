@@ -29,9 +29,7 @@ WRONG = {"prompt": "1+2*3=", "completion": "1+2=3;3*3=9;#9", "reward": -1.0}
 
 
 @pytest.fixture
-def diagnose(call, monkeypatch, tmp_path):
-    """Return a function that runs the command in an empty folder: (status, out, err)."""
-    monkeypatch.chdir(tmp_path)
+def diagnose(call):
     return partial(call, main)
 
 

@@ -12,9 +12,7 @@ PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
 
 
 @pytest.fixture
-def run(call, monkeypatch, tmp_path):
-    """Return a function that runs a module's command in an empty folder: (status, out, err)."""
-    monkeypatch.chdir(tmp_path)
+def run(call):
     return lambda module, words: call(module.main, words)
 
 

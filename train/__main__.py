@@ -14,7 +14,7 @@ from objectives import OBJECTIVES
 from objectives.__main__ import table
 from objectives.errors import InputError, command_line
 from train.config import Config
-from train.flags import Parser, add_flags, from_flags, hyper_parameters
+from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
 from train.future_settings import FUTURE_HELP, future_settings
 
 
@@ -44,11 +44,7 @@ def main() -> None:
 def _objectives(text: str | None) -> list[str]:
     if text is None:
         raise InputError("name an objective with --objective, such as fpa (--list shows them)")
-    names = list(OBJECTIVES) if text == "all" else [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in OBJECTIVES:
-            raise InputError(f"--objective {name}: not one of {', '.join(OBJECTIVES)}")
-    return list(dict.fromkeys(names))
+    return list(OBJECTIVES) if text == "all" else objective_names(text)
 
 
 def train(config: Config, names: list[str], given: dict[str, dict], words: list[str]) -> None:

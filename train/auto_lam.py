@@ -2,11 +2,8 @@
 
 import math
 
-import torch
-
 from diagnostics.forecast_lambda import LamRule, LamState, lam_at, observe
 from diagnostics.forecast_ring import ProbeRing
-from diagnostics.probes import take_snapshot
 from train.probe_pairs import ProbePairs
 from train.step import Learner
 
@@ -28,13 +25,11 @@ class AutoLam:
         self.every = max(n for n in range(1, MOST_STEPS + 1) if common % n == 0)
         self._ring = ProbeRing(self.every, (rule.horizon,), lags=(rule.lag,), lams=())
 
-    @torch.no_grad()
     def update(self, learner: Learner, done: int) -> None:
         """Look at the probes where that is due after `done` updates, and set the learner's λ."""
         if done % self.every == 0:
-            with learner.precision:
-                hidden = learner.policy.hidden(self.probes.micro.rows.to(learner.device))
-            for score in self._ring.push(done, take_snapshot(hidden, learner.policy.head)):
+            snapshot = self.probes.snapshot(learner.policy, learner.precision)
+            for score in self._ring.push(done, snapshot):
                 self.state = observe(
                     self.state, self.rule, score.step, score.horizon, score.best_lam
                 )

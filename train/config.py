@@ -90,7 +90,6 @@ class Config:
             self._require(name, value is None or value > 0, "above 0")
         for name in ZERO_OR_MORE:
             self._require(name, getattr(self, name) >= 0, "0 or more")
-
         self.diagnose_plan()
 
     def diagnose_plan(self) -> DiagnosePlan | None:

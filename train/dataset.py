@@ -31,6 +31,10 @@ class Encoded(NamedTuple):
     left_out: dict[str, int]
     max_tokens: int  # no trajectory is longer
 
+    def all_pairs(self) -> Tensor:
+        """Return the pairs (P, 2) that the table states, or those made from its rollouts."""
+        return pair_rollouts(self.reward, self.group) if self.pairs is None else self.pairs
+
 
 class Units(NamedTuple):
     """What one objective trains on: rows of an Encoded, and each row's reward."""
@@ -113,9 +117,7 @@ def select_units(encoded: Encoded, objective: Objective, rows: str, advantage: s
     or `auto`; advantage: a key of ADVANTAGES or `auto`, the objective's own.
     Raises InputError where nothing is left to train on, with the reason.
     """
-    pairs = encoded.pairs
-    if pairs is None:
-        pairs = pair_rollouts(encoded.reward, encoded.group)
+    pairs = encoded.all_pairs()
     correct = int((encoded.reward > 0).sum())
     advantage = objective.advantage if advantage == "auto" else advantage
     reward = ADVANTAGES[advantage](encoded.reward, encoded.group)

@@ -9,7 +9,6 @@ from diagnostics.forecast_ring import ProbeRing
 from diagnostics.forecast_score import COLUMNS, Tokens
 from diagnostics.gram import split_weights
 from diagnostics.overlap import token_overlap
-from diagnostics.probes import take_snapshot
 from diagnostics.trajectories import pack
 from objectives.errors import InputError
 from train.diagnose_measures import Gradients, entanglement, token_log_prob_values
@@ -78,9 +77,7 @@ class Diagnosis:
                 ahead = (self.reference, lam) if name.endswith("/ahead") else (None, None)
                 rows.append(_row(step, name, value, *ahead))
         if self._ring is not None:
-            with torch.no_grad(), self.learner.precision:
-                hidden = self.learner.policy.hidden(self.probes.micro.rows.to(self.learner.device))
-            snapshot = take_snapshot(hidden, self.learner.policy.head)
+            snapshot = self.probes.snapshot(self.learner.policy, self.learner.precision)
             rows += [row for score in self._ring.push(step, snapshot) for row in score.rows()]
         self.folder.write_diagnostics(COLUMNS, rows)
 

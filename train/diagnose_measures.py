@@ -17,9 +17,6 @@ from objectives import Batch
 from objectives.batch import log_prob_mean
 from train.step import Learner
 
-# Parameters of which a gradient per trajectory is still small: more go pair by pair.
-FEW_PARAMETERS = 10_000_000
-
 
 class Gradients(NamedTuple):
     """The probe pairs as gradient diagnostics want them."""
@@ -63,7 +60,9 @@ def entanglement(
     `ahead`, at the future policy, and those `used`, by the objective itself. The parts of the
     cosine that shared and distinct tokens make add up to it.
     """
-    grams = _grams(learner, gradients)
+    model = learner.policy.model
+    with learner.precision:
+        grams = pair_grams(model, *gradients, select_parameters(model))
     of, parts = products(grams), split(grams)
     norms = (of.square_chosen * of.square_rejected).sqrt()
     sums = {
@@ -93,15 +92,3 @@ def entanglement(
 def _inside(of: Products, coefficients: PairCoefficients) -> Tensor:
     low, high = of.window
     return (coefficients.ratio > low) & (coefficients.ratio < high)
-
-
-def _grams(learner: Learner, gradients: Gradients) -> Tensor:
-    model = learner.policy.model
-    parameters = select_parameters(model)
-    few = sum(p.numel() for p in parameters.values()) <= FEW_PARAMETERS
-    options = {"pairs_at_once": 4 if few else 1}
-    with learner.precision:
-        try:
-            return pair_grams(model, *gradients, parameters, **options)
-        except ValueError:  # a module that does not work row by row
-            return pair_grams(model, *gradients, parameters, route="vmap", **options)

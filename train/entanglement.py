@@ -10,20 +10,20 @@ from tqdm import tqdm
 
 from diagnostics.ches import Ches, ches
 from diagnostics.coefficients import coefficients_now_and_ahead
-from diagnostics.gram import pair_grams
+from diagnostics.gram import GRADIENT_ELEMENTS, pair_grams
 from diagnostics.head import head_gram, head_pair_grams
 from diagnostics.overlap import Overlap, token_overlap
 from diagnostics.pair_parts import part_weights
 from diagnostics.pair_table import objective_columns, pair_table, whole_products
 from diagnostics.parameters import select_parameters
 from diagnostics.token_matrix import cosines, token_gram
-from diagnostics.trajectories import Trajectories, pack
+from diagnostics.trajectories import pack
 from objectives import OBJECTIVES, Batch
 from objectives.errors import InputError
 from train.ground import Ground
 from train.language_model import LanguageModel
 from train.sampled_pairs import (
-    ProbePairs,
+    SampledPairs,
     join_log_probs,
     objective_batch,
     probe_divergence,
@@ -31,12 +31,11 @@ from train.sampled_pairs import (
 )
 
 PAIRS_AT_ONCE = 8
-GRADIENT_ELEMENTS = 2**27  # of a parameter's gradients that are in memory at once: 512 MiB
 MOST_TOKENS = 60  # of a side that a picture can name
 
 
 class MeasuredPairs(NamedTuple):
-    pairs: ProbePairs
+    pairs: SampledPairs
     prompts: list[str]  # (N,)
     which: str  # the parameters
     overlaps: list[Overlap]  # (N,)
@@ -54,7 +53,7 @@ class MeasuredPairs(NamedTuple):
 
 
 def measure_pairs(
-    ground: Ground, policy: LanguageModel, pairs: ProbePairs, which: str, lam: float
+    ground: Ground, policy: LanguageModel, pairs: SampledPairs, which: str, lam: float
 ) -> MeasuredPairs:
     """Measure pairs, a few at a time under a progress bar.
 
@@ -76,7 +75,7 @@ def measure_pairs(
             if which == "head":
                 gram = head_pair_grams(values.hidden, policy.head, trajectories.targets, weights)
             else:
-                gram = _pair_grams(policy.model, trajectories, weights, parameters)
+                gram = pair_grams(policy.model, trajectories, weights, parameters)
             overlaps += shared
             grams.append(gram.cpu())
             scores.append(Ches(*(x.cpu() for x in ches(values.hidden, values.mask))))
@@ -153,19 +152,6 @@ def _parameters(model: nn.Module, which: str) -> dict[str, nn.Parameter]:
         return select_parameters(model, which)
     except ValueError as error:
         raise InputError(f"--parameters: {error}") from None
-
-
-def _pair_grams(
-    model: nn.Module, trajectories: Trajectories, weights: Tensor, parameters: dict
-) -> Tensor:
-    largest = max(p.numel() for p in parameters.values())
-    size = max(1, min(4, GRADIENT_ELEMENTS // (2 * weights.shape[1] * largest)))
-    try:
-        return pair_grams(model, trajectories, weights, parameters, pairs_at_once=size)
-    except ValueError as error:
-        if "by_vmap" not in str(error):
-            raise
-    return pair_grams(model, trajectories, weights, parameters, route="vmap", pairs_at_once=1)
 
 
 def _name(tokenizer, token: int) -> str:

@@ -31,15 +31,17 @@ class FinishedRun:
         return {n: self.config[n] for n in self.objective.hyper_parameters if n in self.config}
 
 
-def open_run(path: Path, step: int | None = None) -> FinishedRun:
-    """Read a run's settings and find its checkpoint of a step, by default the last.
-
-    Raises InputError where the folder holds no run, no such checkpoint, or settings that cannot
-    be read.
-    """
+def find_settings(path: Path) -> Path:
+    """Return a run's `config.json`. Raises InputError where the folder holds no run."""
     file = path / "config.json"
     if not file.is_file():
         raise InputError(f"--run {path}: no run there (it has no config.json)")
+    return file
+
+
+def read_settings(path: Path) -> dict:
+    """Return a run's settings. Raises InputError where there are none, or of something else."""
+    file = find_settings(path)
     try:
         config = json.loads(file.read_text())
         name = config["objective"]
@@ -49,10 +51,25 @@ def open_run(path: Path, step: int | None = None) -> FinishedRun:
     if missing or name not in OBJECTIVES:
         reason = f"no {', '.join(sorted(missing))}" if missing else f"unknown objective {name!r}"
         raise InputError(f"{file}: not the settings of a run of python -m train ({reason})")
-    found = {}
-    for folder in (path / "checkpoints").glob("step-*"):
-        if re.fullmatch(r"step-\d+", folder.name) and folder.is_dir():
-            found[int(folder.name.removeprefix("step-"))] = folder
+    return config
+
+
+def find_checkpoints(path: Path) -> dict[int, Path]:
+    """Return the folders of a run's checkpoints by their step."""
+    return {
+        int(folder.name.removeprefix("step-")): folder
+        for folder in (path / "checkpoints").glob("step-*")
+        if re.fullmatch(r"step-\d+", folder.name) and folder.is_dir()
+    }
+
+
+def open_run(path: Path, step: int | None = None) -> FinishedRun:
+    """Read a run's settings and find its checkpoint of a step, by default the last.
+
+    Raises InputError where the folder holds no run, no such checkpoint, or settings that cannot
+    be read.
+    """
+    config, found = read_settings(path), find_checkpoints(path)
     if not found:
         raise InputError(f"--run {path}: it has no checkpoint yet")
     step = max(found) if step is None else step

@@ -49,6 +49,15 @@ def from_flags(settings: type, arguments: argparse.Namespace) -> Any:
     return settings(**{entry.name: getattr(arguments, entry.name) for entry in names})
 
 
+def objective_names(text: str) -> list[str]:
+    """Read names of objectives with commas between. Raises InputError for one that is none."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in OBJECTIVES:
+            raise InputError(f"--objective {name}: not one of {', '.join(OBJECTIVES)}")
+    return names
+
+
 def hyper_parameters(words: Sequence[str], objectives: Sequence[str]) -> dict[str, dict]:
     """Read what is left of a command line as hyper-parameters of the named objectives.
 

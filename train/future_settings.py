@@ -1,7 +1,7 @@
 """How far a run's future policy looks ahead, and from where: λ or a horizon, and the origin."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnostics.forecast_lambda import LamRule, LamState, check_rule, lam_at
 from objectives.errors import InputError
@@ -86,16 +86,16 @@ def future_settings(given: Mapping, default_lam: float) -> FutureSettings:
     for the rule's flags beside a λ that is a number, which would do nothing.
     """
     lam, origin = given.get("lam", default_lam), given.get("future_from", INITIAL)
+    settings = FutureSettings(lam, origin, None)
     rule_flags = {field: given[name] for name, field in RULE_FLAGS.items() if name in given}
     if lam != AUTO:
         if rule_flags:
             name = next(name for name in RULE_FLAGS if name in given)
             raise InputError(f"--{name.replace('_', '-')} is for --lam auto, but lam is {lam:g}")
-        return FutureSettings(lam, origin, None)
-    settings = FutureSettings(lam, origin, None)
+        return settings
     rule = LamRule(**{"horizon": HORIZON, **rule_flags}, lag=settings.lag)
     try:
         check_rule(rule)
     except ValueError as error:
         raise InputError(f"--lam auto: {error}") from None
-    return FutureSettings(lam, origin, rule)
+    return replace(settings, rule=rule)

@@ -72,13 +72,7 @@ class Run:
     def _auto_lam(self) -> AutoLam | None:
         if self.future is None or self.future.rule is None:
             return None
-        pad = self.ground.tokenizer.pad_token_id
-        probes = probe_pairs(self.ground.encoded, self.units, PAIRS, pad)
-        if probes is None:
-            raise InputError(
-                "--lam auto looks at pairs of a correct and an incorrect trajectory of one prompt, "
-                "of which the data have none: give --lam a number"
-            )
+        probes = self._probes(PAIRS, "--lam auto", ": give --lam a number")
         return AutoLam(self.future.rule, probes)
 
     def _watched(self) -> ProbePairs | None:
@@ -86,12 +80,15 @@ class Run:
         if plan is None:
             return None
         check_lag(plan, self.future and self.future.lag)
+        return self._probes(plan.pairs, "--diagnose-every")
+
+    def _probes(self, count: int, flag: str, remedy: str = "") -> ProbePairs:
         pad = self.ground.tokenizer.pad_token_id
-        probes = probe_pairs(self.ground.encoded, self.units, plan.pairs, pad)
+        probes = probe_pairs(self.ground.encoded, self.units, count, pad)
         if probes is None:
             raise InputError(
-                "--diagnose-every looks at pairs of a correct and an incorrect trajectory of one "
-                "prompt, of which the data have none"
+                f"{flag} looks at pairs of a correct and an incorrect trajectory of one prompt, "
+                f"of which the data have none{remedy}"
             )
         return probes
 

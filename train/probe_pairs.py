@@ -1,14 +1,16 @@
 """Fixed pairs of trajectories on which a run is watched while it trains."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from diagnostics.forecast_score import Tokens
-from objectives import pair_rollouts
+from diagnostics.probes import Snapshot, take_snapshot
 from train.batches import MicroBatch, micro_batches
 from train.dataset import Encoded, Units
+from train.language_model import LanguageModel
 
 SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
 
@@ -19,6 +21,13 @@ class ProbePairs:
 
     micro: MicroBatch
     pairs: Tensor  # (P, 2) rows of the data set
+
+    @torch.no_grad()
+    def snapshot(self, policy: LanguageModel, precision: AbstractContextManager) -> Snapshot:
+        """Return a copy of a policy at the probes; precision: the context of its forward pass."""
+        with precision:
+            hidden = policy.hidden(self.micro.rows.to(policy.model.device))
+        return take_snapshot(hidden, policy.head)
 
     @property
     def tokens(self) -> Tokens:
@@ -31,9 +40,7 @@ def probe_pairs(encoded: Encoded, units: Units, count: int, pad_id: int) -> Prob
 
     Draws from a generator of its own, so that training draws what it would without.
     """
-    pairs = encoded.pairs
-    if pairs is None:
-        pairs = pair_rollouts(encoded.reward, encoded.group)
+    pairs = encoded.all_pairs()
     if not len(pairs):
         return None
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(SEED))

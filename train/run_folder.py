@@ -103,10 +103,10 @@ class RunFolder:
         )
 
 
-def require_free(path: Path) -> None:
-    """Raise InputError where a run folder would be written over."""
+def require_free(path: Path, what: str = "a run") -> None:
+    """Raise InputError where a folder, commonly of a run, would be written over."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} already holds a run: name another with --out, or remove it")
+        raise InputError(f"{path} already holds {what}: name another with --out, or remove it")
 
 
 def provenance(words: list[str]) -> dict:

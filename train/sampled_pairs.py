@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from objectives import ADVANTAGES, Batch, Objective, pair_rollouts, token_log_probs
+from objectives import ADVANTAGES, Batch, Objective, token_log_probs
 from objectives.errors import InputError
 from train.batches import collate
 from train.dataset import Encoded, Tokens
@@ -14,7 +14,7 @@ from train.language_model import LanguageModel, spread
 from train.step import Learner
 
 
-class ProbePairs(NamedTuple):
+class SampledPairs(NamedTuple):
     """N pairs of a data set, 2N rows: chosen and rejected in turn."""
 
     number: Tensor  # (N,) of each pair among all that the data set has
@@ -22,9 +22,11 @@ class ProbePairs(NamedTuple):
     tokens: list[Tokens]  # of the 2N rows
     total: int  # pairs of the data set
 
-    def slice(self, start: int, stop: int) -> "ProbePairs":
+    def slice(self, start: int, stop: int) -> "SampledPairs":
         rows = slice(2 * start, 2 * stop)
-        return ProbePairs(self.number[start:stop], self.index[rows], self.tokens[rows], self.total)
+        return SampledPairs(
+            self.number[start:stop], self.index[rows], self.tokens[rows], self.total
+        )
 
 
 class ProbeLogProbs(NamedTuple):
@@ -37,15 +39,13 @@ class ProbeLogProbs(NamedTuple):
     future: Tensor  # (2N, T)
 
 
-def sample_probe_pairs(encoded: Encoded, count: int, seed: int) -> ProbePairs:
+def sample_pairs(encoded: Encoded, count: int, seed: int) -> SampledPairs:
     """Draw `count` pairs without repeats, or take all if there are fewer; shortest first.
 
     The pairs are those of the data, or made from its rollouts as in training. Raises InputError
     where there are none, with the reason.
     """
-    pairs = encoded.pairs
-    if pairs is None:
-        pairs = pair_rollouts(encoded.reward, encoded.group)
+    pairs = encoded.all_pairs()
     if not len(pairs):
         correct = int((encoded.reward > 0).sum())
         left = "; ".join(f"{n} left out: {why}" for why, n in encoded.left_out.items())
@@ -63,7 +63,7 @@ def sample_probe_pairs(encoded: Encoded, count: int, seed: int) -> ProbePairs:
 
     number = torch.tensor(sorted(numbers, key=length))
     index = pairs[number].flatten()
-    return ProbePairs(number, index, [encoded.tokens[i] for i in index.tolist()], len(pairs))
+    return SampledPairs(number, index, [encoded.tokens[i] for i in index.tolist()], len(pairs))
 
 
 @torch.no_grad()
