@@ -16,7 +16,7 @@ ROUTES: dict[str, Callable[..., Gradients]] = {
     "backward": by_backward,
 }
 GRADIENT_ELEMENTS = 2**27  # of a parameter's gradients in memory at once: 512 MiB in float32
-MOST_PAIRS = 4
+MOST_PAIRS = 16
 
 
 def pair_grams(
@@ -33,6 +33,7 @@ def pair_grams(
     Row and column order: the P weightings of the chosen trajectory, then those of the rejected.
     With `split_weights`: chosen shared, chosen distinct, rejected shared, rejected distinct.
     Gradients of `pairs_at_once` pairs are in memory at a time, and given up when multiplied.
+    Of pairs that are the same, token for token and weight for weight, only one is computed.
 
     trajectories: B rows, 2n the chosen and 2n + 1 the rejected of pair n.
     weights: (B, P, T), as `by_vmap` has them; parameters: as `select_parameters` returns.
@@ -59,9 +60,14 @@ def pair_grams(
         largest = max(p.numel() for p in parameters.values())
         room = GRADIENT_ELEMENTS // (2 * weights.shape[1] * largest)
         pairs_at_once = max(1, min(MOST_PAIRS, room))
+    size = 2 * weights.shape[1]
+    if not len(weights):
+        return weights.new_zeros(0, size, size)
+    first, copies = _distinct_pairs(trajectories, weights)
     # Pairs of about the same length together: fewer columns of padding to compute.
-    order = trajectories.position.amax(-1).view(-1, 2).amax(-1).argsort(stable=True)
-    grams, size = [], 2 * weights.shape[1]
+    lengths = trajectories.position.amax(-1).view(-1, 2).amax(-1)
+    order = first[lengths[first].argsort(stable=True)]
+    grams = []
     for pairs in order.split(pairs_at_once):
         index = torch.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
         part = trajectories.rows(index)
@@ -70,9 +76,21 @@ def pair_grams(
         for _, gradients in ROUTES[route](model, part, few, parameters):
             gram = gram + _inner_products(gradients.reshape(len(pairs), size, -1))
         grams.append(gram)
-    if not grams:
-        return weights.new_zeros(0, size, size)
-    return torch.cat(grams)[order.argsort()]
+    place = torch.empty_like(copies)
+    place[order] = torch.arange(len(order), device=order.device)
+    return torch.cat(grams)[place[copies]]
+
+
+def _distinct_pairs(trajectories: Trajectories, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first of each set of equal pairs, and for each pair the one equal to it, (N,)."""
+    known: dict[bytes, int] = {}
+    fields = [x.reshape(len(x) // 2, -1).cpu().numpy() for x in (*trajectories, weights)]
+    copies = [
+        known.setdefault(b"".join(field[number].tobytes() for field in fields), number)
+        for number in range(len(weights) // 2)
+    ]
+    device = weights.device
+    return torch.tensor(list(known.values()), device=device), torch.tensor(copies, device=device)
 
 
 def _inner_products(vectors: Tensor) -> Tensor:

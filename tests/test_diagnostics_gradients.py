@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from diagnostics import gram
 from diagnostics.gradients import by_backward, by_vmap
 from diagnostics.gram import pair_grams, split_weights
 from diagnostics.layerwise import by_layer
@@ -100,6 +101,30 @@ def test_the_chunk_does_not_matter_and_order_is_kept(route):
         policy, pack(swapped), splits()[[4, 5, 0, 1, 2, 3]], arguments[3], route=route
     )
     torch.testing.assert_close(one[[2, 0, 1]], other, **CLOSE)
+
+
+def test_equal_pairs_are_computed_once(monkeypatch):
+    rows = torch.tensor([0, 1, 2, 3, 0, 1, 0, 1])
+    weights = splits()[rows]
+    weights[6, 0, 0] += 1  # the same tokens, weighed otherwise
+    policy, computed = model("llama tied"), []
+
+    def counted(model, trajectories, *arguments):
+        computed.append(len(trajectories.mask) // 2)
+        return by_layer(model, trajectories, *arguments)
+
+    monkeypatch.setitem(gram.ROUTES, "layer", counted)
+    parameters = select_parameters(policy)
+    grams = pair_grams(policy, pack(TOKENS).rows(rows), weights, parameters)
+    assert sum(computed) == 3
+    for number in range(4):
+        pair = slice(2 * number, 2 * number + 2)
+        alone = pack(TOKENS).rows(rows[pair])
+        few = weights[pair, :, : alone.mask.shape[1]]
+        torch.testing.assert_close(
+            grams[number], pair_grams(policy, alone, few, parameters)[0], **CLOSE
+        )
+    assert torch.equal(grams[0], grams[2]) and not torch.equal(grams[0], grams[3])
 
 
 @pytest.mark.parametrize("route", ROUTES)

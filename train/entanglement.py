@@ -30,7 +30,7 @@ from train.sampled_pairs import (
     probe_log_probs,
 )
 
-PAIRS_AT_ONCE = 8
+PAIRS_AT_ONCE = 16
 MOST_TOKENS = 60  # of a side that a picture can name
 
 
