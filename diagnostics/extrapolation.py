@@ -1,6 +1,7 @@
 """Is a run's future policy where the policy went? Error, best λ and skill over training.
 
 python -m diagnostics.extrapolation --run runs/fpa
+python -m diagnostics.extrapolation                 # the run under runs/ diagnosed last
 
 Reads the forecasts that `python -m train --diagnose-every N` scored; of a run without them, makes
 them from its checkpoints, where it has three at equal distances. Writes forecasts.csv, summary.csv
@@ -34,12 +35,16 @@ PAIRS = 16
 
 def main() -> None:
     parser = Parser(prog="python -m diagnostics.extrapolation", description=__doc__.split("\n")[0])
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run", metavar="X")
+    parser.add_argument(
+        "--run", type=Path, metavar="X",
+        help="folder of a run, by default the one under runs/ that was diagnosed last",
+    )  # fmt: skip
     parser.add_argument("--lam", type=float, default=1.0, help="the fixed λ to show", metavar="X")
     parser.add_argument("--out", type=Path, metavar="X", help="by default RUN/extrapolation")
     arguments = parser.parse_args()
-    out = arguments.out or arguments.run / "extrapolation"
-    table = forecasts(arguments.run)
+    run = arguments.run or _diagnosed_last(Path("runs"))
+    out = arguments.out or run / "extrapolation"
+    table = forecasts(run)
     known = sorted(table.loc[table["quantity"] == "forecast_skill", "lam"].unique())
     if arguments.lam not in known:
         raise InputError(
@@ -57,6 +62,16 @@ def main() -> None:
         print(summary.to_string(index=False, float_format="{:.2f}".format))
         print(*words(summary, reference=reference, lam=arguments.lam), name, sep="\n")
     pd.concat(summaries).to_csv(out / "summary.csv", index=False)
+
+
+def _diagnosed_last(parent: Path) -> Path:
+    tables = sorted(parent.rglob("diagnostics.csv"), key=lambda path: path.stat().st_mtime)
+    if not tables:
+        raise InputError(
+            f"no run under {parent}/ was trained with --diagnose-every: name one with --run"
+        )
+    print(f"run    {tables[-1].parent}")
+    return tables[-1].parent
 
 
 def forecasts(run: Path) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from objectives.errors import InputError, command_line
 from train.__main__ import main
 from train.config import Config
 from train.diagnose import Diagnosis
+from train.diagnose_comparison import plot_diagnoses
 from train.evaluation import Scores
 from train.ground import Ground, lay_ground
 from train.harness import Run
@@ -178,3 +179,17 @@ def test_the_command_draws_the_diagnostics(monkeypatch, capsys, tmp_path):
     picture = tmp_path / "runs" / "fpa" / "plots" / "diagnostics.png"
     assert picture.stat().st_size > 20_000
     assert "plots/diagnostics.png" in (tmp_path / "runs" / "fpa" / "README.md").read_text()
+
+
+def test_runs_side_by_side(ground, tmp_path):
+    folders = {}
+    for name in ("dpo", "fpa", "sft"):
+        where = ground
+        if name == "sft":  # watched less: only what is common is compared
+            where = with_config(ground, diagnose="tokens", horizons=None)
+        Run(where, name, {}, tmp_path / name).train({})
+        folders[name] = tmp_path / name
+    picture = plot_diagnoses(folders, tmp_path / "both.png")
+    assert picture.stat().st_size > 40_000
+    assert plot_diagnoses({"dpo": folders["dpo"]}, tmp_path / "one.png") is None
+    assert not (tmp_path / "one.png").exists()

@@ -1,6 +1,9 @@
 """`python -m diagnostics.extrapolation`: from stored forecasts, from checkpoints, from neither."""
 
+import os
 import shutil
+import sys
+import time
 from dataclasses import replace
 
 import pandas as pd
@@ -66,7 +69,7 @@ def test_a_run_without_either_and_other_mistakes_get_one_line(runs, command, tmp
     for words_, message in (
         (("--run", tmp_path), "no forecast was scored in it and it has not 3 checkpoints"),
         (("--run", tmp_path / "nowhere"), "no run there (it has no config.json)"),
-        ((), "required: --run"),
+        ((), "name one with --run"),
         (("--run", runs / "watched", "--lam", "7"), "--lam 7: choose from 0, 0.25, 0.5"),
     ):
         status, _, err = command(*words_)
@@ -112,3 +115,16 @@ def test_the_words_say_what_the_numbers_do():
     assert "next to nothing" in said[2]
     assert said[3].startswith("λ = 1 is worse than no forecast: late at 10 steps.")
     assert said[4].endswith("as it came): 1.00 early, 1.00 middle, 1.00 late.")
+
+
+def test_without_a_run_it_takes_the_one_diagnosed_last(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, age in (("old", 100), ("new", 10)):
+        made = shutil.ignore_patterns("extrapolation")
+        shutil.copytree(runs / "watched", tmp_path / "runs" / name, ignore=made)
+        table = tmp_path / "runs" / name / "diagnostics.csv"
+        os.utime(table, (time.time() - age,) * 2)
+    monkeypatch.setattr(sys, "argv", ["extrapolation"])
+    main()
+    assert (tmp_path / "runs" / "new" / "extrapolation" / "summary.csv").exists()
+    assert not (tmp_path / "runs" / "old" / "extrapolation" / "summary.csv").exists()

@@ -124,7 +124,8 @@ def test_equal_pairs_are_computed_once(monkeypatch):
         torch.testing.assert_close(
             grams[number], pair_grams(policy, alone, few, parameters)[0], **CLOSE
         )
-    assert torch.equal(grams[0], grams[2]) and not torch.equal(grams[0], grams[3])
+    assert torch.equal(grams[0], grams[2])
+    assert not torch.equal(grams[0], grams[3])
 
 
 @pytest.mark.parametrize("route", ROUTES)

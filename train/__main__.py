@@ -50,6 +50,7 @@ def _objectives(text: str | None) -> list[str]:
 def train(config: Config, names: list[str], given: dict[str, dict], words: list[str]) -> None:
     """Train the named objectives one after another and print what came out."""
     # Imported here so that a mistyped flag is answered at once.
+    from train.diagnose_comparison import plot_diagnoses
     from train.diagnose_plot import plot_diagnostics
     from train.ground import lay_ground
     from train.harness import Run
@@ -77,12 +78,12 @@ def train(config: Config, names: list[str], given: dict[str, dict], words: list[
         print(run_table(result), *filter(None, plots), "", sep="\n", flush=True)
     if len(results) > 1:
         parent = Path(config.out or "runs")
-        picture = plot_comparison(
-            {r.objective: r.folder for r in results}, parent / "comparison.png"
+        runs = {result.objective: result.folder for result in results}
+        pictures = (
+            plot_comparison(runs, parent / "comparison.png"),
+            plot_diagnoses(runs, parent / "diagnostics.png"),
         )
-        print(comparison_table(results))
-        if picture:
-            print(picture)
+        print(comparison_table(results), *filter(None, pictures), sep="\n")
 
 
 def _folders(out: str | None, names: list[str]) -> dict[str, Path]:
