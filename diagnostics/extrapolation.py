@@ -19,9 +19,10 @@ from diagnostics.forecast_score import Score, Tokens, frame
 from diagnostics.forecast_words import summarise, words
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
+from train.checkpoints import find_checkpoints
 from train.config import Config
 from train.dataset import advantages
-from train.finished_run import find_checkpoints, find_settings, read_settings
+from train.finished_run import find_settings, read_settings
 from train.flags import Parser
 from train.ground import lay_ground
 from train.language_model import open_model

@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from train.batches import micro_batches
 from train.config import Config
 from train.ground import Ground, lay_ground
-from train.harness import Run, rate_factor
+from train.harness import Run
 from train.models import load_model
 from train.run_folder import read_metrics
+from train.saved_run import save
+from train.schedule import rate_factor
 from train.self_check import check_start
+from train.state import read_state
 
 QUICK = Config(steps=2, batch_size=8, eval_limit=6, eval_samples=1, eval_every=0)
 # One of each kind: what a pair, a row, the optimizer batch or an anchor contributes.
@@ -118,38 +120,23 @@ def test_a_run_leaves_its_folder(ground, tmp_path):
     again, _ = load_model(str(folder / "checkpoints" / "step-2"))
     for mine, theirs in zip(run.learner.policy.model.parameters(), again.parameters(), strict=True):
         assert torch.equal(mine, theirs)
-    assert load_file(folder / "checkpoints" / "step-2" / "optimizer.safetensors")
+    assert read_state(folder / "checkpoints" / "step-2")["optimizer"][0]
     assert [step for step, _ in result.evaluations] == [0, 2]
     assert not list(folder.rglob("*.partial"))
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_what_was_there(ground, tmp_path):
     run = started(ground, "fpa", tmp_path / "run")
-    run._checkpoint(1)
+    save(run, 1)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))  # as a disk that is full
     try:
         with pytest.raises(InputError, match=r"step-2 cannot be written .* free some space"):
-            run._checkpoint(2)
+            save(run, 2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-1"]
     load_model(str(tmp_path / "run" / "checkpoints" / "step-1"))
-
-
-def test_an_interrupt_keeps_what_was_done(ground, tmp_path, monkeypatch):
-    run = Run(ground, "fpa", {}, tmp_path / "run")
-    step = run._step
-
-    def interrupted(number):
-        if number == 2:
-            raise KeyboardInterrupt
-        step(number)
-
-    monkeypatch.setattr(run, "_step", interrupted)
-    with pytest.raises(InputError, match="interrupted after step 1 of fpa: its metrics"):
-        run.train({})
-    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [0, 1]
 
 
 def test_a_seed_fixes_a_run_and_another_changes_it(ground, tmp_path):
@@ -172,6 +159,8 @@ def test_what_is_not_finite_stops_before_the_update(ground, tmp_path):
         run._step(1)
     after = run.learner.policy.model.parameters()
     assert all(torch.equal(b, a) for b, a in zip(before, after, strict=True))
+    kept = json.loads((tmp_path / "run" / "bad_batch.json").read_text())
+    assert kept["trajectories"] == run.data.draw(1).chosen.flatten().tolist()
 
 
 def replace_encoded(ground, encoded):

@@ -37,6 +37,10 @@ def main() -> None:
         "--online", nargs="?", const="all", metavar="NAMES",
         help="train on what the policy samples, step by step: all objectives, or those named",
     )  # fmt: skip
+    parser.add_argument(
+        "--resume", nargs="?", const="always", choices=("always", "auto"),
+        help="go on from the last checkpoint; auto: where there is none, start again",
+    )  # fmt: skip
     add_flags(parser, Config)
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
@@ -56,7 +60,7 @@ def main() -> None:
             f"--online {arguments.online}: {config.data} cannot be rollouts for the other "
             f"objectives and problems for these: train them in two commands"
         )
-    runs = plan(config, names, given, seeds, rates, online)
+    runs = plan(config, names, given, seeds, rates, online, arguments.resume)
     train(runs, given, words, sweep=bool(seeds or rates))
 
 
@@ -86,7 +90,9 @@ def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: 
         print(f"{len(runs) - len(missing)} of {len(runs)} runs are done already")
     if missing:
         results = _make(missing, given, words)
-    if sweep:
+    if not missing:
+        print(*(run.folder for run in runs), sep="\n")
+    elif sweep:
         parent = Path(runs[0].config.out or "runs")
         print(f"compare them with: python -m eval.compare {parent}")
     elif len(results) > 1:
@@ -120,7 +126,7 @@ def _make(planned: list[Planned], given: dict[str, dict], words: list[str]) -> l
         print(run.describe(), flush=True)
         origin = provenance(words)
         make_way(entry)
-        result = run.train(origin)
+        result = run.train(origin, entry.resume)
         results.append(result)
         title = f"{result.objective} on {run.config.data} data"
         plots = [plot_run(result.folder, title), plot_diagnostics(result.folder, title)]

@@ -2,6 +2,8 @@
 
 import math
 
+from torch import Tensor
+
 from diagnostics.forecast_lambda import LamRule, LamState, lam_at, observe
 from diagnostics.forecast_ring import ProbeRing
 from train.probe_pairs import ProbePairs
@@ -34,3 +36,13 @@ class AutoLam:
                     self.state, self.rule, score.step, score.horizon, score.best_lam
                 )
         learner.lam = lam_at(self.state, self.rule, done)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the snapshots as tensors and the rest as values."""
+        tensors, values = self._ring.state_dict()
+        return tensors, {"ring": values, "pace": self.state.pace}
+
+    def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        self._ring.load_state_dict(tensors, values["ring"])
+        self.state = LamState(values["pace"])

@@ -30,6 +30,7 @@ ZERO_OR_MORE = (
     "eval_every",
     "eval_samples",
     "checkpoint_every",
+    "keep_checkpoints",
     "diagnose_every",
 )
 
@@ -92,6 +93,7 @@ class Config:
     )
     eval_batch_size: int = flag(500, "completions generated at a time")
     checkpoint_every: int = flag(0, "steps between checkpoints; 0: at the end only")
+    keep_checkpoints: int = flag(0, "newest checkpoints to keep; 0: all")
     diagnose_every: int = flag(0, "steps between looks at fixed probe pairs; 0: no diagnostics")
     diagnose: str | None = flag(
         None, f"what to measure there, with commas between: {', '.join(MEASURES)}; by default all"

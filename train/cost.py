@@ -21,6 +21,7 @@ class Cost:
     tokens_generated: int = 0  # completions sampled to be trained on, whoever sampled them
     generation_seconds: float = 0.0  # within this run
     training_seconds: float = 0.0  # of optimizer steps, sampling aside
+    seconds: float = 0.0  # of everything, evaluations included
 
     @property
     def flops(self) -> float:

@@ -93,6 +93,18 @@ class Diagnosis:
             self.folder.write_diagnostics(COLUMNS, [_row(step, *item) for item in counts.items()])
         self._solved = solved
 
+    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict]:
+        """Return the ring of probes as tensors and the rest as values."""
+        tensors, ring = ({}, None) if self._ring is None else self._ring.state_dict()
+        solved = None if self._solved is None else list(self._solved.items())
+        return tensors, {"ring": ring, "solved": solved}
+
+    def load_state_dict(self, tensors: dict[str, torch.Tensor], values: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        if self._ring is not None:
+            self._ring.load_state_dict(tensors, values["ring"])
+        self._solved = None if values["solved"] is None else dict(map(tuple, values["solved"]))
+
     def _divergence(self) -> torch.Tensor | None:
         if "divergence" not in self.learner.objective.needs:
             return None

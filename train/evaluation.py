@@ -43,6 +43,17 @@ class Scores(NamedTuple):
             for suffix, value in zip(("", "_low", "_high"), accuracy, strict=True)
         }
 
+    @classmethod
+    def from_metrics(cls, line: dict) -> "Scores":
+        """Return the accuracies of a line of metrics.jsonl, without the completions."""
+        found = [
+            Accuracy(*(line[f"eval/{name}_accuracy{suffix}"] for suffix in ("", "_low", "_high")))
+            if f"eval/{name}_accuracy" in line
+            else None
+            for name in ("greedy", "sampled")
+        ]
+        return cls(*found, [])
+
 
 @dataclass(frozen=True)
 class ProblemSet:

@@ -1,7 +1,6 @@
 """Reading a run's folder back: its settings, its checkpoints, and the policy at one of them."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from objectives import OBJECTIVES, Objective
 from objectives.errors import InputError
+from train.checkpoints import find_checkpoints
 from train.models import load_model
 
 
@@ -52,15 +52,6 @@ def read_settings(path: Path) -> dict:
         reason = f"no {', '.join(sorted(missing))}" if missing else f"unknown objective {name!r}"
         raise InputError(f"{file}: not the settings of a run of python -m train ({reason})")
     return config
-
-
-def find_checkpoints(path: Path) -> dict[int, Path]:
-    """Return the folders of a run's checkpoints by their step."""
-    return {
-        int(folder.name.removeprefix("step-")): folder
-        for folder in (path / "checkpoints").glob("step-*")
-        if re.fullmatch(r"step-\d+", folder.name) and folder.is_dir()
-    }
 
 
 def open_run(path: Path, step: int | None = None) -> FinishedRun:

@@ -5,18 +5,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from train.auto_lam import PAIRS, AutoLam
 from train.batches import MicroBatch, micro_batches
-from train.config import Config
 from train.cost import Cost, matrix_parameters, peak_memory, reset_peak_memory
-from train.dataset import advantages
 from train.diagnose import Diagnosis, check_lag
 from train.draws import Draw, FixedData
 from train.evaluation import Scores
@@ -25,10 +23,13 @@ from train.ground import Ground
 from train.lagged import LaggedPolicy
 from train.language_model import Anchors, frozen_copy
 from train.online import OnlineData
-from train.probe_pairs import ProbePairs, probe_pairs
-from train.run_folder import RunFolder
+from train.probe_pairs import ProbePairs, require_probes
+from train.run_folder import RunFolder, read_metrics
+from train.saved_run import load, save
+from train.schedule import due, rate_factor
 from train.self_check import check_start
 from train.step import Learner
+from train.stopping import StopRequest, stop_on_signals
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class Run:
     def _auto_lam(self) -> AutoLam | None:
         if self.future is None or self.future.rule is None:
             return None
-        probes = self._probes(PAIRS, "--lam auto", ": give --lam a number")
+        probes = require_probes(
+            self.ground, self.objective, PAIRS, "--lam auto", ": give --lam a number"
+        )
         return AutoLam(self.future.rule, probes)
 
     def _watched(self) -> ProbePairs | None:
@@ -78,18 +81,7 @@ class Run:
         if plan is None:
             return None
         check_lag(plan, self.future and self.future.lag)
-        return self._probes(plan.pairs, "--diagnose-every")
-
-    def _probes(self, count: int, flag: str, remedy: str = "") -> ProbePairs:
-        pad = self.ground.tokenizer.pad_token_id
-        reward = advantages(self.ground.encoded, self.objective, self.config.advantage)
-        probes = probe_pairs(self.ground.encoded, reward, count, pad)
-        if probes is None:
-            raise InputError(
-                f"{flag} looks at pairs of a correct and an incorrect trajectory of one prompt, "
-                f"of which the data have none{remedy}"
-            )
-        return probes
+        return require_probes(self.ground, self.objective, plan.pairs, "--diagnose-every")
 
     def describe(self) -> str:
         """Return lines about what is trained on and with which hyper-parameters."""
@@ -105,50 +97,80 @@ class Run:
             )
         return "\n".join(lines)
 
-    def train(self, origin: dict) -> Result:
-        """Run from the first evaluation to the last checkpoint.
+    def train(self, origin: dict, resume: bool = False) -> Result:
+        """Run from the first evaluation, or from the last checkpoint, to the end.
 
         origin: what `config.json` and the model card say of where the run comes from.
+        Asked to stop by SIGINT or SIGTERM it writes a checkpoint after the step and raises
+        InputError.
         """
-        settings = {"objective": self.name, **asdict(self.config), **self.hyper, **self.settings}
-        self.folder.create({**settings, "left_out": self.data.left_out, **origin})
-        device = self.ground.base.model.device
-        reset_peak_memory(device)
-        self._prepare()
-        started = time.monotonic()
-        with tqdm(total=self.config.steps, desc=self.name, unit="step", dynamic_ncols=True) as bar:
-            if not self.data.online:
-                check_start(self.learner, *self._first_micro_batch())
-            if self.diagnosis is not None:
-                self.diagnosis.observe(0)
-            self._evaluate(0)
-            try:
-                for step in range(1, self.config.steps + 1):
+        with self.folder.locked(), stop_on_signals() as stop:
+            if not resume:
+                settings = {**asdict(self.config), **self.hyper, **self.settings}
+                settings |= {"objective": self.name, "left_out": self.data.left_out, **origin}
+                self.folder.create(settings)
+            reset_peak_memory(self.ground.base.model.device)
+            self._prepare()
+            done = self._resume() if resume else 0
+            self._started = time.monotonic() - self.cost.seconds
+            with tqdm(
+                total=self.config.steps, initial=done, desc=self.name, unit="step",
+                dynamic_ncols=True,
+            ) as bar:  # fmt: skip
+                if not resume:
+                    self._begin()
+                for step in range(done + 1, self.config.steps + 1):
                     self._step(step)
-                    if self.diagnosis is not None:
-                        self.diagnosis.observe(step)
-                    if step == self.config.steps or _due(step, self.config.eval_every):
-                        self._evaluate(step)
-                    if step == self.config.steps or _due(step, self.config.checkpoint_every):
-                        self._checkpoint(step)
+                    self._after(step, stop)
                     bar.set_postfix(self._figures(), refresh=False)
                     bar.update()
-            except KeyboardInterrupt:
-                raise InputError(
-                    f"interrupted after step {len(self.history)} of {self.name}: its metrics and "
-                    f"checkpoints so far are in {self.folder.path}"
-                ) from None
-        seconds = time.monotonic() - started
+            return self._end()
+
+    def _begin(self) -> None:
+        if not self.data.online:
+            check_start(self.learner, *self._first_micro_batch())
+        if self.diagnosis is not None:
+            self.diagnosis.observe(0)
+        self._evaluate(0)
+
+    def _after(self, step: int, stop: StopRequest) -> None:
+        """Look at the policy after a step, and write a checkpoint, where they are due."""
+        last = step == self.config.steps
+        if self.diagnosis is not None:
+            self.diagnosis.observe(step)
+        if last or due(step, self.config.eval_every):
+            self._evaluate(step)
+        if last or stop.name or due(step, self.config.checkpoint_every):
+            self.cost.seconds = time.monotonic() - self._started
+            save(self, step)
+        if stop.name and not last:
+            raise InputError(
+                f"stopped by {stop.name} after step {step} of {self.name}: its checkpoint is in "
+                f"{self.folder.path}; go on with --resume"
+            )
+
+    def _resume(self) -> int:
+        done = load(self)
+        for line in read_metrics(self.folder.path):
+            if "loss" in line:
+                self.history.append(line)
+            else:
+                self.evaluations.append((line["step"], Scores.from_metrics(line)))
+        return done
+
+    def _end(self) -> Result:
+        self.cost.seconds = time.monotonic() - self._started
         self.folder.write_result(
             {
                 "steps": self.config.steps,
                 "online": self.data.online,
-                "seconds": seconds,
-                "peak_memory_bytes": peak_memory(device),
+                "peak_memory_bytes": peak_memory(self.ground.base.model.device),
                 **self.cost.as_dict(),
             }
         )
-        return Result(self.name, self.folder.path, self.evaluations, self.history, seconds)
+        return Result(
+            self.name, self.folder.path, self.evaluations, self.history, self.cost.seconds
+        )
 
     def _prepare(self) -> None:
         base, needs = self.ground.base, self.objective.needs
@@ -185,7 +207,6 @@ class Run:
             weight_decay=self.config.weight_decay,
             fused=True,
         )
-        self.schedule = LambdaLR(self.optimizer, lambda done: rate_factor(done, self.config))
         self.evaluations: list[tuple[int, Scores]] = []
         self.history: list[dict] = []
         self.cost = Cost(matrix_parameters(policy.model))
@@ -200,15 +221,12 @@ class Run:
         parameters = self.learner.policy.model.parameters()
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm).item()
         if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
-            raise InputError(
-                f"step {step} of {self.name}: loss {metrics.values['loss']} with gradient norm "
-                f"{norm} on trajectories {draw.chosen.flatten().tolist()[:8]} ...: stopped before "
-                f"the update; what is in {self.folder.path} is kept; try a lower --learning-rate"
-            )
-        rate = self.schedule.get_last_lr()[0]
+            self._stop_at_bad_batch(step, draw, metrics.values["loss"], norm)
+        rate = self.config.learning_rate * rate_factor(step - 1, self.config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.schedule.step()
         if self.learner.anchors is not None:
             self.learner.anchors.advance(step, self.learner.policy)
         if self.learner.lagged is not None:
@@ -232,6 +250,17 @@ class Run:
             extra["lam"] = self.learner.lam
         self.history.append({"step": step, **metrics.values, **extra})
         self.folder.write_metrics(self.history[-1])
+
+    def _stop_at_bad_batch(self, step: int, draw: Draw, loss: float, norm: float) -> NoReturn:
+        rows = draw.chosen.flatten().tolist()
+        file = self.folder.write_bad_batch(
+            {"step": step, "loss": loss, "grad_norm": norm, "trajectories": rows}
+        )
+        raise InputError(
+            f"step {step} of {self.name}: loss {loss} with gradient norm {norm}: stopped before "
+            f"the update; its {len(rows)} trajectories are in {file}, and what was written before "
+            f"is kept; try a lower --learning-rate"
+        )
 
     def _draw(self, step: int) -> Draw:
         draw = self.data.draw(step, self.learner.policy)
@@ -266,10 +295,6 @@ class Run:
             if self.diagnosis is not None:
                 self.diagnosis.evaluated(step, scores)
 
-    def _checkpoint(self, step: int) -> None:
-        model, tokenizer = self.learner.policy.model, self.ground.tokenizer
-        self.folder.write_checkpoint(step, model, tokenizer, self.optimizer)
-
     def _figures(self) -> dict[str, str]:
         figures = {"loss": f"{self.history[-1]['loss']:.4f}"}
         if self.evaluations:
@@ -278,18 +303,3 @@ class Run:
             figures["sampled"] = f"{self.history[-1]['rollout/accuracy']:.2f}"
         figures["tokens/s"] = f"{self.cost.tokens_trained / self.cost.training_seconds:.0f}"
         return figures
-
-
-def rate_factor(done: int, config: Config) -> float:
-    """Return the learning rate after `done` updates, as a share of its highest."""
-    if done < config.warmup_steps:
-        return (done + 1) / (config.warmup_steps + 1)
-    if config.schedule == "constant":
-        return 1.0
-    rest = max(1, config.steps - config.warmup_steps)
-    left = max(0.0, 1 - (done - config.warmup_steps) / rest)
-    return left if config.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))
-
-
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0

@@ -2,7 +2,15 @@
 
 from collections import deque
 
-from train.language_model import LanguageModel, copy_parameters, frozen_copy
+from torch import Tensor
+
+from train.language_model import (
+    LanguageModel,
+    copy_parameters,
+    frozen_copy,
+    load_parameters,
+    parameters_of,
+)
 
 
 class LaggedPolicy:
@@ -27,3 +35,18 @@ class LaggedPolicy:
         else:
             copy_parameters(policy.model, spare.model)
             self._past.append(spare)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the policies as tensors, and how many there are as values."""
+        own = {str(n): m for n, m in enumerate(self._past) if m is not self.reference}
+        return parameters_of(own), {"count": len(self._past), "own": list(own)}
+
+    def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        self._past.clear()
+        for number in range(values["count"]):
+            model = self.reference
+            if str(number) in values["own"]:
+                model = frozen_copy(self.reference)
+                load_parameters(model, str(number), tensors)
+            self._past.append(model)

@@ -1,6 +1,7 @@
 """A Hugging Face causal model as the kernel wants it: final hidden states and an output head."""
 
 import copy
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -107,6 +108,37 @@ class Anchors:
         else:
             self.anchor = spare
             copy_parameters(policy.model, self.anchor.model)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the anchors as tensors, and which of them are the reference as values."""
+        named = {"anchor": self.anchor, "previous": self.previous}
+        own = {name: model for name, model in named.items() if model is not self.reference}
+        return parameters_of(own), {"own": list(own)}
+
+    def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        for name in ("anchor", "previous"):
+            model = self.reference
+            if name in values["own"]:
+                model = frozen_copy(self.reference)
+                load_parameters(model, name, tensors)
+            setattr(self, name, model)
+
+
+def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
+    """Return the parameters of several models, by the model's name and the parameter's."""
+    return {
+        f"{name}.{parameter}": value.detach().clone()
+        for name, model in models.items()
+        for parameter, value in model.model.named_parameters()
+    }
+
+
+@torch.no_grad()
+def load_parameters(model: LanguageModel, name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Write into a model what `parameters_of` returned under a name."""
+    for parameter, value in model.model.named_parameters():
+        value.copy_(tensors[f"{name}.{parameter}"])
 
 
 @torch.no_grad()

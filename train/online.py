@@ -5,7 +5,7 @@ from dataclasses import replace
 from objectives import Objective
 from objectives.errors import InputError
 from train.config import Config
-from train.dataset import Encoded, Units, select_units
+from train.dataset import Encoded, Tokens, Units, select_units
 from train.draws import Draw, mean_length
 from train.language_model import LanguageModel
 from train.sampler import Rollout, Sampler
@@ -26,6 +26,7 @@ class OnlineData:
         self.rounds = 0  # of sampling so far
         self.tokens_generated = 0
         self.left_out: dict[str, int] = {}
+        self._kept: tuple[list[Rollout], dict[str, float]] | None = None
         self._current: Draw | None = None
 
     def describe(self) -> str:
@@ -41,10 +42,11 @@ class OnlineData:
         Raises InputError where sampling again and again gives the objective nothing to learn from.
         """
         if self._current is None or (step - 1) % self.config.online_updates == 0:
-            self._current = self._sample(policy)
+            self._kept = self._sample(policy)
+            self._current = self._as_draw(*self._kept)
         return self._current
 
-    def _sample(self, policy: LanguageModel) -> Draw:
+    def _sample(self, policy: LanguageModel) -> tuple[list[Rollout], dict[str, float]]:
         sampled: list[Rollout] = []
         kept: list[Rollout] = []
         units = None
@@ -54,8 +56,7 @@ class OnlineData:
             sampled += fresh
             kept = kept + mixed(fresh) if self.config.online_mixed else fresh
             kept = kept[: self.config.batch_size]
-            encoded = self.sampler.encoded(kept)
-            units = self._units(encoded)
+            units = self._units(self.sampler.encoded(kept))
             if units is not None and len(kept) == self.config.batch_size:
                 break
         if units is None:
@@ -71,6 +72,11 @@ class OnlineData:
             "rollout/truncated": sum(r.truncated for r in sampled) / len(sampled),
             "rollout/length": sum(lengths) / len(sampled),
         }
+        return kept, metrics
+
+    def _as_draw(self, kept: list[Rollout], metrics: dict[str, float]) -> Draw:
+        encoded = self.sampler.encoded(kept)
+        units = self._units(encoded)
         length = mean_length(encoded, list(range(len(kept))))
         return Draw(
             encoded, units.reward, units.rows, self._count(units, len(kept)), length, metrics
@@ -90,6 +96,22 @@ class OnlineData:
             return len(units.rows)
         whole = units.rows.shape[1] == 1 and not self.objective.only_correct
         return kept if whole else units.rows.numel()
+
+    def state_dict(self) -> tuple[dict, dict]:
+        """Return where sampling stands, the samples that are trained on included, as values."""
+        values = {"rounds": self.rounds, "tokens_generated": self.tokens_generated,
+                  "seconds": self.sampler.seconds, "kept": self._kept}  # fmt: skip
+        return {}, values
+
+    def load_state_dict(self, tensors: dict, values: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        self.rounds, self.tokens_generated = values["rounds"], values["tokens_generated"]
+        self.sampler.seconds = values["seconds"]
+        if values["kept"] is not None:
+            rows, metrics = values["kept"]
+            kept = [Rollout(Tokens(*tokens), *rest) for tokens, *rest in rows]
+            self._kept = kept, metrics
+            self._current = self._as_draw(kept, metrics)
 
 
 def mixed(rollouts: list[Rollout]) -> list[Rollout]:

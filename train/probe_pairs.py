@@ -8,9 +8,12 @@ from torch import Tensor
 
 from diagnostics.forecast_score import Tokens
 from diagnostics.probes import Snapshot, take_snapshot
+from objectives import Objective
+from objectives.errors import InputError
 from train.batches import MicroBatch, micro_batches
-from train.dataset import Encoded
+from train.dataset import Encoded, advantages
 from train.draws import mean_length
+from train.ground import Ground
 from train.language_model import LanguageModel
 
 SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
@@ -57,3 +60,17 @@ def probe_pairs(encoded: Encoded, reward: Tensor, count: int, pad_id: int) -> Pr
     length = mean_length(encoded, chosen.flatten().tolist())
     (micro,) = micro_batches(encoded, reward, chosen, chosen.numel(), pad_id, length)
     return ProbePairs(micro, chosen)
+
+
+def require_probes(
+    ground: Ground, objective: Objective, count: int, flag: str, remedy: str = ""
+) -> ProbePairs:
+    """Return the probe pairs of a run. Raises InputError naming the flag where there are none."""
+    reward = advantages(ground.encoded, objective, ground.config.advantage)
+    probes = probe_pairs(ground.encoded, reward, count, ground.tokenizer.pad_token_id)
+    if probes is None:
+        raise InputError(
+            f"{flag} looks at pairs of a correct and an incorrect trajectory of one prompt, of "
+            f"which the data have none{remedy}"
+        )
+    return probes

@@ -6,17 +6,25 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from objectives.errors import InputError
+from train.checkpoints import find_checkpoints
+from train.state import State, write_state
 
+try:
+    import fcntl
+except ImportError:  # not on every system; then two runs in one folder are not noticed
+    fcntl = None
+
+GROWING = ("metrics.jsonl", "eval.jsonl", "diagnostics.csv")
 PACKAGES = ("torch", "transformers", "datasets")
 
 
@@ -30,7 +38,7 @@ class RunFolder:
     def create(self, config: dict) -> None:
         """Make the folder and write `config.json`."""
         require_free(self.path)
-        self.plots.mkdir(parents=True)
+        self.plots.mkdir(parents=True, exist_ok=True)
         (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     def write_metrics(self, values: dict) -> None:
@@ -46,6 +54,12 @@ class RunFolder:
         partial = self.path / ".result.json.partial"
         partial.write_text(json.dumps(values, indent=2) + "\n")
         os.replace(partial, self.path / "result.json")
+
+    def write_bad_batch(self, values: dict) -> Path:
+        """Write `bad_batch.json`, what a step that could not be taken was made of."""
+        path = self.path / "bad_batch.json"
+        path.write_text(json.dumps(values) + "\n")
+        return path
 
     def write_diagnostics(self, columns: Sequence[str], rows: list[dict]) -> None:
         """Append rows to `diagnostics.csv`, which gets the columns as its first line."""
@@ -66,10 +80,13 @@ class RunFolder:
         step: int,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        optimizer: torch.optim.Optimizer,
+        parts: Mapping[str, State],
+        keep: int = 0,
     ) -> Path:
         """Write `checkpoints/step-N` in Hugging Face layout, whole or not at all.
 
+        parts: what training goes on from besides the model. keep: of all checkpoints, the newest
+        to keep, once this one is whole; 0 keeps all.
         Raises InputError where it cannot be written, as on a full disk.
         """
         target = self.path / "checkpoints" / f"step-{step}"
@@ -79,9 +96,9 @@ class RunFolder:
             partial.mkdir(parents=True)
             model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
-            save_file(_optimizer_tensors(optimizer), partial / "optimizer.safetensors")
-            # The order of the data is a function of the seed and the step; nothing else is drawn.
-            (partial / "trainer_state.json").write_text(json.dumps({"step": step}) + "\n")
+            write_state(partial, parts)
+            if target.exists():  # of a run that went on from an earlier one
+                shutil.rmtree(target)
             os.replace(partial, target)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(partial, ignore_errors=True)
@@ -89,7 +106,51 @@ class RunFolder:
                 f"{target} cannot be written ({error}); what was written before stays as it is: "
                 f"free some space, or name another place with --out"
             ) from None
+        if keep:
+            found = find_checkpoints(self.path)
+            for old in sorted(found)[:-keep]:
+                shutil.rmtree(found[old])
         return target
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, so that no other run writes to it; freed when the process ends.
+
+        Raises InputError where another run holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise InputError(
+                        f"{self.path}: another run is writing there; name another with --out"
+                    ) from None
+            yield
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes in bytes of the files that grow while training."""
+        paths = [self.path / name for name in GROWING]
+        return {path.name: path.stat().st_size for path in paths if path.exists()}
+
+    def cut(self, sizes: Mapping[str, int]) -> None:
+        """Take the growing files back to what they were at `sizes`.
+
+        Raises InputError where one has become shorter, so that lines would be missing.
+        """
+        for name in GROWING:
+            path = self.path / name
+            wanted, size = sizes.get(name, 0), path.stat().st_size if path.exists() else 0
+            if size < wanted:
+                raise InputError(
+                    f"{path} is shorter than when the checkpoint was written ({size} of {wanted} "
+                    f"bytes): put it back, or start again in another folder with --out"
+                )
+            if name in sizes:
+                os.truncate(path, wanted)
+            else:
+                path.unlink(missing_ok=True)
 
     def write_card(self, config: dict, table: str) -> None:
         """Write the model card, `README.md`."""
@@ -111,8 +172,12 @@ class RunFolder:
 
 def require_free(path: Path, what: str = "a run") -> None:
     """Raise InputError where a folder, commonly of a run, would be written over."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} already holds {what}: name another with --out, or remove it")
+    if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - {".lock"}):
+        unfinished = (path / "config.json").exists() and not (path / "result.json").exists()
+        remedy = "go on with --resume, " if unfinished else ""
+        raise InputError(
+            f"{path} already holds {what}: {remedy}name another with --out, or remove it"
+        )
 
 
 def provenance(words: list[str]) -> dict:
@@ -139,14 +204,6 @@ def _git_revision() -> str | None:
     except OSError:
         return None
     return found.stdout.strip() or None
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{index}.{name}": value.contiguous()
-        for index, values in optimizer.state_dict()["state"].items()
-        for name, value in values.items()
-    }
 
 
 def read_metrics(path: Path) -> list[dict]:

@@ -6,11 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from objectives.errors import InputError
+from train.checkpoints import find_checkpoints
 from train.config import Config
 from train.flags import flag_name
 from train.run_folder import require_free
 
-UNCOMPARED = {"out", "device"}  # settings that may differ where a run is done
+UNCOMPARED = {
+    "out",
+    "device",
+    "checkpoint_every",
+    "keep_checkpoints",
+}  # settings that may differ where a run is done
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Planned:
     config: Config
     folder: Path
     done: bool = False
+    resume: bool = False  # from its last checkpoint
 
 
 def plan(
@@ -30,46 +37,52 @@ def plan(
     seeds: Sequence[int] | None = None,
     learning_rates: Sequence[float] | None = None,
     online: Sequence[str] = (),
+    resume: str | None = None,
 ) -> list[Planned]:
     """Return the runs of a command, in order: objective by objective, rate by rate, seed by seed.
 
     A single run goes to `runs/OBJECTIVE` (or --out), of several objectives each to a folder of its
-    name; in a sweep each to `OBJECTIVE/lr-RATE/seed-N` below. In a sweep a finished run with the
-    same settings is done; an unfinished one is moved aside, to be made again from its start.
-    online: the objectives that train on what the policy samples.
+    name; in a sweep each to `OBJECTIVE/lr-RATE/seed-N` below. In a sweep, and with `resume`, a
+    finished run with the same settings is done, and an unfinished one goes on from its last
+    checkpoint; where it has none it is moved aside, to be made again.
+    online: the objectives that train on what the policy samples. resume: `always`, where every run
+    must have a checkpoint, `auto`, where it may, or None.
     Raises InputError where a folder holds something else.
     """
     configs = {name: config.with_online(name in online) for name in objectives}
     sweep = seeds is not None or learning_rates is not None
-    if not sweep:
+    parent = Path(config.out or "runs")
+    if sweep:
+        runs = [
+            Planned(
+                name,
+                replace(configs[name], seed=seed, learning_rate=rate),
+                parent / name / f"lr-{rate:g}" / f"seed-{seed}",
+            )
+            for name in objectives
+            for rate in learning_rates or [config.learning_rate]
+            for seed in seeds or [config.seed]
+        ]
+    else:
         alone = config.out is not None and len(objectives) == 1
-        parent = Path(config.out or "runs")
         runs = [
             Planned(name, own, parent if alone else parent / name) for name, own in configs.items()
         ]
+    if not sweep and resume is None:
         for run in runs:
             require_free(run.folder)
         return runs
-    parent = Path(config.out or "runs")
-    runs = [
-        Planned(
-            name,
-            replace(configs[name], seed=seed, learning_rate=rate),
-            parent / name / f"lr-{rate:g}" / f"seed-{seed}",
-        )
-        for name in objectives
-        for rate in learning_rates or [config.learning_rate]
-        for seed in seeds or [config.seed]
-    ]
-    return [replace(run, done=_is_done(run, given[run.objective])) for run in runs]
+    return [_as_found(run, given[run.objective], resume) for run in runs]
 
 
-def _is_done(run: Planned, given: dict) -> bool:
-    """Say whether a planned run is finished; raise InputError where it was of other settings."""
+def _as_found(run: Planned, given: dict, resume: str | None) -> Planned:
+    """Say whether a planned run is finished or can go on; refuse one of other settings."""
     record = run.folder / "config.json"
     if not record.exists():
+        if resume == "always":
+            raise InputError(f"--resume: there is no run in {run.folder} to go on with")
         require_free(run.folder)
-        return False
+        return run
     try:
         there = json.loads(record.read_text())
     except ValueError:
@@ -81,12 +94,20 @@ def _is_done(run: Planned, given: dict) -> bool:
                 f"{run.folder} holds a run with {flag_name(name)} {there.get(name)}, not {value}: "
                 f"name another folder with --out, or remove it"
             )
-    return (run.folder / "result.json").exists()
+    if (run.folder / "result.json").exists():
+        return replace(run, done=True)
+    found = bool(find_checkpoints(run.folder))
+    if resume == "always" and not found:
+        raise InputError(
+            f"--resume: the run in {run.folder} has no checkpoint to go on from; --resume auto "
+            f"moves it aside and starts again"
+        )
+    return replace(run, resume=found)
 
 
 def make_way(run: Planned) -> None:
     """Move an unfinished run's folder aside, so that nothing written is lost."""
-    if not run.folder.exists():
+    if run.resume or not (run.folder / "config.json").exists():
         return
     number = 1
     while (aside := run.folder.with_name(f"{run.folder.name}.unfinished-{number}")).exists():
