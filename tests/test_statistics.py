@@ -81,9 +81,9 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_correct_one(samples):
 
 def test_pass_at_k_of_many_samples():
     """One correct of 10,000: the chance that 5,000 hold it is a half. C(10000, 5000) overflows."""
-    table = np.zeros((1, 10_000))
-    table[0, 0] = 1
-    assert pass_at_k(table, 5000) == pytest.approx([0.5])
+    table = np.zeros((2, 10_000))
+    table[0, 0], table[1] = 1, 1
+    assert pass_at_k(table, 5000) == pytest.approx([0.5, 1])
 
 
 @pytest.mark.parametrize("k", [0, 3])

@@ -1,0 +1,68 @@
+"""A comparison as one HTML file that needs no other."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+STYLE = """
+body { font: 16px/1.5 system-ui, "Helvetica Neue", Arial, sans-serif; color: #222;
+  max-width: 1180px; margin: 2.5rem auto; padding: 0 1.5rem; }
+h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
+p, li { max-width: 50rem; } .wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .4rem .6rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th { font-weight: 600; border-bottom: 2px solid #444; vertical-align: bottom; white-space: normal; }
+td { border-bottom: 1px solid #ddd; } th:first-child, td:first-child { text-align: left; }
+tbody tr:hover { background: #f4f7fb; } td small { display: block; color: #777; }
+figure { margin: .6rem 0 0; } figure img { max-width: 100%; height: auto; }
+figcaption { max-width: 50rem; color: #555; font-size: .9rem; margin-top: .3rem; }
+"""
+
+
+def html_report(
+    title: str,
+    table: pd.DataFrame,
+    sweep: tuple[str, pd.DataFrame] | None,
+    notes: Sequence[str],
+    figures: Sequence[tuple[str, str, Figure]],
+) -> str:
+    """Return the page: the table, notes on it, the sweep, and figures.
+
+    table: text, as `display_table` gives. sweep: its caption and text. figures: heading, caption
+    and figure of each, which are embedded as PNG.
+    """
+    parts = [f"<h1>{escape(title)}</h1>", _table(table)]
+    parts += ["<h2>What was measured, and what it can tell</h2>", "<ul>"]
+    parts += [f"<li>{escape(note)}</li>" for note in notes] + ["</ul>"]
+    if sweep is not None:
+        caption, cells = sweep
+        parts += ["<h2>Learning rates</h2>", _table(cells), f"<p>{escape(caption)}</p>"]
+    for heading, caption, figure in figures:
+        parts += [
+            f"<h2>{escape(heading)}</h2>",
+            f'<figure><img alt="{escape(heading)}" src="{_embedded(figure)}">',
+            f"<figcaption>{escape(caption)}</figcaption></figure>",
+        ]
+    body = "\n".join(parts)
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _table(table: pd.DataFrame) -> str:
+    cells = table.map(lambda text: escape(text).replace(" [", "<small>[").replace("]", "]</small>"))
+    head = cells.rename(columns=escape)
+    return f'<div class="wide">{head.to_html(index=False, border=0, escape=False)}</div>'
+
+
+def _embedded(figure: Figure) -> str:
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    return "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
