@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _write(comparison, left_out: list[str], folder: Path) -> list[Path]:
-    from eval.compare_plot import draw_compute, draw_differences, draw_problems, draw_steps
+    from eval.compare_plot import pictures
     from eval.comparison_words import (
         display_sweep,
         display_table,
@@ -64,37 +64,25 @@ def _write(comparison, left_out: list[str], folder: Path) -> list[Path]:
     )
     from eval.report import html_report
 
-    table, said = display_table(comparison), notes(comparison, left_out)
+    table, said, drawn = (
+        display_table(comparison),
+        notes(comparison, left_out),
+        pictures(comparison),
+    )
     sweep = None
     if comparison.sweep is not None:
         sweep = (sweep_caption(comparison), display_sweep(comparison))
-    figures = [
-        ("accuracy_over_steps", "Accuracy over steps",
-         "Mean over seeds, the band from the lowest seed to the highest; the other objectives in "
-         "grey.", draw_steps(comparison)),
-        ("accuracy_over_compute", "Accuracy over compute",
-         "The same over what training had cost by then; dotted: before training.",
-         draw_compute(comparison)),
-        ("differences", f"Differences from {comparison.baseline}",
-         "95 % intervals over problems and seeds; blue where p, adjusted for the number of "
-         "comparisons, is below .05.", draw_differences(comparison)),
-        ("problems", "Problems gained and forgotten",
-         "Greedy answers, mean over seeds: wrong then and right at the end (gained), right then "
-         "and wrong at the end (forgotten).", draw_problems(comparison)),
-    ]  # fmt: skip
-    figures = [entry for entry in figures if entry[-1] is not None]
-    folder.mkdir(parents=True, exist_ok=True)
-    comparison.table.to_csv(folder / "comparison.csv", index=False)
     paragraphs = [markdown(table), *said]
     if sweep is not None:
         paragraphs += [markdown(sweep[1]), sweep[0]]
+    title = f"Objectives compared by {comparison.metric} accuracy"
+    folder.mkdir(parents=True, exist_ok=True)
+    comparison.table.to_csv(folder / "comparison.csv", index=False)
     (folder / "comparison.md").write_text("\n\n".join(paragraphs) + "\n")
-    title = f"{len(comparison.lines)} objectives compared by {comparison.metric} accuracy"
-    page = html_report(title, table, sweep, said, [entry[1:] for entry in figures])
-    (folder / "report.html").write_text(page)
-    for name, _, _, figure in figures:
-        figure.savefig(folder / f"{name}.png", dpi=110)
-    names = ["comparison.csv", "comparison.md", "report.html", *(f"{f[0]}.png" for f in figures)]
+    (folder / "report.html").write_text(html_report(title, table, sweep, said, drawn))
+    for picture in drawn:
+        (folder / f"{picture.name}.png").write_bytes(picture.png)
+    names = ["comparison.csv", "comparison.md", "report.html", *(f"{p.name}.png" for p in drawn)]
     return [folder / name for name in names]
 
 

@@ -1,8 +1,8 @@
 """Figures of a comparison: accuracy over steps and compute, problems gained, differences."""
 
 import math
+from io import BytesIO
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -11,15 +11,44 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from eval.comparison import Comparison, Line
 from eval.comparison_words import p_value
+from eval.report import Picture
 
 BLUE, ORANGE = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
-GREY = "0.75"
-COLUMNS = 4  # panels beside one another
+OTHERS = {"color": "0.78", "lw": 1.2}
+BASELINE = {"color": "0.25", "lw": 1.4, "ls": (0, (4, 2)), "zorder": 2.5}
+DPI = 130
+COLUMNS = 5  # most panels beside one another
 COMPUTE = {"flops": "FLOPs, estimated", "num_tokens": "tokens trained"}
 
 
+def pictures(comparison: Comparison) -> list[Picture]:
+    """Return the figures that the runs have the numbers for, drawn."""
+    base = comparison.baseline
+    figures = [
+        ("accuracy_over_steps", "Accuracy over steps", draw_steps(comparison),
+         "Mean over seeds, the band from the lowest seed to the highest; the other objectives in "
+         f"grey, {base} dashed."),
+        ("accuracy_over_compute", "Accuracy over compute", draw_compute(comparison),
+         "The same over what training had cost by then; dotted: before training."),
+        ("differences", f"Differences from {base}", draw_differences(comparison),
+         "95 % intervals over problems and seeds; blue where p, adjusted for the number of "
+         "comparisons, is below .05."),
+        ("problems", "Problems gained and forgotten", draw_problems(comparison),
+         "Greedy answers, mean over seeds: wrong then and right at the end (gained), right then "
+         "and wrong at the end (forgotten)."),
+    ]  # fmt: skip
+    drawn = []
+    for name, heading, figure, caption in figures:
+        if figure is not None:
+            content = BytesIO()
+            figure.savefig(content, format="png", dpi=DPI)
+            inches = float(figure.get_figwidth())
+            drawn.append(Picture(name, heading, caption, content.getvalue(), inches))
+    return drawn
+
+
 def draw_steps(comparison: Comparison) -> Figure:
-    """Return accuracy over steps: a panel per line, the other lines in grey, seeds as a band."""
+    """Return accuracy over steps: a panel per line, the others in grey, seeds as a band."""
     curves = [_Curve(line, comparison.metric) for line in comparison.lines]
     return _panels(comparison, curves, "step")
 
@@ -53,8 +82,8 @@ class _Curve:
 def _panels(
     comparison: Comparison, curves: list[_Curve], label: str, logarithmic: bool = False
 ) -> Figure:
-    columns = min(COLUMNS, len(curves))
-    rows = math.ceil(len(curves) / columns)
+    rows = math.ceil(len(curves) / COLUMNS)
+    columns = math.ceil(len(curves) / rows)
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         figure = Figure(figsize=(1 + 3 * columns, 0.6 + 2.6 * rows), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
@@ -62,7 +91,8 @@ def _panels(
         for axis, own in zip(axes, curves, strict=False):
             for other in curves:
                 if other is not own:
-                    axis.plot(other.x, other.mean, color=GREY, lw=1.2)
+                    style = BASELINE if other.label == comparison.baseline else OTHERS
+                    axis.plot(other.x, other.mean, **style)
             axis.fill_between(own.x, own.low, own.high, color=BLUE, alpha=0.25, lw=0)
             axis.plot(own.x, own.mean, color=BLUE, lw=2.4, marker="o", ms=4.5)
             if logarithmic:
@@ -163,8 +193,9 @@ def draw_differences(comparison: Comparison) -> Figure | None:
                 fontsize="small", annotation_clip=False,
             )  # fmt: skip
         axis.axvline(0, color="0.3", lw=1)
-        widest = np.abs(table[["difference_low", "difference_high"]].to_numpy()).max()
-        axis.set_xlim(-1.1 * max(widest, 0.01), 1.1 * max(widest, 0.01))
+        left, right = min(0, table["difference_low"].min()), max(0, table["difference_high"].max())
+        margin = 0.06 * (right - left) or 0.01
+        axis.set_xlim(left - margin, right + margin)
         axis.set_ylim(len(table) - 0.4, -0.6)
         axis.set_yticks(table.index, table["objective"])
         axis.grid(axis="y", visible=False)

@@ -1,6 +1,6 @@
 """Runs compared: the learning rate of each objective, accuracies, differences from a baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,7 @@ class Comparison:
     baseline: str
     metric: str
     sweep: pd.DataFrame | None  # labels x learning rates, None where no objective has several
+    sweep_seeds: pd.DataFrame | None  # of the same shape: how many seeds each is the mean of
     problems: int  # of the evaluations; half of them are reported where there is a sweep
 
 
@@ -88,8 +89,11 @@ def compare_runs(runs: Sequence[EvaluatedRun], metric: str, baseline: str) -> Co
     base = _find_baseline(baseline, groups)
     table = pd.DataFrame([_row(line, metric) for line in lines])
     table = pd.concat([table, _differences(lines, base, metric), _costs(lines)], axis=1)
-    sweep = _sweep(groups, metric, chosen_on) if several else None
-    return Comparison(table, lines, base, metric, sweep, len(numbers))
+    sweep = seeds = None
+    if several:
+        sweep = _by_rate(groups, lambda seeds: _last_accuracy(seeds, metric, chosen_on))
+        seeds = _by_rate(groups, len)
+    return Comparison(table, lines, base, metric, sweep, seeds, len(numbers))
 
 
 def _line(group: Group, metric: str, chosen_on: np.ndarray, reported: np.ndarray) -> Line:
@@ -181,9 +185,9 @@ def _mean(line: Line, name: str, metrics: pd.Series | None = None) -> float:
     return float("nan") if metrics is None else float(metrics.iloc[-1])
 
 
-def _sweep(groups: Sequence[Group], metric: str, problems: np.ndarray) -> pd.DataFrame:
+def _by_rate(groups: Sequence[Group], measure: Callable) -> pd.DataFrame:
     cells = {
-        group.label: {r: _last_accuracy(own, metric, problems) for r, own in group.by_rate.items()}
+        group.label: {rate: measure(seeds) for rate, seeds in group.by_rate.items()}
         for group in groups
     }
     return pd.DataFrame.from_dict(cells, orient="index").sort_index(axis=1)

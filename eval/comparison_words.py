@@ -8,7 +8,7 @@ import pandas as pd
 from eval.comparison import Comparison
 from eval.run_groups import differing_settings
 
-COSTS = ["tokens trained", "generated", "FLOPs", "minutes", "memory"]
+COSTS = ["tokens trained", "tokens generated", "FLOPs", "minutes", "memory"]
 
 
 def display_table(comparison: Comparison) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def display_table(comparison: Comparison) -> pd.DataFrame:
             f"against {comparison.baseline}": _interval(row, "difference", signed=True),
             "p (Holm)": p_value(row["p_adjusted"]),
             "tokens trained": amount(row["tokens_trained"]),
-            "generated": amount(row["tokens_generated"]),
+            "tokens generated": amount(row["tokens_generated"]),
             "FLOPs": f"{row['flops']:.1e}".replace("e+", "e") if row["flops"] >= 0 else "",
             "minutes": f"{row['seconds'] / 60:.1f}" if row["seconds"] >= 0 else "",
             "memory": amount(row["peak_memory_bytes"], "B"),
@@ -40,12 +40,15 @@ def display_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def display_sweep(comparison: Comparison) -> pd.DataFrame:
-    """Return the sweep as text, the chosen rate of each line with a star."""
+    """Return the sweep as text: accuracy, seeds, and a star at the chosen rate of each line."""
     rows = []
     for line in comparison.lines:
-        cells = comparison.sweep.loc[line.label]
-        row = {f"{r:g}": share(v) + "*" * (r == line.learning_rate) for r, v in cells.items()}
-        rows.append({"objective": line.label, **row})
+        row = {"objective": line.label}
+        for rate, accuracy in comparison.sweep.loc[line.label].items():
+            seeds = comparison.sweep_seeds.loc[line.label, rate]
+            shown = "" if math.isnan(accuracy) else f"{share(accuracy)} ({seeds:.0f})"
+            row[f"{rate:g}"] = shown + "*" * (rate == line.learning_rate)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -53,8 +56,8 @@ def sweep_caption(comparison: Comparison) -> str:
     """Return a sentence on the sweep."""
     return (
         f"{comparison.metric.capitalize()} accuracy after the last step on the even-numbered "
-        f"problems, mean over seeds; the star marks the rate whose runs the rest of the report is "
-        f"of."
+        f"problems, mean over seeds, whose number is in parentheses; a star marks the rate that "
+        f"was chosen, of which everything else here is."
     )
 
 
@@ -78,11 +81,11 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
     lines, metric = comparison.lines, comparison.metric
     runs = [run for line in lines for run in line.runs]
     config, row = runs[0].config, comparison.table.iloc[0]
-    count = len(lines[0].problems)
+    count, sampled = len(lines[0].problems), row["sampled_last"] >= 0
     said = [
         f"Every run began from the model {config['model']} and trained on the data "
         f"{config['data']}. Accuracy is the share of {count} test problems solved"
-        + (", sampled: the mean of several samples each" if row["sampled_last"] >= 0 else "")
+        + (f", sampled: the mean of {config['eval_samples']} samples each" if sampled else "")
         + f". Before training {_start(row)}."
     ]
     if comparison.sweep is not None:
@@ -94,9 +97,9 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
         )
     else:
         said.append(
-            f"The best step is the one with the highest {metric} accuracy on the very problems "
-            f"that are reported, so accuracy at the best step flatters, the drop after it too; "
-            f"accuracy after the last step was not chosen."
+            f"The best step is the one with the highest {metric} accuracy, mean over seeds, on the "
+            f"very problems that are reported, so accuracy at the best step flatters, and so does "
+            f"the drop after it; accuracy after the last step was not chosen."
         )
     said.append(
         "Intervals are of 95 %. Those of accuracies are Wilson's, at the number of problems that "
@@ -130,9 +133,9 @@ def _on_seeds(counts: list[int]) -> str:
         )
     if min(counts) < 5:
         return (
-            f"With {min(counts)} to {max(counts)} seeds it is hardly known how much seeds differ: "
-            f"where they differ much, intervals are too narrow, and a line with one seed tells "
-            f"nothing of others."
+            f"{' or '.join(map(str, sorted(set(counts))))} seeds tell little of how much seeds "
+            f"differ: where they differ much, intervals are too narrow, and a line with one seed "
+            f"tells nothing of others."
         )
     return "Intervals hold for other problems and seeds of this kind, not for other models or data."
 
