@@ -2,6 +2,7 @@
 
 import math
 from io import BytesIO
+from textwrap import fill
 
 import pandas as pd
 import seaborn as sns
@@ -16,6 +17,7 @@ from eval.report import Picture
 BLUE, ORANGE = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
 OTHERS = {"color": "0.78", "lw": 1.2}
 BASELINE = {"color": "0.25", "lw": 1.4, "ls": (0, (4, 2)), "zorder": 2.5}
+TITLE_WIDTH = 28  # characters of a panel's title in one line
 DPI = 130
 COLUMNS = 5  # most panels beside one another
 COMPUTE = {"flops": "FLOPs, estimated", "num_tokens": "tokens trained"}
@@ -101,7 +103,7 @@ def _panels(
                 _few_decades(axis, curves)
             else:
                 axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axis.set_title(own.label, fontsize="medium")
+            axis.set_title(fill(own.label, TITLE_WIDTH), fontsize="medium")
             axis.set_ylim(-0.02, 1.02)
         for axis in axes[len(curves) :]:
             axis.remove()

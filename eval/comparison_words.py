@@ -27,7 +27,9 @@ def display_table(comparison: Comparison) -> pd.DataFrame:
                 shown[f"{mode}, {name}"] = _interval(row, f"{mode}_{name}")
         shown |= {
             "drop": share(row["drop"]),
-            f"against {comparison.baseline}": _interval(row, "difference", signed=True),
+            f"against {comparison.baseline}": "baseline"
+            if row["objective"] == comparison.baseline
+            else _interval(row, "difference", signed=True),
             "p (Holm)": p_value(row["p_adjusted"]),
             "tokens trained": amount(row["tokens_trained"]),
             "tokens generated": amount(row["tokens_generated"]),
@@ -132,10 +134,11 @@ def _on_seeds(counts: list[int]) -> str:
             "apart, not objectives: another seed may give another order."
         )
     if min(counts) < 5:
+        seeds = " or ".join(map(str, sorted(set(counts))))
+        alone = "; a line with one seed tells nothing of others" if 1 in counts else ""
         return (
-            f"{' or '.join(map(str, sorted(set(counts))))} seeds tell little of how much seeds "
-            f"differ: where they differ much, intervals are too narrow, and a line with one seed "
-            f"tells nothing of others."
+            f"{seeds} seeds tell little of how much seeds differ: where they differ much, "
+            f"intervals are too narrow{alone}."
         )
     return "Intervals hold for other problems and seeds of this kind, not for other models or data."
 

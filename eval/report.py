@@ -11,7 +11,7 @@ WIDTH = 75  # of an inch of a figure, in CSS pixels
 STYLE = """
 body { font: 16px/1.5 system-ui, "Helvetica Neue", Arial, sans-serif; color: #222;
   max-width: 1240px; margin: 2.5rem auto; padding: 0 1.2rem; }
-h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
+h1 { font-size: 1.7rem; margin: 0 0 1rem; } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
 p, li { max-width: 50rem; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .42rem; text-align: right; vertical-align: top; white-space: nowrap; }
