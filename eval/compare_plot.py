@@ -28,8 +28,8 @@ def pictures(comparison: Comparison) -> list[Picture]:
     base = comparison.baseline
     figures = [
         ("accuracy_over_steps", "Accuracy over steps", draw_steps(comparison),
-         "Mean over seeds, the band from the lowest seed to the highest; the other objectives in "
-         f"grey, {base} dashed."),
+         "Mean over seeds, the band from the lowest seed to the highest"
+         + (f"; the other objectives in grey, {base} dashed." if comparison.lines[1:] else ".")),
         ("accuracy_over_compute", "Accuracy over compute", draw_compute(comparison),
          "The same over what training had cost by then; dotted: before training."),
         ("differences", f"Differences from {base}", draw_differences(comparison),
@@ -118,7 +118,9 @@ def _few_decades(axis: Axes, curves: list[_Curve]) -> None:
     """Label a logarithmic axis where a whole decade, of which it may show none, is not enough."""
     lowest, highest = min(c.x.min() for c in curves), max(c.x.max() for c in curves)
     if highest / lowest < 100:
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.xaxis.set_major_locator(
+            LogLocator(subs=(1, 2, 5) if highest / lowest < 15 else (1, 3))
+        )
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e+", "e"))
     axis.xaxis.set_minor_formatter(NullFormatter())
 

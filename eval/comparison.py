@@ -122,8 +122,6 @@ def _last_accuracy(runs: Sequence[EvaluatedRun], metric: str, problems: np.ndarr
 def _find_baseline(name: str, groups: Sequence[Group]) -> str:
     labels = [group.label for group in groups]
     own = [group.label for group in groups if name in (group.objective, group.label)]
-    if name in labels:
-        own = [name]
     if len(own) != 1:
         reason = "is several" if own else "is not among the runs"
         raise InputError(f"--baseline {name} {reason}: name one of {', '.join(own or labels)}")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from eval.comparison import Comparison
-from eval.run_groups import differing_settings
+from eval.run_groups import differing_settings, setting_text
 
 COSTS = ["tokens trained", "tokens generated", "FLOPs", "minutes", "memory"]
 
 
 def display_table(comparison: Comparison) -> pd.DataFrame:
-    """Return the table as text, a row per line, its columns named for reading."""
+    """Return the table as text, a row per line, without columns in which no line has anything."""
     rows = []
     for _, row in comparison.table.iterrows():
         shown = {
@@ -38,7 +38,8 @@ def display_table(comparison: Comparison) -> pd.DataFrame:
             "memory": amount(row["peak_memory_bytes"], "B"),
         }
         rows.append(shown)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.loc[:, (table != "").any()]
 
 
 def display_sweep(comparison: Comparison) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def sweep_caption(comparison: Comparison) -> str:
 
 def on_screen(table: pd.DataFrame) -> str:
     """Return the table as aligned text, costs below the rest as all would be too wide."""
-    costs = [name for name in COSTS if name in table and table[name].any()]
+    costs = [name for name in COSTS if name in table]
     parts = [table.drop(columns=COSTS, errors="ignore")]
     if costs:
         parts.append(table[["objective", *costs]])
@@ -88,7 +89,7 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
         f"Every run began from the model {config['model']} and trained on the data "
         f"{config['data']}. Accuracy is the share of {count} test problems solved"
         + (f", sampled: the mean of {config['eval_samples']} samples each" if sampled else "")
-        + f". Before training {_start(row)}."
+        + f". Before training it was {_start(row)}."
     ]
     if comparison.sweep is not None:
         said.append(
@@ -124,7 +125,7 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
 
 def _start(row: pd.Series) -> str:
     parts = [f"{mode} {_interval(row, f'{mode}_start')}" for mode in ("greedy", "sampled")]
-    return ", ".join(part for part in parts if "[" in part) + " were solved"
+    return ", ".join(part for part in parts if "[" in part)
 
 
 def _on_seeds(counts: list[int]) -> str:
@@ -148,10 +149,15 @@ def _unequal(comparison: Comparison) -> list[str]:
     sentences = []
     runs = [run for line in comparison.lines for run in line.runs]
     for name in differing_settings(runs, shared=True):
-        values = {line.label: line.runs[0].config[name] for line in comparison.lines}
-        own = [label for label in values if f" {name}=" not in label]
-        if len({str(values[label]) for label in own}) > 1:
-            listed = ", ".join(f"{values[label]} ({label})" for label in own)
+        owners: dict[str, list[str]] = {}
+        for line in comparison.lines:
+            if f" {name}=" not in line.label:
+                text = setting_text(line.runs[0].config[name])
+                owners.setdefault(text, []).append(line.label)
+        if len(owners) > 1:
+            usual = max(owners, key=lambda text: len(owners[text]))
+            others = [f"{text} for {', '.join(owners[text])}" for text in owners if text != usual]
+            listed = "; ".join([*others, f"{usual} for the rest"])
             sentences.append(f"Not equal for all: {name.replace('_', ' ')} is {listed}.")
     return sentences
 

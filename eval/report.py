@@ -1,12 +1,14 @@
 """A comparison as one HTML file that needs no other."""
 
 import base64
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
 import pandas as pd
 
+INTERVAL = re.compile(r" (\[[^\]]*\])$")
 WIDTH = 75  # of an inch of a figure, in CSS pixels
 STYLE = """
 body { font: 16px/1.5 system-ui, "Helvetica Neue", Arial, sans-serif; color: #222;
@@ -68,6 +70,6 @@ def html_report(
 
 
 def _table(table: pd.DataFrame) -> str:
-    cells = table.map(lambda text: escape(text).replace(" [", "<small>[").replace("]", "]</small>"))
+    cells = table.map(lambda text: INTERVAL.sub(r"<small>\1</small>", escape(text)))
     head = cells.rename(columns=escape)
     return f'<div class="wide">{head.to_html(index=False, border=0, escape=False)}</div>'

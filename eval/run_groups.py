@@ -10,13 +10,14 @@ from typing import Any
 from eval.run_table import EvaluatedRun
 from objectives.errors import InputError
 
+EVALUATION = ("eval_samples", "eval_temperature", "eval_max_new_tokens")
 # Where a run was made and how it was watched changes nothing of what was trained.
 NO_HYPER_PARAMETERS = {
     "objective", "seed", "learning_rate", "out", "device", "micro_batch_size", "eval_every",
     "eval_batch_size", "checkpoint_every", "diagnose_every", "diagnose", "horizons",
     "diagnose_pairs", "left_out", "command", "versions", "git_revision", "threads",
+    "eval_problems", "eval_limit", *EVALUATION,
 }  # fmt: skip
-EVALUATION = ("eval_samples", "eval_temperature", "eval_max_new_tokens")
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,15 @@ def differing_settings(runs: Sequence[EvaluatedRun], shared: bool = False) -> li
     ]
 
 
+def setting_text(value: Any) -> str:
+    """Return a setting as text, the same for equal numbers."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:.12g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _values(run: EvaluatedRun, names: Sequence[str]) -> tuple[str, ...]:
-    texts = (run.config.get(name) for name in names)
-    return tuple(text if isinstance(text, str) else json.dumps(text) for text in texts)
+    return tuple(setting_text(run.config.get(name)) for name in names)
 
 
 def _split(runs: Sequence[EvaluatedRun], key: Callable[[EvaluatedRun], Any]) -> dict[Any, list]:

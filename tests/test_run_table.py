@@ -114,12 +114,12 @@ def test_seeds_are_one_line_and_hyper_parameters_another(tmp_path):
     groups = _groups(
         tmp_path,
         {"seed": 1, "lam": 1.0, "device": "cpu"},
-        {"seed": 0, "lam": 1.0, "device": "cuda"},
+        {"seed": 0, "lam": 1, "device": "cuda"},
         {"seed": 0, "lam": 2.0},
         {"seed": 0, "lam": 1.0, "learning_rate": 3e-6},
         {"objective": "dpo", "beta": 0.1, "batch_size": 32},
     )
-    assert [group.label for group in groups] == ["dpo", "fpa lam=1.0", "fpa lam=2.0"]
+    assert [group.label for group in groups] == ["dpo", "fpa lam=1", "fpa lam=2"]
     seeds = {rate: [run.seed for run in runs] for rate, runs in groups[1].by_rate.items()}
     assert seeds == {3e-6: [0], 1e-5: [0, 1]}
     assert list(seeds) == [3e-6, 1e-5]
