@@ -121,7 +121,9 @@ def _few_decades(axis: Axes, curves: list[_Curve]) -> None:
         axis.xaxis.set_major_locator(
             LogLocator(subs=(1, 2, 5) if highest / lowest < 15 else (1, 3))
         )
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e+", "e"))
+        axis.xaxis.set_major_formatter(
+            lambda value, _: f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+        )
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
