@@ -85,9 +85,10 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
     runs = [run for line in lines for run in line.runs]
     config, row = runs[0].config, comparison.table.iloc[0]
     count, sampled = len(lines[0].problems), row["sampled_last"] >= 0
+    data = " and ".join(sorted({run.config["data"] for run in runs}))
     said = [
-        f"Every run began from the model {config['model']} and trained on the data "
-        f"{config['data']}. Accuracy is the share of {count} test problems solved"
+        f"Every run began from the model {config['model']} and trained on the data {data}. "
+        f"Accuracy is the share of {count} test problems solved"
         + (f", sampled: the mean of {config['eval_samples']} samples each" if sampled else "")
         + f". Before training it was {_start(row)}."
     ]
@@ -115,11 +116,15 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
     said += _unequal(comparison)
     if comparison.table["flops"].notna().any():
         said.append(
-            "FLOPs are an estimate and hold the generation of what was trained on; tokens "
-            "generated are, for offline objectives, those of the whole data set."
+            "FLOPs are an estimate, generation of what was trained on included: 6 for each "
+            "parameter and token trained, 2 for each token generated or read by a frozen model. "
+            "Tokens generated are, for offline objectives, those of the whole data set."
         )
     if comparison.table["seconds"].notna().any():
-        said.append("Minutes are of wall time, with evaluations.")
+        said.append(
+            "Minutes are of wall time, with evaluations; memory is the highest use, of the GPU or, "
+            "without one, of the process."
+        )
     return said + [f"Left out: {reason}." for reason in left_out]
 
 

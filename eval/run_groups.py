@@ -37,7 +37,8 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[Group]:
     """
     _require_equal(runs, "were evaluated on different problems", lambda run: run.problems)
     _require_equal(runs, "began from different models", lambda run: run.config["model"])
-    _require_equal(runs, "were trained on different data", lambda run: run.config["data"])
+    for part in _split(runs, lambda run: run.online).values():  # online, data are problems alone
+        _require_equal(part, "were trained on different data", lambda run: run.config["data"])
     for name in EVALUATION:
         _require_equal(
             runs, f"differ in --{name.replace('_', '-')}", lambda r, n=name: r.config.get(n)

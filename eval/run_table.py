@@ -41,6 +41,10 @@ class EvaluatedRun:
     def learning_rate(self) -> float:
         return self.config["learning_rate"]
 
+    @property
+    def online(self) -> bool:
+        return self.config.get("online", False)
+
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[EvaluatedRun], list[str]]:
     """Read every run in the folders and the folders within them.
@@ -78,8 +82,9 @@ def _find_runs(paths: Sequence[Path]) -> list[Path]:
 def read_run(folder: Path) -> EvaluatedRun:
     """Read a run's folder.
 
-    A run is finished when it was evaluated after its last step. Raises InputError naming the file
-    where it is not, or where a file is not what python -m train writes.
+    A run is finished when it has a result.json, or, where it is older than that file, when it was
+    evaluated after its last step. Raises InputError naming the file where it is not, or where a
+    file is not what python -m train writes.
     """
     config = _read_object(folder / "config.json")
     missing = {"objective", "model", "data", "steps", "seed", "learning_rate"} - config.keys()
@@ -91,12 +96,14 @@ def read_run(folder: Path) -> EvaluatedRun:
     done = int(metrics.dropna(subset="eval/greedy_accuracy")["step"].max())
     if done != config["steps"]:
         raise InputError(f"{folder}: unfinished, evaluated up to step {done} of {config['steps']}")
+    result = folder / "result.json"
+    if "flops" in metrics and not result.exists():
+        raise InputError(f"{folder}: unfinished, it has no result.json")
     problems, scores = _read_scores(folder / "eval.jsonl", done)
     kept = [name for name in COSTS if name in metrics]
     costs = metrics.dropna(subset=kept or "step").groupby("step")[kept].last()
     if 0 not in costs.index:
         costs = pd.concat([pd.DataFrame(0.0, index=[0], columns=kept), costs])
-    result = folder / "result.json"
     return EvaluatedRun(
         folder, config, problems, scores, costs, _read_object(result) if result.exists() else {}
     )

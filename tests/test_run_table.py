@@ -31,6 +31,12 @@ def test_an_older_run_tells_tokens_alone(tmp_path):
     assert (run.result, list(run.scores)) == ({}, ["greedy"])
 
 
+def test_a_run_is_unfinished_without_its_result(tmp_path):
+    (write_run(tmp_path / "a", "fpa", GREEDY) / "result.json").unlink()
+    with pytest.raises(InputError, match="a: unfinished, it has no result"):
+        read_run(tmp_path / "a")
+
+
 def test_runs_are_found_once_at_any_depth(tmp_path):
     one = write_run(tmp_path / "x" / "deep" / "a", "fpa", GREEDY)
     other = write_run(tmp_path / "b", "dpo", GREEDY)
@@ -125,6 +131,11 @@ def test_seeds_are_one_line_and_hyper_parameters_another(tmp_path):
     assert list(seeds) == [3e-6, 1e-5]
     runs = [run for group in groups for runs in group.by_rate.values() for run in runs]
     assert differing_settings(runs, shared=True) == ["batch_size"]
+
+
+def test_online_runs_have_data_of_their_own(tmp_path):
+    other = {"objective": "grpo", "online": True, "data": "problems.jsonl"}
+    assert [group.label for group in _groups(tmp_path, {}, other)] == ["fpa", "grpo"]
 
 
 NOT_COMPARABLE = [
