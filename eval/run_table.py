@@ -1,0 +1,159 @@
+"""Reading folders of runs: settings, the score of every problem at every evaluation, and costs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow.json import ParseOptions, read_json
+
+from objectives.errors import InputError
+
+COSTS = ("num_tokens", "num_tokens_generated", "flops")  # cumulative, in the lines of steps
+COLUMNS = {
+    "step": pa.int64(), "problem": pa.int64(), "mode": pa.string(), "sample": pa.int64(),
+    "prompt": pa.string(), "gold": pa.string(), "correct": pa.bool_(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A finished run that was evaluated."""
+
+    path: Path
+    config: dict
+    problems: tuple[tuple[str, str], ...]  # (prompt, gold answer)
+    scores: dict[str, pd.DataFrame]  # of greedy and maybe sampled: steps x problems, in [0, 1]
+    costs: pd.DataFrame  # steps x those of COSTS that were kept, 0 before training
+    result: dict  # of result.json, empty where an older run has none
+
+    @property
+    def objective(self) -> str:
+        return self.config["objective"]
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def learning_rate(self) -> float:
+        return self.config["learning_rate"]
+
+    @property
+    def online(self) -> bool:
+        return self.config.get("online", False)
+
+
+def read_runs(paths: Sequence[Path]) -> tuple[list[EvaluatedRun], list[str]]:
+    """Read every run in the folders and the folders within them.
+
+    Returns the runs, and a line for each that is left out, as it is not finished, was not evaluated
+    or cannot be read. Raises InputError for a path that is not there, and where no run is left.
+    """
+    runs, left_out = [], []
+    for folder in _find_runs(paths):
+        try:
+            runs.append(read_run(folder))
+        except InputError as error:
+            left_out.append(str(error))
+    if not runs:
+        places = " ".join(map(str, paths))
+        reasons = f" ({'; '.join(left_out)})" if left_out else ""
+        raise InputError(
+            f"{places:.200}: no finished run of python -m train there with evaluations{reasons}"
+        )
+    return runs, left_out
+
+
+def _find_runs(paths: Sequence[Path]) -> list[Path]:
+    """Return folders with config.json and metrics.jsonl, each once; files given are passed over."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such folder of runs")
+        for file in sorted(path.rglob("config.json")):
+            if (file.parent / "metrics.jsonl").is_file():
+                found.setdefault(file.parent.resolve(), file.parent)
+    return list(found.values())
+
+
+def read_run(folder: Path) -> EvaluatedRun:
+    """Read a run's folder.
+
+    A run is finished when it has a result.json, or, where it is older than that file, when it was
+    evaluated after its last step. Raises InputError naming the file where it is not, or where a
+    file is not what python -m train writes.
+    """
+    config = _read_object(folder / "config.json")
+    missing = {"objective", "model", "data", "steps", "seed", "learning_rate"} - config.keys()
+    if missing:
+        raise InputError(f"{folder / 'config.json'}: no {', '.join(sorted(missing))} in it")
+    metrics = pd.DataFrame(_read_lines(folder / "metrics.jsonl"))
+    if "eval/greedy_accuracy" not in metrics:
+        raise InputError(f"{folder}: not evaluated on problems")
+    done = int(metrics.dropna(subset="eval/greedy_accuracy")["step"].max())
+    if done != config["steps"]:
+        raise InputError(f"{folder}: unfinished, evaluated up to step {done} of {config['steps']}")
+    result = folder / "result.json"
+    if "flops" in metrics and not result.exists():
+        raise InputError(f"{folder}: unfinished, it has no result.json")
+    problems, scores = _read_scores(folder / "eval.jsonl", done)
+    kept = [name for name in COSTS if name in metrics]
+    costs = metrics.dropna(subset=kept or "step").groupby("step")[kept].last()
+    if 0 not in costs.index:
+        costs = pd.concat([pd.DataFrame(0.0, index=[0], columns=kept), costs])
+    return EvaluatedRun(
+        folder, config, problems, scores, costs, _read_object(result) if result.exists() else {}
+    )
+
+
+def _read_object(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text())
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected a JSON object")
+    return content
+
+
+def _read_lines(file: Path) -> list[dict]:
+    rows = []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise InputError(f"{file} line {number}: not JSON ({error})") from None
+    if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+        raise InputError(f"{file}: expected an object with a step in each line")
+    return rows
+
+
+def _read_scores(file: Path, last: int) -> tuple[tuple, dict[str, pd.DataFrame]]:
+    if not file.is_file():
+        raise InputError(f"{file}: no such file of completions")
+    options = ParseOptions(explicit_schema=pa.schema(COLUMNS), unexpected_field_behavior="ignore")
+    try:
+        rows = read_json(file, parse_options=options).to_pandas()
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{file}: not a table of completions ({error})") from None
+    if rows.isna().any(axis=None):
+        empty = rows.columns[rows.isna().any()]
+        raise InputError(f"{file}: completions without {', '.join(empty)}")
+    problems = rows[["problem", "prompt", "gold"]].drop_duplicates().sort_values("problem")
+    if problems["problem"].tolist() != list(range(len(problems))):
+        raise InputError(f"{file}: problems are not numbered from 0, each with one prompt")
+    scores = {}
+    for mode, own in rows.groupby("mode"):
+        grid = own.groupby(["step", "problem"])["correct"].agg(["mean", "size"]).unstack()
+        whole = grid.shape[1] == 2 * len(problems) and grid["size"].nunique().max() == 1
+        if not whole or grid["size"].isna().any(axis=None) or grid.index[-1] != last:
+            raise InputError(
+                f"{file}: {mode} completions of some problems at some steps are missing"
+            )
+        scores[mode] = grid["mean"].astype(float)
+    if "greedy" not in scores:
+        raise InputError(f"{file}: no greedy completions")
+    return tuple(zip(problems["prompt"], problems["gold"], strict=True)), scores
