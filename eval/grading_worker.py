@@ -1,12 +1,19 @@
 """Grades completions that come on standard input, a line each: run by eval.grading.
 
-Imports nothing but math-verify, so that a worker is quick to start and to replace.
+Imports math-verify and its sympy alone, so that a worker is quick to start and to replace.
 """
 
 import json
+import math
+import re
 import sys
 
 from math_verify import parse, verify
+from sympy import Float
+
+TOLERANCE = 5e-6  # relative: six significant digits
+POWER_OF_TEN = re.compile(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?!\w)")
+PERCENT = re.compile(r"\s*\\?%")
 
 
 def grade_one(completion: str, gold: str) -> dict:
@@ -14,19 +21,56 @@ def grade_one(completion: str, gold: str) -> dict:
     expected = _parse_gold(gold)
     if not expected:
         return {"correct": False, "answer": None, "status": "unparseable_gold"}
-    # Their own limits are signals, which fail off the main thread; the parent kills us instead.
-    found = parse(completion, parsing_timeout=None)
+    found = _parse(completion)
     if not found:
         return {"correct": False, "answer": None, "status": "unparseable"}
-    correct = bool(verify(expected, found, timeout_seconds=None))  # gold first: not symmetric
-    return {"correct": correct, "answer": str(found[-1]), "status": "ok"}
+    correct = _same(expected, found)
+    if not correct and ("%" in found[-1]) != ("%" in gold):
+        # Whether a percentage is written with its sign is a matter of taste: 4.2 and 4.2 %.
+        bare = _parse(f"\\boxed{{{PERCENT.sub('', found[-1])}}}")
+        correct = _same(_parse_gold(PERCENT.sub("", gold)), bare)
+    return {"correct": correct, "answer": found[-1], "status": "ok"}
+
+
+def _parse(text: str) -> list:
+    """Return what math-verify reads in a text, its expression before its spelling.
+
+    Its own limits are signals, which fail off the main thread; the parent kills us instead.
+    """
+    # 4.5e33 would be 4.5 times Euler's number times 33. These brackets are LaTeX and plain both.
+    found = parse(POWER_OF_TEN.sub(r"\1*10^(\2)", text), parsing_timeout=None)
+    return [*found[:-1], str(found[-1])] if found else []
 
 
 def _parse_gold(gold: str) -> list:
     for text in (f"\\boxed{{{gold}}}", f"${gold}$", gold):
-        if found := parse(text, parsing_timeout=None):
+        if found := _parse(text):
             return found
     return []
+
+
+def _same(expected: list, found: list) -> bool:
+    sizes = [_number(values[0]) for values in (expected, found) if values]
+    if None not in sizes and len(sizes) == 2 and _by_digits(expected[0], found[0], sizes[0]):
+        return math.isclose(*sizes, rel_tol=TOLERANCE)
+    # The gold answer first: not symmetric.
+    return verify(expected, found, allow_set_relation_comp=True, timeout_seconds=None)
+
+
+def _by_digits(gold, answer, size: float) -> bool:
+    """Tell whether to compare significant digits, where math-verify compares six decimals.
+
+    It would take 1e-27 for 2e-27, and 4.5e33 for another number than 45e32.
+    """
+    return 0 < abs(size) < 0.1 or (abs(size) > 1e6 and (gold.has(Float) or answer.has(Float)))
+
+
+def _number(value) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and not isinstance(value, str) else None
 
 
 def main() -> None:
