@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from eval.benchmarks import (
+    BENCHMARKS,
     Benchmark,
     benchmark_of_file,
     benchmarks_named,
@@ -40,10 +41,7 @@ class Settings:
     """Each field is a flag."""
 
     model: str = flag("builtin", "as for python -m train; a run's checkpoint is a folder")
-    benchmarks: str | None = flag(
-        None, "names with commas between: gsm8k, math500, amc, aime, aime25, minerva, "
-        "olympiadbench, math_perturb, builtin"
-    )  # fmt: skip
+    benchmarks: str | None = flag(None, f"names with commas between: {', '.join(BENCHMARKS)}")
     benchmark_dir: str | None = flag(
         None, "folder with the benchmarks' files (gsm8k.jsonl, ...), instead of the hub"
     )

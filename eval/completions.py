@@ -23,13 +23,15 @@ class CompletionsFolder:
         """
         self.path, self.file = path, path / "completions.jsonl"
         record = path / "settings.json"
+        begun = self.file.is_file() and self.file.stat().st_size > 0
         if record.is_file():
-            _require_equal(path, json.loads(record.read_text()), settings)
+            if begun:  # nothing is lost by other settings otherwise
+                _require_equal(path, _read_settings(record), settings)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} holds something else: name another folder with --out")
         path.mkdir(parents=True, exist_ok=True)
         write_whole(record, json.dumps(settings, indent=2) + "\n")
-        self.rows = read_rows(self.file, torn_end=True) if self.file.exists() else []
+        self.rows = read_rows(self.file, torn_end=True) if begun else []
 
     def take_up(self, samples: dict[str, int]) -> None:
         """Drop the completions of problems that an interruption left unfinished.
@@ -42,8 +44,7 @@ class CompletionsFolder:
             for row in self.rows
             if counts[row["benchmark"], row["index"]] == samples[row["benchmark"]]
         ]
-        if self.file.exists():
-            write_whole(self.file, _lines(self.rows))
+        write_whole(self.file, _lines(self.rows))
 
     def of(self, benchmark: str) -> list[dict]:
         """Return the completions of a benchmark, as they were sampled."""
@@ -97,6 +98,16 @@ def write_whole(target: Path, text: str) -> None:
 
 def _lines(rows: Iterable[dict]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _read_settings(record: Path) -> dict:
+    try:
+        settings = json.loads(record.read_text())
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise InputError(f"{record} is not JSON any more: name another folder with --out")
+    return settings
 
 
 def _require_equal(path: Path, before: dict, now: dict) -> None:
