@@ -13,6 +13,10 @@ from sympy import Float
 
 TOLERANCE = 5e-6  # relative: six significant digits
 POWER_OF_TEN = re.compile(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?!\w)")
+BOX = "\\boxed{"
+BETWEEN_BOXES = re.compile(r"[\s$]|\\[()\[\],;!]|\\q?quad|\\text|[{}]")  # means nothing there
+LIST_GLUE = re.compile(r"(?:[,;&]|and|or)+")
+FULL_STOP = re.compile(r"(?<=\d)\.(?=\s*\})")  # within a box
 PERCENT = re.compile(r"\s*\\?%")
 
 
@@ -21,7 +25,9 @@ def grade_one(completion: str, gold: str) -> dict:
     expected = _parse_gold(gold)
     if not expected:
         return {"correct": False, "answer": None, "status": "unparseable_gold"}
-    found = _parse(completion)
+    completion = _last_boxes(completion)
+    # An escaped dollar in words, where no formula was found.
+    found = _parse(completion) or _parse(completion.replace("\\$", ""))
     if not found:
         return {"correct": False, "answer": None, "status": "unparseable"}
     correct = _same(expected, found)
@@ -32,13 +38,43 @@ def grade_one(completion: str, gold: str) -> dict:
     return {"correct": correct, "answer": found[-1], "status": "ok"}
 
 
+def _last_boxes(text: str) -> str:
+    """Return a text whose last box is one of several as that box alone, or as their list.
+
+    math-verify takes boxes for one list where a comma or equals sign stands anywhere between.
+    """
+    start = text.rfind(BOX)
+    before = text.rfind(BOX, 0, max(start, 0))
+    if before < 0:
+        return text
+    contents = [_boxed(text, start)]
+    while before >= 0:
+        content = _boxed(text, before)
+        between = text[before + len(BOX) + len(content) + 1 : start]
+        if not LIST_GLUE.fullmatch(BETWEEN_BOXES.sub("", between)):
+            break
+        contents.append(content)
+        start, before = before, text.rfind(BOX, 0, before)
+    return f"{BOX}{', '.join(dict.fromkeys(reversed(contents)))}}}"
+
+
+def _boxed(text: str, start: int) -> str:
+    depth = 1
+    for at in range(start + len(BOX), len(text)):
+        depth += (text[at] == "{") - (text[at] == "}")
+        if depth == 0:
+            return text[start + len(BOX) : at]
+    return text[start + len(BOX) :]
+
+
 def _parse(text: str) -> list:
     """Return what math-verify reads in a text, its expression before its spelling.
 
     Its own limits are signals, which fail off the main thread; the parent kills us instead.
     """
     # 4.5e33 would be 4.5 times Euler's number times 33. These brackets are LaTeX and plain both.
-    found = parse(POWER_OF_TEN.sub(r"\1*10^(\2)", text), parsing_timeout=None)
+    text = FULL_STOP.sub("", POWER_OF_TEN.sub(r"\1*10^(\2)", text))
+    found = parse(text, parsing_timeout=None)
     return [*found[:-1], str(found[-1])] if found else []
 
 
