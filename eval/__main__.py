@@ -17,6 +17,7 @@ from typing import Literal
 from eval.benchmarks import (
     BENCHMARKS,
     Benchmark,
+    Plan,
     benchmark_of_file,
     benchmarks_named,
     problems_digest,
@@ -24,11 +25,9 @@ from eval.benchmarks import (
 from eval.completions import CompletionsFolder, read_rows, write_whole
 from eval.problems import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
-from eval.sampling import Plan, sample_benchmark
 from eval.scores import Score, score, score_table
 from objectives.errors import InputError, command_line
 from train.flags import Parser, add_flags, flag, flag_name, from_flags
-from train.models import load_for_sampling
 
 DEFAULT_OUT = "runs/eval"
 SAMPLED_TEMPERATURE = 0.6  # where several completions of a problem are asked for
@@ -131,6 +130,10 @@ def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
 
 def evaluate(settings: Settings) -> list[Score]:
     """Sample, grade and keep what the settings ask for; return the scores."""
+    # Imported here so that a mistyped flag is answered at once.
+    from eval.sampling import sample_benchmark
+    from train.models import load_for_sampling
+
     sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings)]
     plans = {benchmark.name: settings.plan(benchmark) for benchmark, _ in sets}
     record = {

@@ -29,6 +29,17 @@ class Hub:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How a benchmark is sampled."""
+
+    samples: int  # completions of each problem
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """A set of problems with the customs of its evaluation.
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from eval.benchmarks import Benchmark
 from eval.problems import Problem
-from eval.sampling import verdict_fields
 from objectives.errors import InputError
 
 
@@ -34,7 +33,7 @@ def grade_again(
         own = [_problem(benchmark, row, problems, source) for row in rows]
     verdicts = benchmark.grade(own, [row["completion"] for row in rows])
     return [
-        {**row, "gold": problem.answer, **verdict_fields(verdict)}
+        {**row, "gold": problem.answer, **verdict._asdict()}
         for row, problem, verdict in zip(rows, own, verdicts, strict=True)
     ]
 

@@ -2,28 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.benchmarks import Benchmark
+from eval.benchmarks import Benchmark, Plan
 from eval.generation import generate
-from eval.grading import Grade
 from eval.problems import Problem
 from eval.prompts import encode_text
 from objectives.errors import InputError
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a benchmark is sampled."""
-
-    samples: int  # completions of each problem
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-    seed: int
 
 
 def fitting_tokens(
@@ -106,7 +93,7 @@ def sample_benchmark(
                     "problem": problems[index].question,
                     "gold": problems[index].answer,
                     "completion": completion.text,
-                    **verdict_fields(verdict),
+                    **verdict._asdict(),
                     "truncated": completion.truncated,
                     "tokens": len(completion.tokens),
                     "seconds": round(seconds, 4),
@@ -119,8 +106,3 @@ def sample_benchmark(
             correct += sum(row["correct"] for row in rows)
             rate = tokens / (time.monotonic() - started)
             bar.set_postfix({"correct": f"{correct / done:.1%}", "tokens/s": f"{rate:.0f}"})
-
-
-def verdict_fields(verdict: Grade) -> dict:
-    """Return a verdict as `completions.jsonl` has it."""
-    return {"answer": verdict.answer, "correct": verdict.correct, "status": verdict.status}

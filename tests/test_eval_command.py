@@ -8,7 +8,7 @@ import pytest
 
 from eval import sampling
 from eval.__main__ import main
-from eval.scores import score
+from eval.scores import score, score_table
 from eval.statistics import score_interval
 from train import models
 
@@ -173,6 +173,21 @@ def test_votes_are_for_answers_and_not_for_spellings():
     ]
     found = score("set", rows)
     assert (found.average, found.pass_at_k, found.majority_at_k) == (0.6, 1, 1)
+
+
+def test_what_went_wrong_is_counted():
+    rows = [
+        completion("set", n, "", gold="1", answer=None, correct=False, status=status, truncated=cut)
+        for n, (status, cut) in enumerate(
+            [("timeout", True), ("unparseable", True), ("unparseable", False), ("ok", False)]
+        )
+    ]
+    found = score("set", rows)
+    assert (found.timeouts, found.unparseable, found.truncated) == (1, 0.5, 0.5)
+    rows = [completion("set", 0, "", gold="$$", answer=None, correct=False)]
+    found = score("set", [{**row, "status": "unparseable_gold"} for row in rows])
+    assert (found.problems, found.unparseable_gold, found.average) == (0, 1, None)
+    assert "- [-, -]" in score_table([found])
 
 
 def completion(benchmark, index, text, **fields):
