@@ -20,7 +20,7 @@ from diagnostics.forecast_words import summarise, words
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from train.config import Config
-from train.dataset import select_units
+from train.dataset import advantages
 from train.finished_run import find_checkpoints, find_settings, read_settings
 from train.flags import Parser
 from train.ground import lay_ground
@@ -105,8 +105,8 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
     unwatched = {"diagnose_every": 0, "diagnose": None, "horizons": None, "diagnose_pairs": None}
     ground = lay_ground(Config(**{**kept, "eval_problems": "none", **unwatched}))
     objective = OBJECTIVES[settings["objective"]]
-    units = select_units(ground.encoded, objective, settings["rows"], settings["advantage"])
-    probes = probe_pairs(ground.encoded, units, PAIRS, ground.tokenizer.pad_token_id)
+    reward = advantages(ground.encoded, objective, settings["advantage"])
+    probes = probe_pairs(ground.encoded, reward, PAIRS, ground.tokenizer.pad_token_id)
     if probes is None:
         raise InputError(f"--run {run}: its data have no pairs of a correct and an incorrect "
                          f"trajectory of one prompt to look at")  # fmt: skip

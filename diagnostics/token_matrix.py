@@ -1,6 +1,6 @@
 """How the gradients of single tokens of a pair agree: a matrix to look at as a heat map."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ def token_gram(
     parameters: Mapping[str, Tensor],
     *,
     tokens_at_once: int = 8,
+    progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Return `⟨∇log π(y_i), ∇log π(y_j)⟩` for all completion tokens of the rows, (N, N).
 
@@ -24,6 +25,7 @@ def token_gram(
     products with every token's; so `tokens_at_once` gradients are in memory, whatever N.
 
     trajectories: commonly the two rows of a pair. parameters: as `select_parameters` returns.
+    progress: called with the number of tokens done since the last call.
     """
     parameters = {name: p.detach() for name, p in parameters.items()}
     mask = trajectories.mask
@@ -38,7 +40,12 @@ def token_gram(
         def row(one: Tensor) -> Tensor:
             return jvp(log_probs, (parameters,), pull(one))[1]
 
-        return vmap(row, chunk_size=tokens_at_once)(every)
+        parts = []
+        for some in every.split(tokens_at_once):
+            parts.append(vmap(row)(some))
+            if progress is not None:
+                progress(len(some))
+    return torch.cat(parts) if parts else every
 
 
 def cosines(gram: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ class BareLoop:
         self.looks_ahead = "future" in OBJECTIVES[run.name].needs
 
     def step(self, number):
-        units = self.run.units
-        index = units.rows[self.run._unit_indices(number)].flatten()
+        draw = self.run.data.draw(number)
+        index = draw.chosen.flatten()
         tokens = [self.ground.encoded.tokens[i] for i in index.tolist()]
         rows = collate(tokens, self.ground.tokenizer.pad_token_id)
         lengths = rows.mask.sum(-1)
@@ -44,7 +44,7 @@ class BareLoop:
             with torch.no_grad():
                 base = self.ground.base
                 ahead = mean(2 * logits - base.hidden(rows) @ base.head.weight.T)
-        loss = -(units.reward[index] * ahead.exp().detach() * own).mean()
+        loss = -(draw.reward[index] * ahead.exp().detach() * own).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), 1.0)
         self.optimizer.step()

@@ -44,11 +44,12 @@ def started(ground, name, folder, **given):
 
 
 def gradients(run, rows_at_once):
-    chosen = run.units.rows[run._unit_indices(1)]
+    draw = run.data.draw(1)
     pad = run.ground.tokenizer.pad_token_id
-    micros = micro_batches(run.ground.encoded, run.units, chosen, rows_at_once, pad)
-    count = len(chosen) if run.objective.unit == "pair" else chosen.numel()
-    metrics = run.learner.accumulate(micros, count, run._divergence(chosen))
+    micros = micro_batches(
+        draw.encoded, draw.reward, draw.chosen, rows_at_once, pad, draw.mean_length
+    )
+    metrics = run.learner.accumulate(micros, draw.count, run._divergence(draw))
     parameters = dict(run.learner.policy.model.named_parameters())
     grads = {name: p.grad.clone() for name, p in parameters.items()}
     run.optimizer.zero_grad()

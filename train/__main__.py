@@ -4,6 +4,8 @@ python -m train --objective fpa                  # the built-in task, about thre
 python -m train --objective fpa,dpo,offline_rl   # one after another, on the same data
 python -m train --objective fpa --model smollm2 --data rollouts.parquet
 python -m train --objective fpa --lam auto --lam-horizon 20 --future-from lagged:40
+python -m train --objective fpa,dpo --seeds 0,1,2 --learning-rates 3e-6,1e-5,3e-5 --out runs/sweep
+python -m train --objective grpo --online        # each step on what the policy samples
 python -m train --list                           # the objectives and their own flags
 """
 
@@ -16,6 +18,7 @@ from objectives.errors import InputError, command_line
 from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
 from train.future_settings import FUTURE_HELP, future_settings
+from train.sweep import Planned, make_way, plan, read_numbers
 
 
 def main() -> None:
@@ -28,6 +31,8 @@ def main() -> None:
     )
     parser.add_argument("--objective", help="a name, several with commas between, or all")
     parser.add_argument("--list", action="store_true", help="show the objectives and stop")
+    parser.add_argument("--seeds", help="a run for each: numbers with commas between")
+    parser.add_argument("--learning-rates", help="a run for each: numbers with commas between")
     add_flags(parser, Config)
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
@@ -38,7 +43,10 @@ def main() -> None:
     for name in names:
         if "lam" in OBJECTIVES[name].settings:
             future_settings(given[name], OBJECTIVES[name].settings["lam"])
-    train(from_flags(Config, arguments), names, given, words)
+    seeds = read_numbers(arguments.seeds, "--seeds", int)
+    rates = read_numbers(arguments.learning_rates, "--learning-rates", float)
+    config = from_flags(Config, arguments)
+    train(plan(config, names, given, seeds, rates), given, words, sweep=bool(seeds or rates))
 
 
 def _objectives(text: str | None) -> list[str]:
@@ -47,49 +55,71 @@ def _objectives(text: str | None) -> list[str]:
     return list(OBJECTIVES) if text == "all" else objective_names(text)
 
 
-def train(config: Config, names: list[str], given: dict[str, dict], words: list[str]) -> None:
-    """Train the named objectives one after another and print what came out."""
+def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: bool) -> None:
+    """Make the planned runs one after another and print what came out.
+
+    given: by objective, the hyper-parameters that differ from its defaults. words: the command's.
+    """
+    missing = [run for run in runs if not run.done]
+    if len(missing) < len(runs):
+        print(f"{len(runs) - len(missing)} of {len(runs)} runs are done already")
+    if missing:
+        results = _make(missing, given, words)
+    if sweep:
+        parent = Path(runs[0].config.out or "runs")
+        print(f"compare them with: python -m eval.compare {parent}")
+    elif len(results) > 1:
+        _compare(results, Path(runs[0].config.out or "runs"))
+
+
+def _make(planned: list[Planned], given: dict[str, dict], words: list[str]) -> list:
     # Imported here so that a mistyped flag is answered at once.
-    from train.diagnose_comparison import plot_diagnoses
     from train.diagnose_plot import plot_diagnostics
     from train.ground import lay_ground
     from train.harness import Run
-    from train.plots import plot_comparison, plot_run
-    from train.report import comparison_table, run_table
-    from train.run_folder import provenance, require_free
+    from train.plots import plot_run
+    from train.report import run_table
+    from train.run_folder import provenance
 
-    folders = _folders(config.out, names)
-    for folder in folders.values():
-        require_free(folder)
-    ground = lay_ground(config)
+    ground = lay_ground(planned[0].config)
     print(ground.describe())
-    runs = [Run(ground, name, given[name], folders[name]) for name in names]
+
+    def prepared(entry: Planned) -> Run:
+        name = entry.objective
+        return Run(ground.with_config(entry.config), name, given[name], entry.folder)
+
+    for entry in {entry.objective: entry for entry in planned}.values():
+        prepared(entry)  # what cannot be trained is said before anything is
     results = []
-    for run in runs:
+    for number, entry in enumerate(planned, 1):
+        run = prepared(entry)
+        if len(planned) > 1:
+            print(f"run {number} of {len(planned)}: {entry.folder}")
         print(run.describe(), flush=True)
         origin = provenance(words)
+        make_way(entry)
         result = run.train(origin)
         results.append(result)
-        title = f"{result.objective} on {config.data} data"
+        title = f"{result.objective} on {run.config.data} data"
         plots = [plot_run(result.folder, title), plot_diagnostics(result.folder, title)]
         run.folder.write_card(
-            {"objective": result.objective, **vars(config), **origin}, run_table(result)
+            {"objective": result.objective, **vars(run.config), **origin}, run_table(result)
         )
         print(run_table(result), *filter(None, plots), "", sep="\n", flush=True)
-    if len(results) > 1:
-        parent = Path(config.out or "runs")
-        runs = {result.objective: result.folder for result in results}
-        pictures = (
-            plot_comparison(runs, parent / "comparison.png"),
-            plot_diagnoses(runs, parent / "diagnostics.png"),
-        )
-        print(comparison_table(results), *filter(None, pictures), sep="\n")
+    return results
 
 
-def _folders(out: str | None, names: list[str]) -> dict[str, Path]:
-    if out is not None and len(names) == 1:
-        return {names[0]: Path(out)}
-    return {name: Path(out or "runs") / name for name in names}
+def _compare(results: list, parent: Path) -> None:
+    from train.diagnose_comparison import plot_diagnoses
+    from train.plots import plot_comparison
+    from train.report import comparison_table
+
+    folders = {result.objective: result.folder for result in results}
+    pictures = (
+        plot_comparison(folders, parent / "comparison.png"),
+        plot_diagnoses(folders, parent / "diagnostics.png"),
+    )
+    print(comparison_table(results), *filter(None, pictures), sep="\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from objectives import Batch
-from train.dataset import Encoded, Tokens, Units
+from train.dataset import Encoded, Tokens
 
 
 class Rows(NamedTuple):
@@ -46,17 +46,24 @@ def _order(count: int, epoch: int, seed: int) -> Tensor:
 
 
 def micro_batches(
-    encoded: Encoded, units: Units, chosen: Tensor, rows_at_once: int, pad_id: int
+    encoded: Encoded,
+    reward: Tensor,
+    chosen: Tensor,
+    rows_at_once: int,
+    pad_id: int,
+    mean_length: float,
 ) -> Iterator[MicroBatch]:
-    """Split a step's units (U, 1 or 2 rows) into micro-batches of about `rows_at_once` rows."""
-    numbers = chosen.flatten().tolist()
-    mean_length = sum(len(encoded.tokens[i].completion) for i in numbers) / len(numbers)
+    """Split a step's units (U, 1 or 2 rows) into micro-batches of about `rows_at_once` rows.
+
+    reward: (N,) what the objective sees, for every row of the Encoded.
+    mean_length: of the completions of the whole optimizer batch, in tokens.
+    """
     for part in chosen.split(max(1, rows_at_once // chosen.shape[1])):
         index = part.flatten()
         rows = collate([encoded.tokens[i] for i in index.tolist()], pad_id)
         batch = Batch(
             mask=rows.mask,
-            reward=units.reward[index],
+            reward=reward[index],
             group=encoded.group[index],
             weight=encoded.weight[index],
             pairs=torch.arange(len(index)).view(-1, 2) if part.shape[1] == 2 else None,

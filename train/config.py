@@ -1,6 +1,6 @@
 """Settings of a run that every objective shares; each field is a flag of `python -m train`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from objectives import ADVANTAGES
@@ -18,6 +18,10 @@ ABOVE_ZERO = (
     "eval_max_new_tokens",
     "eval_batch_size",
     "eval_temperature",
+    "online_samples",
+    "online_temperature",
+    "online_max_new_tokens",
+    "online_updates",
 )
 ZERO_OR_MORE = (
     "steps",
@@ -35,7 +39,10 @@ class Config:
     """What a run trains, on what and how; validated when made."""
 
     model: str = flag("builtin", "builtin, smollm2, a folder, a .gguf file or a hub id")
-    data: str = flag("builtin", "builtin, a Parquet or JSON Lines file, or a hub id")
+    data: str = flag(
+        "builtin",
+        "builtin, a Parquet or JSON Lines file, or a hub id; with --online a file of problems",
+    )
     out: str | None = flag(None, "run folder, by default runs/OBJECTIVE; of several, their parent")
     steps: int = flag(300, "optimizer steps")
     learning_rate: float = flag(1e-5, "AdamW's learning rate, at its highest")
@@ -52,6 +59,18 @@ class Config:
     )
     advantage: Literal["auto", *ADVANTAGES] = flag(
         "auto", "what objectives see as reward; auto: the objective's own"
+    )
+    online: bool = flag(False, "train on what the policy itself samples, step by step")
+    online_samples: int = flag(8, "completions of each problem; --batch-size is of all problems")
+    online_temperature: float = flag(1.0, "temperature of the samples")
+    online_max_new_tokens: int | None = flag(
+        None, "length limit of a sample, by default as in evaluation"
+    )
+    online_updates: int = flag(1, "optimizer steps on the same samples")
+    online_mixed: bool = flag(
+        False,
+        "sample on until the batch is full of problems with both correct and incorrect samples "
+        "(DAPO's dynamic sampling)",
     )
     max_tokens: int | None = flag(
         None, "trajectories longer than this are left out; by default the model's context"
@@ -91,10 +110,22 @@ class Config:
         for name in ZERO_OR_MORE:
             self._require(name, getattr(self, name) >= 0, "0 or more")
         self.diagnose_plan()
+        self._check_online()
 
     def diagnose_plan(self) -> DiagnosePlan | None:
         """Return what to measure while training, None for nothing."""
         return diagnose_plan(self.diagnose_every, self.diagnose, self.horizons, self.diagnose_pairs)
+
+    def _check_online(self) -> None:
+        if not self.online:
+            for entry in fields(self):
+                if entry.name.startswith("online_") and getattr(self, entry.name) != entry.default:
+                    raise InputError(f"{flag_name(entry.name)} is for --online, which is not given")
+        elif self.batch_size % self.online_samples:
+            raise InputError(
+                f"--batch-size {self.batch_size}: must be a multiple of --online-samples "
+                f"{self.online_samples}, completions of each problem"
+            )
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

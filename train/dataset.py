@@ -110,6 +110,12 @@ def _decode(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
+def advantages(encoded: Encoded, objective: Objective, advantage: str) -> Tensor:
+    """Return what the objective sees as reward, (N,); advantage as `select_units` has it."""
+    name = objective.advantage if advantage == "auto" else advantage
+    return ADVANTAGES[name](encoded.reward, encoded.group)
+
+
 def select_units(encoded: Encoded, objective: Objective, rows: str, advantage: str) -> Units:
     """Choose what an objective trains on.
 
@@ -119,8 +125,7 @@ def select_units(encoded: Encoded, objective: Objective, rows: str, advantage: s
     """
     pairs = encoded.all_pairs()
     correct = int((encoded.reward > 0).sum())
-    advantage = objective.advantage if advantage == "auto" else advantage
-    reward = ADVANTAGES[advantage](encoded.reward, encoded.group)
+    reward = advantages(encoded, objective, advantage)
     total = len(encoded.tokens)
     paired = objective.unit == "pair" or rows == "paired" or (rows == "auto" and len(pairs) > 0)
     units = pairs if paired else torch.arange(total)[:, None]
@@ -129,7 +134,7 @@ def select_units(encoded: Encoded, objective: Objective, rows: str, advantage: s
         units = units[:, :1].unique(dim=0)
         units = units[encoded.reward[units[:, 0]] > 0]
         reason = "incorrect, or " + reason if paired else "incorrect"
-    elif not paired and advantage != "plus_minus_one":
+    elif not paired:
         units = units[reward[units[:, 0]] != 0]
     left_out: dict[str, int] = {}
     if unused := total - len(units.unique()):

@@ -133,7 +133,12 @@ def token_matrix(
         parameters = _parameters(policy.model, measured.which)
         size = sum(p.numel() for p in parameters.values())
         at_once = max(1, min(8, GRADIENT_ELEMENTS // size))
-        gram = token_gram(policy.model, trajectories, parameters, tokens_at_once=at_once)
+        with tqdm(
+            total=int(mask.sum()), desc="token matrix", unit="token", dynamic_ncols=True
+        ) as bar:
+            gram = token_gram(
+                policy.model, trajectories, parameters, tokens_at_once=at_once, progress=bar.update
+            )
     count = int(mask[0].sum())
     shown = cosines(gram)[:count, count:].cpu().numpy()
     sides = zip(part.tokens, (overlap.shared_a, overlap.shared_b), strict=True)

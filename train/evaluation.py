@@ -103,19 +103,33 @@ def load_problem_set(config: Config, tokenizer: PreTrainedTokenizerBase) -> Prob
     if name == "none":
         return None
     if name == "builtin":
-        problems = held_out_problems(config.eval_limit)
-        return ProblemSet(
-            "built-in test problems",
-            problems,
-            [str(solve(problem)) for problem in problems],
-            lambda prompts, completions, _: list(map(is_correct, prompts, completions)),
-            config.eval_max_new_tokens or MAX_NEW_TOKENS,
-        )
-    problems = load_problems(name, limit=config.eval_limit)
+        return arithmetic_set(held_out_problems(config.eval_limit), config.eval_max_new_tokens)
+    return word_problem_set(name, tokenizer, config.eval_max_new_tokens, config.eval_limit)
+
+
+def arithmetic_set(problems: list[str], max_new_tokens: int | None) -> ProblemSet:
+    """Return problems of the built-in task."""
     return ProblemSet(
-        name,
+        "built-in problems",
+        problems,
+        [str(solve(problem)) for problem in problems],
+        lambda prompts, completions, _: list(map(is_correct, prompts, completions)),
+        max_new_tokens or MAX_NEW_TOKENS,
+    )
+
+
+def word_problem_set(
+    path: str,
+    tokenizer: PreTrainedTokenizerBase,
+    max_new_tokens: int | None,
+    limit: int | None = None,
+) -> ProblemSet:
+    """Return the problems of a file, graded by math-verify."""
+    problems = load_problems(path, limit=limit)
+    return ProblemSet(
+        path,
         [word_problem_prompt(tokenizer, problem.question) for problem in problems],
         [problem.answer for problem in problems],
         lambda _, completions, golds: [g.correct for g in grade(completions, golds)],
-        config.eval_max_new_tokens or DEFAULT_MAX_NEW_TOKENS,
+        max_new_tokens or DEFAULT_MAX_NEW_TOKENS,
     )

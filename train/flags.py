@@ -34,9 +34,11 @@ def add_flags(parser: Parser, settings: type) -> None:
         name = flag_name(entry.name)
         convert, choices = _conversion(entry.type, name)
         text = entry.metadata["help"]
+        alone = {"nargs": "?", "const": True} if entry.type is bool else {}
         parser.add_argument(
-            name, type=convert, choices=choices, default=entry.default, help=text, metavar="X"
-        )
+            name, type=convert, choices=choices, default=entry.default, help=text, metavar="X",
+            **alone,
+        )  # fmt: skip
 
 
 def flag_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -10,10 +10,17 @@ from transformers import PreTrainedTokenizerBase
 from objectives.errors import InputError
 from train.config import Config
 from train.dataset import Encoded, encode
-from train.evaluation import ProblemSet, Scores, load_problem_set
+from train.evaluation import (
+    ProblemSet,
+    Scores,
+    arithmetic_set,
+    load_problem_set,
+    word_problem_set,
+)
 from train.language_model import LanguageModel, open_model
 from train.models import load_model
-from train.table import read_table
+from train.sampler import Sampler
+from train.table import Table, read_table
 
 DEFAULT_CONTEXT = 4096  # where a model states none
 
@@ -28,9 +35,8 @@ class Ground:
     encoded: Encoded
     problems: ProblemSet | None
     precision: torch.autocast | nullcontext  # the context of forward passes
-
-    def __post_init__(self):
-        self._before: Scores | None = None
+    sampler: Sampler | None = None  # of training problems, online
+    before: dict[tuple, Scores] = field(default_factory=dict)  # the base's, by what they depend on
 
     def evaluate(self, model: LanguageModel) -> Scores | None:
         """Return a model's scores on the problems, None where there are none."""
@@ -41,8 +47,18 @@ class Ground:
 
     def evaluate_base(self) -> Scores | None:
         """Return the base model's scores, computed once for all objectives."""
-        self._before = self._before or self.evaluate(self.base)
-        return self._before
+        config = self.config
+        key = (config.seed, config.eval_samples, config.eval_temperature, config.eval_batch_size)
+        if key not in self.before and self.problems is not None:
+            self.before[key] = self.evaluate(self.base)
+        return self.before.get(key)
+
+    def with_config(self, config: Config) -> "Ground":
+        """Return the same model, data and problems for a run with other settings of its own."""
+        sampler = self.sampler
+        if sampler is not None:
+            sampler = Sampler(sampler.problems, self.tokenizer, config, self.precision)
+        return replace(self, config=config, sampler=sampler)
 
     def describe(self) -> str:
         """Return a line each about the model and the data."""
@@ -62,13 +78,32 @@ class Ground:
 def lay_ground(config: Config) -> Ground:
     """Load the model, the data and the problems that a configuration names."""
     device, precision = choose_device(config)
-    table = read_table(config.data)
+    # Online, a file holds problems and not trajectories; of the built-in ones both are known.
+    table = None if config.online and config.data != "builtin" else read_table(config.data)
     model, tokenizer = load_model(config.model, device=device)
     base = open_model(model.requires_grad_(False))
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     limit = min(config.max_tokens or math.inf, context or DEFAULT_CONTEXT)
-    encoded = encode(table, tokenizer, int(limit))
-    return Ground(config, base, tokenizer, encoded, load_problem_set(config, tokenizer), precision)
+    problems = load_problem_set(config, tokenizer)
+    sampler = None
+    if config.online:
+        sampler = Sampler(
+            _training_problems(config, table, tokenizer), tokenizer, config, precision
+        )
+    if table is not None:
+        encoded = encode(table, tokenizer, int(limit))
+    else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
+        encoded = sampler.encoded(sampler.sample(base, 0))
+    return Ground(config, base, tokenizer, encoded, problems, precision, sampler)
+
+
+def _training_problems(
+    config: Config, table: Table | None, tokenizer: PreTrainedTokenizerBase
+) -> ProblemSet:
+    if table is None:
+        return word_problem_set(config.data, tokenizer, config.online_max_new_tokens)
+    prompts = list(dict.fromkeys(trajectory.prompt for trajectory in table.trajectories))
+    return arithmetic_set(prompts, config.online_max_new_tokens)
 
 
 def choose_device(config: Config) -> tuple[str, torch.autocast | nullcontext]:

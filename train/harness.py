@@ -13,15 +13,18 @@ from tqdm import tqdm
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from train.auto_lam import PAIRS, AutoLam
-from train.batches import MicroBatch, micro_batches, unit_indices
+from train.batches import MicroBatch, micro_batches
 from train.config import Config
-from train.dataset import select_units
+from train.cost import Cost, matrix_parameters, peak_memory, reset_peak_memory
+from train.dataset import advantages
 from train.diagnose import Diagnosis, check_lag
+from train.draws import Draw, FixedData
 from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
 from train.lagged import LaggedPolicy
 from train.language_model import Anchors, frozen_copy
+from train.online import OnlineData
 from train.probe_pairs import ProbePairs, probe_pairs
 from train.run_folder import RunFolder
 from train.self_check import check_start
@@ -56,15 +59,10 @@ class Run:
         if "lam" in self.settings:
             self.future = future_settings(given, self.objective.settings["lam"])
             self.settings |= self.future.values()
-        self.units = select_units(
-            ground.encoded, self.objective, self.config.rows, self.config.advantage
-        )
-        self.units_per_step = self.config.batch_size // self.units.rows.shape[1]
-        if self.config.batch_size % self.units.rows.shape[1]:
-            raise InputError(
-                f"--batch-size {self.config.batch_size}: a pair is two trajectories, so it must "
-                f"be even"
-            )
+        if ground.sampler is None:
+            self.data = FixedData(ground.encoded, self.objective, self.config)
+        else:
+            self.data = OnlineData(ground.sampler, self.objective, self.config)
         self.auto_lam = self._auto_lam()
         self.watched = self._watched()
         self.folder = RunFolder(folder)
@@ -84,7 +82,8 @@ class Run:
 
     def _probes(self, count: int, flag: str, remedy: str = "") -> ProbePairs:
         pad = self.ground.tokenizer.pad_token_id
-        probes = probe_pairs(self.ground.encoded, self.units, count, pad)
+        reward = advantages(self.ground.encoded, self.objective, self.config.advantage)
+        probes = probe_pairs(self.ground.encoded, reward, count, pad)
         if probes is None:
             raise InputError(
                 f"{flag} looks at pairs of a correct and an incorrect trajectory of one prompt, "
@@ -95,9 +94,8 @@ class Run:
     def describe(self) -> str:
         """Return lines about what is trained on and with which hyper-parameters."""
         values = ", ".join(f"{n}={v}" for n, v in {**self.hyper, **self.settings}.items())
-        kind = "pairs" if self.units.rows.shape[1] == 2 else "trajectories"
-        lines = [f"{self.name}: {values or 'no hyper-parameters'}; {len(self.units.rows)} {kind}"]
-        lines += [f"       left out: {n} ({why})" for why, n in self.units.left_out.items()]
+        lines = [f"{self.name}: {values or 'no hyper-parameters'}; {self.data.describe()}"]
+        lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
         if self.future is not None and self.future.lag:
             parameters = self.ground.base.model.parameters()
             size = sum(p.numel() * p.element_size() for p in parameters) / 1e6
@@ -113,20 +111,20 @@ class Run:
         origin: what `config.json` and the model card say of where the run comes from.
         """
         settings = {"objective": self.name, **asdict(self.config), **self.hyper, **self.settings}
-        self.folder.create({**settings, "left_out": self.units.left_out, **origin})
+        self.folder.create({**settings, "left_out": self.data.left_out, **origin})
+        device = self.ground.base.model.device
+        reset_peak_memory(device)
         self._prepare()
         started = time.monotonic()
-        self.training_seconds = 0.0
         with tqdm(total=self.config.steps, desc=self.name, unit="step", dynamic_ncols=True) as bar:
-            check_start(self.learner, *self._first_micro_batch())
+            if not self.data.online:
+                check_start(self.learner, *self._first_micro_batch())
             if self.diagnosis is not None:
                 self.diagnosis.observe(0)
             self._evaluate(0)
             try:
                 for step in range(1, self.config.steps + 1):
-                    begun = time.monotonic()
                     self._step(step)
-                    self.training_seconds += time.monotonic() - begun
                     if self.diagnosis is not None:
                         self.diagnosis.observe(step)
                     if step == self.config.steps or _due(step, self.config.eval_every):
@@ -141,13 +139,27 @@ class Run:
                     f"checkpoints so far are in {self.folder.path}"
                 ) from None
         seconds = time.monotonic() - started
+        self.folder.write_result(
+            {
+                "steps": self.config.steps,
+                "online": self.data.online,
+                "seconds": seconds,
+                "peak_memory_bytes": peak_memory(device),
+                **self.cost.as_dict(),
+            }
+        )
         return Result(self.name, self.folder.path, self.evaluations, self.history, seconds)
 
     def _prepare(self) -> None:
         base, needs = self.ground.base, self.objective.needs
         policy = frozen_copy(base)
         policy.model.requires_grad_(True)
-        anchored = "anchor" in needs
+        # Where each step samples anew and the anchor is what sampled, it is the policy itself.
+        online, period = self.data.online, int(self.settings.get("period", 0))
+        on_policy = online and period == 0 and self.config.online_updates == 1
+        anchored = "anchor" in needs and not on_policy
+        if online and period == 0:
+            period = self.config.online_updates
         lag = self.future and self.future.lag
         wanted = anchored or "reference" in needs or ("future" in needs and not lag)
         self.learner = Learner(
@@ -156,9 +168,10 @@ class Run:
             self.future and self.future.first_lam,
             policy,
             base if wanted else None,
-            Anchors(base, int(self.settings["period"])) if anchored else None,
+            Anchors(base, period) if anchored else None,
             self.ground.precision,
             LaggedPolicy(base, lag) if lag else None,
+            on_policy,
         )
         self.diagnosis: Diagnosis | None = None
         if self.watched is not None:
@@ -175,23 +188,22 @@ class Run:
         self.schedule = LambdaLR(self.optimizer, lambda done: rate_factor(done, self.config))
         self.evaluations: list[tuple[int, Scores]] = []
         self.history: list[dict] = []
-        self.tokens = 0
+        self.cost = Cost(matrix_parameters(policy.model))
 
     def _step(self, step: int) -> None:
+        begun, sampled = time.monotonic(), self.cost.generation_seconds
         if self.auto_lam is not None:
             self.auto_lam.update(self.learner, step - 1)
-        chosen = self.units.rows[self._unit_indices(step)]
-        divergence = self._divergence(chosen)
-        micros = self._micro_batches(chosen)
-        count = len(chosen) if self.objective.unit == "pair" else chosen.numel()
-        metrics = self.learner.accumulate(micros, count, divergence)
+        draw = self._draw(step)
+        divergence = self._divergence(draw)
+        metrics = self.learner.accumulate(self._micro_batches(draw), draw.count, divergence)
         parameters = self.learner.policy.model.parameters()
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm).item()
         if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
             raise InputError(
                 f"step {step} of {self.name}: loss {metrics.values['loss']} with gradient norm "
-                f"{norm} on trajectories {chosen.flatten().tolist()[:8]} ...: stopped before the "
-                f"update; what is in {self.folder.path} is kept; try a lower --learning-rate"
+                f"{norm} on trajectories {draw.chosen.flatten().tolist()[:8]} ...: stopped before "
+                f"the update; what is in {self.folder.path} is kept; try a lower --learning-rate"
             )
         rate = self.schedule.get_last_lr()[0]
         self.optimizer.step()
@@ -201,8 +213,19 @@ class Run:
             self.learner.anchors.advance(step, self.learner.policy)
         if self.learner.lagged is not None:
             self.learner.lagged.advance(self.learner.policy)
-        self.tokens += metrics.tokens
-        extra = {"grad_norm": norm, "learning_rate": rate, "num_tokens": self.tokens}
+        cost = self.cost
+        cost.tokens_trained += metrics.tokens
+        cost.tokens_frozen += metrics.frozen_tokens
+        sampling = cost.generation_seconds - sampled
+        cost.training_seconds += time.monotonic() - begun - sampling
+        extra = {
+            **draw.metrics,
+            "grad_norm": norm,
+            "learning_rate": rate,
+            "num_tokens": cost.tokens_trained,
+            "num_tokens_generated": cost.tokens_generated,
+            "flops": cost.flops,
+        }
         if divergence is not None:
             extra["divergence"] = divergence.item()
         if self.learner.lam is not None:
@@ -210,24 +233,28 @@ class Run:
         self.history.append({"step": step, **metrics.values, **extra})
         self.folder.write_metrics(self.history[-1])
 
-    def _unit_indices(self, step: int) -> torch.Tensor:
-        return unit_indices(len(self.units.rows), self.units_per_step, step - 1, self.config.seed)
+    def _draw(self, step: int) -> Draw:
+        draw = self.data.draw(step, self.learner.policy)
+        self.cost.tokens_generated = self.data.tokens_generated
+        if self.data.online:
+            self.cost.generation_seconds = self.data.sampler.seconds
+        return draw
 
-    def _micro_batches(self, chosen: torch.Tensor):
+    def _micro_batches(self, draw: Draw):
         rows = self.config.micro_batch_size or self.config.batch_size
         pad = self.ground.tokenizer.pad_token_id
-        return micro_batches(self.ground.encoded, self.units, chosen, rows, pad)
+        return micro_batches(draw.encoded, draw.reward, draw.chosen, rows, pad, draw.mean_length)
 
-    def _divergence(self, chosen: torch.Tensor) -> torch.Tensor | None:
+    def _divergence(self, draw: Draw) -> torch.Tensor | None:
         if "divergence" not in self.objective.needs:
             return None
         rows = self.config.micro_batch_size or self.config.batch_size
         pad = self.ground.tokenizer.pad_token_id
-        return self.learner.divergence(self.ground.encoded, chosen.flatten(), rows, pad)
+        return self.learner.divergence(draw.encoded, draw.chosen.flatten(), rows, pad)
 
     def _first_micro_batch(self) -> tuple[MicroBatch, torch.Tensor | None]:
-        chosen = self.units.rows[self._unit_indices(1)]
-        return next(iter(self._micro_batches(chosen))), self._divergence(chosen)
+        draw = self.data.draw(1, self.learner.policy)
+        return next(iter(self._micro_batches(draw))), self._divergence(draw)
 
     def _evaluate(self, step: int) -> None:
         policy = self.learner.policy
@@ -247,7 +274,9 @@ class Run:
         figures = {"loss": f"{self.history[-1]['loss']:.4f}"}
         if self.evaluations:
             figures["accuracy"] = f"{self.evaluations[-1][1].greedy.mean:.3f}"
-        figures["tokens/s"] = f"{self.tokens / self.training_seconds:.0f}"
+        if "rollout/accuracy" in self.history[-1]:
+            figures["sampled"] = f"{self.history[-1]['rollout/accuracy']:.2f}"
+        figures["tokens/s"] = f"{self.cost.tokens_trained / self.cost.training_seconds:.0f}"
         return figures
 
 

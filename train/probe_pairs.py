@@ -9,7 +9,8 @@ from torch import Tensor
 from diagnostics.forecast_score import Tokens
 from diagnostics.probes import Snapshot, take_snapshot
 from train.batches import MicroBatch, micro_batches
-from train.dataset import Encoded, Units
+from train.dataset import Encoded
+from train.draws import mean_length
 from train.language_model import LanguageModel
 
 SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
@@ -35,9 +36,10 @@ class ProbePairs:
         return Tokens(self.micro.rows.targets, self.micro.rows.mask)
 
 
-def probe_pairs(encoded: Encoded, units: Units, count: int, pad_id: int) -> ProbePairs | None:
+def probe_pairs(encoded: Encoded, reward: Tensor, count: int, pad_id: int) -> ProbePairs | None:
     """Choose up to `count` pairs, of as many different prompts as there are; None without pairs.
 
+    reward: (N,) what the objective sees, for every row of the Encoded.
     Draws from a generator of its own, so that training draws what it would without.
     """
     pairs = encoded.all_pairs()
@@ -52,5 +54,6 @@ def probe_pairs(encoded: Encoded, units: Units, count: int, pad_id: int) -> Prob
         seen[group] = rounds[-1] + 1
     order = order[torch.tensor(rounds).argsort(stable=True)][:count]
     chosen = pairs[order.sort().values]
-    (micro,) = micro_batches(encoded, units, chosen, chosen.numel(), pad_id)
+    length = mean_length(encoded, chosen.flatten().tolist())
+    (micro,) = micro_batches(encoded, reward, chosen, chosen.numel(), pad_id, length)
     return ProbePairs(micro, chosen)

@@ -41,6 +41,12 @@ class RunFolder:
         """Append an evaluation's completions to `eval.jsonl`."""
         self._append("eval.jsonl", [{"step": step, **row} for row in completions])
 
+    def write_result(self, values: dict) -> None:
+        """Write `result.json`, whole: the sign that the run is finished, and what it cost."""
+        partial = self.path / ".result.json.partial"
+        partial.write_text(json.dumps(values, indent=2) + "\n")
+        os.replace(partial, self.path / "result.json")
+
     def write_diagnostics(self, columns: Sequence[str], rows: list[dict]) -> None:
         """Append rows to `diagnostics.csv`, which gets the columns as its first line."""
         path = self.path / "diagnostics.csv"

@@ -19,6 +19,7 @@ from train.language_model import Anchors, LanguageModel, spread
 
 class StepMetrics(NamedTuple):
     tokens: int  # of prompts and completions, without padding
+    frozen_tokens: int  # those that a model without gradients read, once for each such model
     values: dict[str, float]
 
 
@@ -34,6 +35,7 @@ class Learner:
     anchors: Anchors | None
     precision: AbstractContextManager
     lagged: LaggedPolicy | None = None  # of the future policy, where not the reference
+    on_policy: bool = False  # the policy is at what sampled the data: its own anchor
 
     @property
     def device(self) -> torch.device:
@@ -63,8 +65,21 @@ class Learner:
         )
         fields = {"reference": out.reference, "future": out.future}
         fields = {k: spread(v, rows) for k, v in fields.items() if v is not None}
+        policy = spread(out.policy, rows)
+        if self.on_policy:
+            fields["anchor"] = policy.detach()
         batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))
-        return spread(out.policy, rows), batch, out.entropy.sum()
+        return policy, batch, out.entropy.sum()
+
+    @property
+    def frozen_models(self) -> int:
+        """How many models without gradients read every batch; KTO's divergence asks two more."""
+        models = {id(self.reference)} if self.reference is not None else set()
+        if self.anchors is not None:
+            own = {"anchor": self.anchors.anchor, "previous_anchor": self.anchors.previous}
+            models |= {id(own[name]) for name in own if name in self.objective.needs}
+        count = len(models) + (self.lagged is not None)
+        return count + 2 * ("divergence" in self.objective.needs)
 
     def _anchor_fields(self, rows: Rows, reference: Tensor | None) -> dict[str, Tensor]:
         if self.anchors is None:
@@ -113,19 +128,20 @@ class Learner:
             values["tokens"] = micro.rows.attention_mask.sum()
             for name, value in values.items():
                 totals[name] = totals.get(name, 0.0) + value.to(policy.device)
-        return _metrics(totals)
+        return _metrics(totals, self.frozen_models)
 
 
 def _parts(model: LanguageModel, rows: Rows) -> tuple[Tensor, Head]:
     return model.hidden(rows), model.head
 
 
-def _metrics(totals: dict[str, Tensor]) -> StepMetrics:
+def _metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
     numbers = torch.stack([total.double() for total in totals.values()]).tolist()
     named = dict(zip(totals, numbers, strict=True))
     loss, tokens = named.pop("loss"), int(named.pop("tokens"))
     entropy = named.pop("entropy") / named.pop("completion_tokens")
-    return StepMetrics(tokens, {"loss": loss, "entropy": entropy, **log_prob_metrics(named)})
+    values = {"loss": loss, "entropy": entropy, **log_prob_metrics(named)}
+    return StepMetrics(tokens, tokens * frozen_models, values)
 
 
 def _mismatched(encoded: Encoded, own: int, other: int) -> Tokens:

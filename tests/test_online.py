@@ -1,0 +1,187 @@
+"""`--online`: any objective on what the policy samples, and what that costs."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from objectives import OBJECTIVES, group_normalised
+from objectives.errors import InputError
+from train import evaluation
+from train.__main__ import main
+from train.config import Config
+from train.ground import lay_ground
+from train.harness import Run
+from train.language_model import frozen_copy
+from train.online import OnlineData, mixed
+from train.run_folder import read_metrics
+from train.sampler import Rollout
+
+QUICK = Config(
+    steps=3, batch_size=24, online=True, online_samples=4, eval_problems="none", warmup_steps=0,
+    learning_rate=1e-3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ground():
+    return lay_ground(QUICK)
+
+
+def run_of(ground, name, folder, **changes):
+    changed = ground.with_config(replace(ground.config, **changes))
+    return Run(changed, name, {}, folder)
+
+
+@pytest.mark.parametrize("name", ["grpo", "dpo", "fpa", "sft", "kto", "omd"])
+def test_every_kind_of_objective_trains_online(name, ground, tmp_path):
+    run = run_of(ground, name, tmp_path / "run")
+    result = run.train({})
+    assert len(result.history) == 3
+    lines = read_metrics(tmp_path / "run")
+    assert {"rollout/accuracy", "rollout/truncated", "rollout/length"} <= set(lines[0])
+    cost = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert cost["online"]
+    # Rounds that taught nothing count too.
+    sampled = run.data.rounds * QUICK.batch_size
+    assert sampled <= cost["tokens_generated"] <= sampled * 48
+    assert lines[-1]["num_tokens_generated"] == cost["tokens_generated"]
+    assert lines[0]["num_tokens_generated"] < lines[2]["num_tokens_generated"]
+    forward = cost["tokens_frozen"] + cost["tokens_generated"]
+    flops = cost["parameters"] * (6 * cost["tokens_trained"] + 2 * forward)
+    assert cost["flops"] == flops == lines[-1]["flops"]
+    # Two anchors that are one model for the first outer step of omd; grpo's is the policy.
+    frozen = {"grpo": 0, "dpo": 1, "fpa": 1, "sft": 0, "kto": 3, "omd": 1}[name]
+    assert cost["tokens_frozen"] == frozen * cost["tokens_trained"]
+
+
+def test_a_draw_is_a_group_of_samples_for_each_of_the_next_problems(ground):
+    data = OnlineData(ground.sampler, OBJECTIVES["grpo"], ground.config)
+    draw = data.draw(1, ground.base)
+    assert len(draw.encoded.tokens) == 24
+    assert draw.encoded.group.tolist() == [n // 4 for n in range(24)]
+    prompts = [tuple(tokens.prompt) for tokens in draw.encoded.tokens]
+    assert [len(set(prompts[n : n + 4])) for n in range(0, 24, 4)] == [1] * 6
+    assert len(set(prompts)) == 6
+    expected = group_normalised(draw.encoded.reward, draw.encoded.group)
+    assert torch.equal(draw.reward, expected)
+    # Rows of problems all right or all wrong are not computed, but count in the mean.
+    assert draw.chosen.flatten().tolist() == expected.nonzero().flatten().tolist()
+    assert len(draw.chosen) < draw.count == 24
+    lengths = [len(tokens.completion) for tokens in draw.encoded.tokens]
+    assert draw.mean_length == pytest.approx(sum(lengths) / 24)
+    again = OnlineData(ground.sampler, data.objective, ground.config).draw(1, ground.base)
+    assert again.encoded.tokens == draw.encoded.tokens
+    following = data.draw(2, ground.base)
+    assert following.encoded.group.tolist() == [6 + n // 4 for n in range(24)]
+    assert not {tuple(t.prompt) for t in following.encoded.tokens} & set(prompts)
+
+
+def test_rewards_are_those_of_the_task(ground):
+    rollouts = ground.sampler.sample(ground.base, 5)
+    tokenizer = ground.tokenizer
+    for rollout in rollouts:
+        prompt = tokenizer.decode(rollout.tokens.prompt, skip_special_tokens=True)
+        completion = tokenizer.decode(rollout.tokens.completion, skip_special_tokens=True)
+        right = evaluation.is_correct(prompt, completion)
+        assert rollout.reward == (1.0 if right else -1.0)
+        assert rollout.truncated == (tokenizer.eos_token_id not in rollout.tokens.completion)
+    assert {rollout.reward for rollout in rollouts} == {1.0, -1.0}
+
+
+def test_updates_on_the_same_samples_keep_the_anchor_that_sampled_them(ground, tmp_path):
+    run = run_of(ground, "grpo", tmp_path / "run", online_updates=2)
+    run.folder.create({})
+    run._prepare()
+    run._step(1)
+    after_one = frozen_copy(run.learner.policy)
+    first = run.data._current
+    run._step(2)
+    assert run.data._current is first
+    # The anchor of the first two steps is the base; that of the next two the policy after them.
+    micro = next(iter(run._micro_batches(first)))
+    expected = ground.base.log_probs(micro.rows)
+    after_two = frozen_copy(run.learner.policy)
+    _, batch, _ = run.learner.evaluate(micro, None)
+    torch.testing.assert_close(batch.anchor, after_two.log_probs(micro.rows))
+    assert (batch.anchor - expected).abs().max() > 1e-3
+    run._step(3)
+    assert run.data._current is not first
+    _, batch, _ = run.learner.evaluate(micro, None)
+    torch.testing.assert_close(batch.anchor, after_two.log_probs(micro.rows))
+    assert (after_one.log_probs(micro.rows) - batch.anchor).abs().max() > 1e-3
+
+
+def test_dynamic_sampling_fills_the_batch_with_mixed_problems(ground):
+    config = replace(ground.config, online_mixed=True)
+    data = OnlineData(ground.sampler, OBJECTIVES["grpo"], config)
+    draw = data.draw(1, ground.base)
+    assert data.rounds > 1
+    assert len(draw.encoded.tokens) == draw.count == len(draw.chosen) == 24
+    for group in draw.encoded.group.unique():
+        assert set(draw.encoded.reward[draw.encoded.group == group].tolist()) == {1.0, -1.0}
+
+
+def test_mixed_keeps_whole_groups():
+    def rollouts(*rewards):
+        return [Rollout(None, r, g, False) for g, group in enumerate(rewards) for r in group]
+
+    kept = mixed(rollouts((1, 1), (1, -1), (-1, -1), (-1, 1)))
+    assert [rollout.group for rollout in kept] == [1, 1, 3, 3]
+
+
+def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(ground, tmp_path):
+    run = run_of(ground, "grpo", tmp_path / "run")
+    grades = iter([None, None])
+
+    def grade(prompts, completions, golds):
+        if next(grades, "over") is None:
+            return evaluation.arithmetic_set(prompts, None).grade(prompts, completions, golds)
+        return [False] * len(prompts)
+
+    run.data.sampler.problems = replace(run.data.sampler.problems, grade=grade)
+    with pytest.raises(InputError, match="grpo finds nothing to learn from in 10 batches"):
+        run.train({})
+    assert len(read_metrics(tmp_path / "run")) == 2
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
+    problems = write_rows([{"question": f"{n}+1*2=", "answer": str(n + 2)} for n in range(1, 9)])
+    # The built-in model knows no words: what it says is digits, graded as answers in words are.
+    monkeypatch.setattr(evaluation, "word_problem_prompt", lambda tokenizer, question: question)
+    graded = []
+
+    def grade(completions, golds):
+        graded.extend(golds)
+        return [type("", (), {"correct": n % 2 == 0}) for n in range(len(golds))]
+
+    monkeypatch.setattr(evaluation, "grade", grade)
+    status, out, _ = call(
+        main,
+        f"--objective grpo --online --data {problems} --batch-size 8 --online-samples 4 --steps 2 "
+        f"--online-max-new-tokens 4 --diagnose-every 1 --diagnose tokens --out run",
+    )
+    assert status == 0
+    assert "8 problems, 2 at a time, 4 samples each" in out
+    assert set(graded) <= {str(n + 2) for n in range(1, 9)}
+    assert len(read_metrics(tmp_path / "run")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--online-samples 4", "--online-samples is for --online, which is not given"),
+        ("--online-mixed", "--online-mixed is for --online, which is not given"),
+        ("--online --batch-size 20", "--batch-size 20: must be a multiple of --online-samples 8"),
+        ("--online --online-updates 0", "--online-updates 0: must be above 0"),
+        ("--online --data nowhere.jsonl", "nowhere.jsonl: no such file of problems"),
+        ("--online maybe", "argument --online: expected true or false"),
+    ],
+)
+def test_mistakes_get_one_line(call, words, message):
+    status, _, err = call(main, f"--objective grpo {words}")
+    assert status == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1

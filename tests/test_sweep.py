@@ -1,0 +1,74 @@
+"""`--seeds` and `--learning-rates`: one run for each, what is done is skipped."""
+
+import json
+from functools import partial
+
+import pytest
+
+from train.__main__ import main
+
+SWEEP = (
+    "--objective sft,dpo --seeds 0,1 --learning-rates 1e-4,1e-3 --steps 1 --batch-size 4 "
+    "--eval-problems none --out sweep"
+)
+
+
+@pytest.fixture
+def train(call):
+    return partial(call, main)
+
+
+def test_a_sweep_makes_every_run_and_skips_what_is_done(train, tmp_path):
+    status, out, _ = train(SWEEP)
+    assert status == 0
+    assert "python -m eval.compare sweep" in out
+    folders = sorted(path.parent for path in (tmp_path / "sweep").rglob("result.json"))
+    names = [str(folder.relative_to(tmp_path / "sweep")) for folder in folders]
+    assert names == [
+        f"{name}/lr-{rate}/seed-{seed}"
+        for name in ("dpo", "sft") for rate in ("0.0001", "0.001") for seed in (0, 1)
+    ]  # fmt: skip
+    settings = [json.loads((folder / "config.json").read_text()) for folder in folders]
+    assert [(s["learning_rate"], s["seed"]) for s in settings[:3]] == [
+        (1e-4, 0), (1e-4, 1), (1e-3, 0),
+    ]  # fmt: skip
+    before = {folder: (folder / "metrics.jsonl").read_bytes() for folder in folders}
+    (folders[2] / "result.json").unlink()  # as if interrupted
+    status, out, _ = train(SWEEP)
+    assert status == 0
+    assert "7 of 8 runs are done already" in out
+    assert (folders[2].with_name("seed-0.unfinished-1") / "metrics.jsonl").exists()
+    # The same seed gives the same run again, and the others were not touched.
+    losses = {folder: json.loads(text.splitlines()[0])["loss"] for folder, text in before.items()}
+    for folder in folders:
+        line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+        assert line["loss"] == losses[folder]
+        if folder != folders[2]:
+            assert (folder / "metrics.jsonl").read_bytes() == before[folder]
+
+
+def test_runs_of_a_sweep_differ_by_seed(train, tmp_path):
+    train(SWEEP)
+    losses = [
+        json.loads((tmp_path / f"sweep/sft/lr-0.001/seed-{seed}/metrics.jsonl").read_text())["loss"]
+        for seed in (0, 1)
+    ]
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--seeds 0,x", "--seeds 0,x: expected numbers with commas between, as 0,1,2"),
+        ("--learning-rates -1", "--learning-rates -1: expected numbers with commas between"),
+        ("--learning-rates 0", "--learning-rate 0.0: must be above 0"),
+        ("--seeds 0 --steps 2", "seed-0 holds a run with --steps 1, not 2: name another folder"),
+    ],
+)
+def test_mistakes_get_one_line(train, words, message):
+    quick = "--objective sft --steps 1 --batch-size 4 --eval-problems none --out sweep "
+    assert train(quick + "--seeds 0")[0] == 0
+    status, _, err = train(quick + words)
+    assert status == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1

@@ -1,0 +1,65 @@
+"""What each optimizer step trains on, drawn from a fixed data set."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from objectives import Objective
+from objectives.errors import InputError
+from train.batches import unit_indices
+from train.config import Config
+from train.dataset import Encoded, select_units
+
+
+class Draw(NamedTuple):
+    """What one step trains on: units, and the trajectories that they are of."""
+
+    encoded: Encoded
+    reward: Tensor  # (N,) what the objective sees, for every row of the Encoded
+    chosen: Tensor  # (U, 2) pairs or (U, 1) trajectories: rows of the Encoded
+    count: int  # what the sum of the losses is divided by
+    mean_length: float  # tokens of a completion, of all that the step has sampled or drawn
+    metrics: dict[str, float]  # of sampling them
+
+
+class FixedData:
+    """Goes through the units of a data set again and again, each epoch in an order of its own."""
+
+    online = False
+
+    def __init__(self, encoded: Encoded, objective: Objective, config: Config):
+        """Raises InputError where the data give the objective nothing to train on."""
+        self.encoded, self.objective, self.config = encoded, objective, config
+        self.units = select_units(encoded, objective, config.rows, config.advantage)
+        self.units_per_step = config.batch_size // self.units.rows.shape[1]
+        if config.batch_size % self.units.rows.shape[1]:
+            raise InputError(
+                f"--batch-size {config.batch_size}: a pair is two trajectories, so it must be even"
+            )
+
+    @property
+    def tokens_generated(self) -> int:
+        """Tokens of all completions of the data set: somebody had to sample them."""
+        return sum(len(tokens.completion) for tokens in self.encoded.tokens)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        return self.units.left_out
+
+    def describe(self) -> str:
+        """Return what there is to train on, in words."""
+        kind = "pairs" if self.units.rows.shape[1] == 2 else "trajectories"
+        return f"{len(self.units.rows)} {kind}"
+
+    def draw(self, step: int, policy=None) -> Draw:
+        """Return what step `step` (from 1) trains on, a pure function of the step and the seed."""
+        index = unit_indices(len(self.units.rows), self.units_per_step, step - 1, self.config.seed)
+        chosen = self.units.rows[index]
+        count = len(chosen) if self.objective.unit == "pair" else chosen.numel()
+        length = mean_length(self.encoded, chosen.flatten().tolist())
+        return Draw(self.encoded, self.units.reward, chosen, count, length, {})
+
+
+def mean_length(encoded: Encoded, rows: list[int]) -> float:
+    """Return the mean number of tokens of the completions of some rows."""
+    return sum(len(encoded.tokens[row].completion) for row in rows) / len(rows)
