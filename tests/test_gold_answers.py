@@ -73,7 +73,7 @@ def test_every_gold_answer(benchmark, benchmarks, name):
     shares = [agreement(asked, misjudged, right) for right in (True, False)]
     print(f"\n{name}: {len(asked)} completions of {len(golds)} problems, {pace:.1f} s for 1,000")
     print(f"right answers graded right {shares[0]:.2%}, wrong ones wrong {shares[1]:.2%}")
-    print("unparseable gold answers:", Counter(v.status for v in grades)["unparseable_gold"])
+    print("statuses:", dict(Counter(verdict.status for verdict in grades)))
     for case in misjudged:
         print("  ", "right" if case.right else "wrong", *case[2:], "| gold:", case.gold)
     assert min(shares) >= LEAST
