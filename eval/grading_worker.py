@@ -8,6 +8,7 @@ import math
 import re
 import signal
 import sys
+from functools import lru_cache
 
 from math_verify import parse, verify
 from sympy import Float
@@ -79,6 +80,7 @@ def _parse(text: str) -> list:
     return [*found[:-1], str(found[-1])] if found else []
 
 
+@lru_cache(256)  # several completions of a problem follow each other
 def _parse_gold(gold: str) -> list:
     for text in (f"\\boxed{{{gold}}}", f"${gold}$", gold):
         if found := _parse(text):
