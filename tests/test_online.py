@@ -147,6 +147,20 @@ def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(ground, tmp
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+def test_some_objectives_online_beside_others_that_are_not(call, tmp_path):
+    quick = "--batch-size 8 --steps 1 --eval-problems none --seeds 0 --out runs"
+    status, _, _ = call(main, f"--objective dpo,grpo --online grpo --online-samples 4 {quick}")
+    assert status == 0
+    for name, online in (("dpo", False), ("grpo", True)):
+        folder = tmp_path / "runs" / name / "lr-1e-05" / "seed-0"
+        config = json.loads((folder / "config.json").read_text())
+        assert config["online"] is online
+        assert config["online_samples"] == (4 if online else 8)
+        assert json.loads((folder / "result.json").read_text())["online"] is online
+        sampled = "rollout/accuracy" in read_metrics(folder)[0]
+        assert sampled is online
+
+
 def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
     problems = write_rows([{"question": f"{n}+1*2=", "answer": str(n + 2)} for n in range(1, 9)])
     # The built-in model knows no words: what it says is digits, graded as answers in words are.
@@ -177,7 +191,8 @@ def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
         ("--online --batch-size 20", "--batch-size 20: must be a multiple of --online-samples 8"),
         ("--online --online-updates 0", "--online-updates 0: must be above 0"),
         ("--online --data nowhere.jsonl", "nowhere.jsonl: no such file of problems"),
-        ("--online maybe", "argument --online: expected true or false"),
+        ("--online dpo", "--online dpo: not among those of --objective grpo"),
+        ("--online maybe", "--objective maybe: not one of"),
     ],
 )
 def test_mistakes_get_one_line(call, words, message):

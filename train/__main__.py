@@ -33,6 +33,10 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="show the objectives and stop")
     parser.add_argument("--seeds", help="a run for each: numbers with commas between")
     parser.add_argument("--learning-rates", help="a run for each: numbers with commas between")
+    parser.add_argument(
+        "--online", nargs="?", const="all", metavar="NAMES",
+        help="train on what the policy samples, step by step: all objectives, or those named",
+    )  # fmt: skip
     add_flags(parser, Config)
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
@@ -45,14 +49,31 @@ def main() -> None:
             future_settings(given[name], OBJECTIVES[name].settings["lam"])
     seeds = read_numbers(arguments.seeds, "--seeds", int)
     rates = read_numbers(arguments.learning_rates, "--learning-rates", float)
-    config = from_flags(Config, arguments)
-    train(plan(config, names, given, seeds, rates), given, words, sweep=bool(seeds or rates))
+    online = _online(arguments.online, names)
+    config = from_flags(Config, arguments, online=bool(online))
+    if online and len(online) < len(names) and config.data != "builtin":
+        raise InputError(
+            f"--online {arguments.online}: {config.data} cannot be rollouts for the other "
+            f"objectives and problems for these: train them in two commands"
+        )
+    runs = plan(config, names, given, seeds, rates, online)
+    train(runs, given, words, sweep=bool(seeds or rates))
 
 
 def _objectives(text: str | None) -> list[str]:
     if text is None:
         raise InputError("name an objective with --objective, such as fpa (--list shows them)")
     return list(OBJECTIVES) if text == "all" else objective_names(text)
+
+
+def _online(text: str | None, names: list[str]) -> list[str]:
+    if text is None or text == "all":
+        return names if text else []
+    online = objective_names(text)
+    for name in online:
+        if name not in names:
+            raise InputError(f"--online {name}: not among those of --objective {','.join(names)}")
+    return online
 
 
 def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: bool) -> None:
@@ -81,7 +102,8 @@ def _make(planned: list[Planned], given: dict[str, dict], words: list[str]) -> l
     from train.report import run_table
     from train.run_folder import provenance
 
-    ground = lay_ground(planned[0].config)
+    # One ground for all: with a sampler where any of them is online.
+    ground = lay_ground(max((entry.config for entry in planned), key=lambda c: c.online))
     print(ground.describe())
 
     def prepared(entry: Planned) -> Run:

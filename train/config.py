@@ -1,6 +1,6 @@
 """Settings of a run that every objective shares; each field is a flag of `python -m train`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from objectives import ADVANTAGES
@@ -60,7 +60,7 @@ class Config:
     advantage: Literal["auto", *ADVANTAGES] = flag(
         "auto", "what objectives see as reward; auto: the objective's own"
     )
-    online: bool = flag(False, "train on what the policy itself samples, step by step")
+    online: bool = False  # train on what the policy itself samples, step by step
     online_samples: int = flag(8, "completions of each problem; --batch-size is of all problems")
     online_temperature: float = flag(1.0, "temperature of the samples")
     online_max_new_tokens: int | None = flag(
@@ -115,6 +115,13 @@ class Config:
     def diagnose_plan(self) -> DiagnosePlan | None:
         """Return what to measure while training, None for nothing."""
         return diagnose_plan(self.diagnose_every, self.diagnose, self.horizons, self.diagnose_pairs)
+
+    def with_online(self, online: bool) -> "Config":
+        """Return the settings of an objective that trains online, or of one that does not."""
+        if online == self.online:
+            return self
+        defaults = {e.name: e.default for e in fields(self) if e.name.startswith("online_")}
+        return replace(self, online=online, **({} if online else defaults))
 
     def _check_online(self) -> None:
         if not self.online:

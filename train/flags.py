@@ -31,6 +31,8 @@ def flag(default: Any, text: str) -> Any:
 def add_flags(parser: Parser, settings: type) -> None:
     """Add a flag for every field of a dataclass made with `flag`."""
     for entry in fields(settings):
+        if not entry.metadata:  # set by whoever makes it
+            continue
         name = flag_name(entry.name)
         convert, choices = _conversion(entry.type, name)
         text = entry.metadata["help"]
@@ -45,10 +47,10 @@ def flag_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def from_flags(settings: type, arguments: argparse.Namespace) -> Any:
-    """Return the dataclass filled from parsed flags."""
-    names: list[Field] = list(fields(settings))
-    return settings(**{entry.name: getattr(arguments, entry.name) for entry in names})
+def from_flags(settings: type, arguments: argparse.Namespace, **others: Any) -> Any:
+    """Return the dataclass filled from parsed flags, and from `others`, which have none."""
+    names: list[Field] = [entry for entry in fields(settings) if entry.metadata]
+    return settings(**{entry.name: getattr(arguments, entry.name) for entry in names}, **others)
 
 
 def objective_names(text: str) -> list[str]:

@@ -56,7 +56,9 @@ class Ground:
     def with_config(self, config: Config) -> "Ground":
         """Return the same model, data and problems for a run with other settings of its own."""
         sampler = self.sampler
-        if sampler is not None:
+        if not config.online:
+            sampler = None
+        elif sampler is not None:
             sampler = Sampler(sampler.problems, self.tokenizer, config, self.precision)
         return replace(self, config=config, sampler=sampler)
 

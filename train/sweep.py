@@ -29,19 +29,24 @@ def plan(
     given: dict[str, dict],
     seeds: Sequence[int] | None = None,
     learning_rates: Sequence[float] | None = None,
+    online: Sequence[str] = (),
 ) -> list[Planned]:
     """Return the runs of a command, in order: objective by objective, rate by rate, seed by seed.
 
     A single run goes to `runs/OBJECTIVE` (or --out), of several objectives each to a folder of its
     name; in a sweep each to `OBJECTIVE/lr-RATE/seed-N` below. In a sweep a finished run with the
     same settings is done; an unfinished one is moved aside, to be made again from its start.
+    online: the objectives that train on what the policy samples.
     Raises InputError where a folder holds something else.
     """
+    configs = {name: config.with_online(name in online) for name in objectives}
     sweep = seeds is not None or learning_rates is not None
     if not sweep:
         alone = config.out is not None and len(objectives) == 1
         parent = Path(config.out or "runs")
-        runs = [Planned(name, config, parent if alone else parent / name) for name in objectives]
+        runs = [
+            Planned(name, own, parent if alone else parent / name) for name, own in configs.items()
+        ]
         for run in runs:
             require_free(run.folder)
         return runs
@@ -49,7 +54,7 @@ def plan(
     runs = [
         Planned(
             name,
-            replace(config, seed=seed, learning_rate=rate),
+            replace(configs[name], seed=seed, learning_rate=rate),
             parent / name / f"lr-{rate:g}" / f"seed-{seed}",
         )
         for name in objectives
