@@ -176,7 +176,8 @@ def evaluate(settings: Settings) -> list[Score]:
 def regrade(settings: Settings) -> list[Score]:
     """Grade the completions of a file again, print what changed, return the scores."""
     source = settings.completions
-    kept = read_rows(Path(source))
+    kept, record = read_rows(Path(source)), {"completions": source}
+    folder = CompletionsFolder(Path(settings.out), record) if settings.out is not None else None
     rows: list[dict] = []
     scores = []
     for benchmark in _named(settings):
@@ -185,9 +186,7 @@ def regrade(settings: Settings) -> list[Score]:
         print(f"{benchmark.name}: {changes(own, graded)}")
         rows += graded
         scores.append(score(benchmark.name, graded))
-    if settings.out is not None:
-        record = {"completions": source}
-        folder = CompletionsFolder(Path(settings.out), record)
+    if folder is not None:
         write_whole(folder.file, "".join(json.dumps(row) + "\n" for row in rows))
         _write_summary(folder.path, record, scores)
     return scores

@@ -59,7 +59,7 @@ def sample_benchmark(
             f"{benchmark.name}: --max-new-tokens {plan.max_new_tokens} cut to {limit}, which the "
             f"model's context leaves beside the longest prompt"
         )
-    tokens, correct, done = 0, sum(row["correct"] for row in before), len(before)
+    tokens, done, verdicts = 0, len(before), _verdicts(before)
     started = time.monotonic()
     total = len(problems) * plan.samples
     with tqdm(total=total, initial=done, desc=benchmark.name, unit="completion") as bar:
@@ -103,6 +103,11 @@ def sample_benchmark(
             keep(rows)
             done += len(rows)
             tokens += sum(row["tokens"] for row in rows)
-            correct += sum(row["correct"] for row in rows)
+            verdicts += _verdicts(rows)
             rate = tokens / (time.monotonic() - started)
-            bar.set_postfix({"correct": f"{correct / done:.1%}", "tokens/s": f"{rate:.0f}"})
+            share = sum(verdicts) / max(1, len(verdicts))
+            bar.set_postfix({"correct": f"{share:.1%}", "tokens/s": f"{rate:.0f}"})
+
+
+def _verdicts(rows: Sequence[dict]) -> list[bool]:
+    return [row["correct"] for row in rows if row["status"] != "unparseable_gold"]
