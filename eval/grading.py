@@ -11,6 +11,7 @@ from threading import Lock, Timer
 from typing import NamedTuple
 
 WORKER = ("-m", "eval.grading_worker")
+PATIENCE = 10  # times the processor's limit, for a worker that does not even compute
 
 
 class Grade(NamedTuple):
@@ -32,7 +33,8 @@ def grade(
     """Grade each completion against its gold answer.
 
     workers: processes, by default one per core, at most 8.
-    time_limit: seconds for a completion; then its worker is killed and it counts as incorrect.
+    time_limit: processor seconds for a completion, whatever else the machine does; then its worker
+        ends and it counts as incorrect.
     progress: called with (completions graded, completions in all).
     Returns a Grade each, in order. Raises ValueError where the two differ in length.
     """
@@ -81,7 +83,7 @@ class _Worker:
         self._stop()
 
     def grade(self, completion: str, gold: str) -> Grade:
-        timer = Timer(self.time_limit, self.process.kill)
+        timer = Timer(PATIENCE * self.time_limit, self.process.kill)
         timer.start()
         try:
             self.process.stdin.write(json.dumps([completion, gold]) + "\n")
@@ -100,7 +102,7 @@ class _Worker:
     def _start(self) -> None:
         root = str(Path(__file__).parent.parent)
         self.process = subprocess.Popen(
-            [sys.executable, *WORKER],
+            [sys.executable, *WORKER, str(self.time_limit)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -40,29 +40,43 @@ def load_problems(
     `body` is put before the question. limit, offset: how many problems, from which on.
     Raises InputError naming the file, column or row that does not fit.
     """
-    rows = _read(Path(path))
+    problems = read_problems(str(path), _read(Path(path)), question_column, answer_column)
+    chosen = problems[offset:][:limit]
+    if not chosen:
+        raise InputError(f"{path} has {len(problems)} problems: none from --offset {offset} on")
+    return chosen
+
+
+def read_problems(
+    source: str,
+    rows: list[dict],
+    question_column: str | None = None,
+    answer_column: str | None = None,
+) -> list[Problem]:
+    """Return the problems in rows of a table.
+
+    source: what messages call the table. question_column, answer_column: as for load_problems.
+    Raises InputError naming the column or row that does not fit.
+    """
     columns = list(rows[0]) if rows else []
-    question = question_column or _find(path, columns, QUESTIONS, "--question-column")
-    answer = answer_column or _find(path, columns, ANSWERS, "--answer-column")
+    question = question_column or _find(source, columns, QUESTIONS, "--question-column")
+    answer = answer_column or _find(source, columns, ANSWERS, "--answer-column")
     for name, option in ((question, "--question-column"), (answer, "--answer-column")):
         if name not in columns:
             raise InputError(
-                f"{path}: {option} {name} is not among its columns {', '.join(columns)}"
+                f"{source}: {option} {name} is not among its columns {', '.join(columns)}"
             )
     problems = []
     for number, row in enumerate(rows, 1):
         text, gold = row[question], gold_answer(row[answer])
         if not isinstance(text, str) or not text.strip():
-            raise InputError(f"{path} row {number}: no text in the column {question}")
+            raise InputError(f"{source} row {number}: no text in the column {question}")
         if not gold:
-            raise InputError(f"{path} row {number}: no answer in the column {answer}")
+            raise InputError(f"{source} row {number}: no answer in the column {answer}")
         body = row.get("body")
         text = f"{body} {text}" if isinstance(body, str) and body.strip() else text
         problems.append(Problem(text.strip(), gold))
-    chosen = problems[offset:][:limit]
-    if not chosen:
-        raise InputError(f"{path} has {len(problems)} problems: none from --offset {offset} on")
-    return chosen
+    return problems
 
 
 def _read(path: Path) -> list[dict]:
@@ -79,13 +93,13 @@ def _read(path: Path) -> list[dict]:
     return rows
 
 
-def _find(path, columns: list[str], known: tuple[str, ...], option: str) -> str:
+def _find(source: str, columns: list[str], known: tuple[str, ...], option: str) -> str:
     for name in known:
         if name in columns:
             return name
     raise InputError(
-        f"{path}: none of the columns {', '.join(known)} among {', '.join(map(str, columns))}; "
-        f"name one with {option}"
+        f"{source}: none of the columns {', '.join(known)} among {', '.join(map(str, columns))}; "
+        f"rename one, or, for --problems, name it with {option}"
     )
 
 

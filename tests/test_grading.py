@@ -41,13 +41,22 @@ def test_what_cannot_be_read_is_said_and_not_confused():
     assert no_gold.status == "unparseable_gold"
 
 
-def test_a_completion_that_hangs_costs_its_limit_and_its_worker_alone():
+def test_a_completion_that_hangs_costs_its_limit_and_its_worker_alone(monkeypatch):
+    monkeypatch.setattr(grading, "PATIENCE", 1000)  # processor time alone ends it
     started = time.monotonic()
     tower = "\\boxed{9^{9^{9^{9^{9}}}}}"
     grades = grade([tower, "\\boxed{3}"], ["3", "3"], workers=1, time_limit=1.0)
     assert [verdict.status for verdict in grades] == ["timeout", "ok"]
     assert [verdict.correct for verdict in grades] == [False, True]
     assert time.monotonic() - started < 20  # a limit, two starts of a worker and slack
+
+
+def test_a_worker_that_only_waits_is_ended_too(monkeypatch):
+    asleep = "import time; print('ready', flush=True); time.sleep(60)"
+    monkeypatch.setattr(grading, "WORKER", ("-c", asleep))
+    started = time.monotonic()
+    assert grade(["\\boxed{3}"], ["3"], time_limit=0.1)[0].status == "timeout"
+    assert time.monotonic() - started < 20
 
 
 def test_order_is_kept_and_progress_reported():

@@ -53,6 +53,25 @@ def load_model(
     return model.to(device).eval(), tokenizer
 
 
+def load_for_sampling(
+    name: str, device: str, dtype: str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a model as load_model does, where and with weights as the flags say.
+
+    device: auto (cuda where there is one), cpu or cuda. dtype: auto (bfloat16 on cuda, else
+    float32), float32 or bfloat16. Raises InputError for cuda where there is none.
+    """
+    cuda = torch.cuda.is_available() and device != "cpu"
+    if device == "cuda" and not cuda:
+        raise InputError("--device cuda: torch finds none on this machine; try --device cpu")
+    half = dtype == "bfloat16" or (dtype == "auto" and cuda)
+    return load_model(
+        name,
+        device="cuda" if cuda else "cpu",
+        dtype=torch.bfloat16 if half else torch.float32,
+    )
+
+
 def _forget_quantisation(model: PreTrainedModel) -> None:
     """Drop what says that a model is quantised: it no longer is, and could not be saved."""
     for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):

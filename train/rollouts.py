@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -26,7 +25,7 @@ from eval.problems import Problem, load_problems
 from eval.prompts import word_problem_prompt
 from objectives.errors import InputError, command_line
 from train.flags import Parser, add_flags, flag, flag_name, from_flags
-from train.models import load_model
+from train.models import load_for_sampling
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
     groups = [numbered[n : n + per_part] for n in range(0, len(numbered), per_part)]
     missing = [n for n in range(len(groups)) if not parts.path(n).exists()]
     if missing:
-        model, tokenizer = _load(settings)
+        model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
     started, tokens, correct, rows = time.monotonic(), 0, 0, 0
     with tqdm(total=len(groups), initial=len(groups) - len(missing), unit="part") as bar:
         for number in missing:
@@ -173,18 +172,6 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
             bar.set_postfix({"correct": f"{correct / rows:.1%}", "tokens/s": f"{rate:.0f}"})
             bar.update()
     return parts.join(len(groups))
-
-
-def _load(settings: Settings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    cuda = torch.cuda.is_available() and settings.device != "cpu"
-    if settings.device == "cuda" and not cuda:
-        raise InputError("--device cuda: torch finds none on this machine; try --device cpu")
-    half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and cuda)
-    return load_model(
-        settings.model,
-        device="cuda" if cuda else "cpu",
-        dtype=torch.bfloat16 if half else torch.float32,
-    )
 
 
 def summary(table: pd.DataFrame) -> str:

@@ -1,0 +1,222 @@
+"""Score a model on benchmarks, or grade completions again.
+
+    python -m eval --model runs/fpa/checkpoints/step-300 --benchmarks builtin --limit 200
+    python -m eval --model smollm2 --benchmarks gsm8k,math500 --benchmark-dir sets --out runs/eval
+    python -m eval --model smollm2 --problems mine.jsonl --samples 8 --temperature 0.7
+    python -m eval --completions runs/eval/completions.jsonl --benchmarks gsm8k
+
+Every completion is kept in completions.jsonl as soon as it is there; the same command goes on
+where it was interrupted. Scores are printed and in summary.json.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from eval.benchmarks import (
+    BENCHMARKS,
+    Benchmark,
+    Plan,
+    benchmark_of_file,
+    benchmarks_named,
+    problems_digest,
+)
+from eval.completions import CompletionsFolder, read_rows, write_whole
+from eval.problems import Problem, load_problems
+from eval.regrading import changes, completions_of, grade_again
+from eval.scores import Score, score, score_table
+from objectives.errors import InputError, command_line
+from train.flags import Parser, add_flags, flag, flag_name, from_flags
+
+DEFAULT_OUT = "runs/eval"
+SAMPLED_TEMPERATURE = 0.6  # where several completions of a problem are asked for
+OF_SAMPLING = ("model", "limit", "samples", "temperature", "top_p", "max_new_tokens",
+               "batch_size", "seed", "device", "dtype")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each field is a flag."""
+
+    model: str = flag("builtin", "as for python -m train; a run's checkpoint is a folder")
+    benchmarks: str | None = flag(None, f"names with commas between: {', '.join(BENCHMARKS)}")
+    benchmark_dir: str | None = flag(
+        None, "folder with the benchmarks' files (gsm8k.jsonl, ...), instead of the hub"
+    )
+    problems: str | None = flag(None, "file of other problems, instead of --benchmarks")
+    question_column: str | None = flag(None, "of --problems, by default recognised")
+    answer_column: str | None = flag(None, "of --problems, by default recognised")
+    completions: str | None = flag(None, "grade this completions.jsonl again, without a model")
+    limit: int | None = flag(None, "first problems of each benchmark; by default all")
+    samples: int | None = flag(
+        None, "k, completions of each problem; by default 16 for amc and aime, else 1"
+    )
+    temperature: float | None = flag(
+        None, f"0: greedy; by default 0 for one sample, {SAMPLED_TEMPERATURE} for more"
+    )
+    top_p: float = flag(0.95, "nucleus to sample from, where not greedy")
+    max_new_tokens: int | None = flag(
+        None, "length limit of a completion; by default 48 for builtin, 512 for gsm8k, else 2048"
+    )
+    batch_size: int = flag(64, "completions at a time, and kept at a time")
+    seed: int = flag(0, "seed of the samples")
+    device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
+    dtype: Literal["auto", "float32", "bfloat16"] = flag(
+        "auto", "of the weights; auto: bfloat16 on cuda, else float32"
+    )
+    out: str | None = flag(
+        None, "folder to write, by default runs/eval; with --completions by default none"
+    )
+
+    def __post_init__(self):
+        if (self.benchmarks is None) == (self.problems is None):
+            raise InputError("name either --benchmarks (see --help) or a file with --problems")
+        for name in ("question_column", "answer_column"):
+            if getattr(self, name) is not None and self.problems is None:
+                raise InputError(f"{flag_name(name)} goes with --problems, whose column it names")
+        if self.benchmark_dir is not None and self.problems is not None:
+            raise InputError("--benchmark-dir goes with --benchmarks, whose files it holds")
+        if self.benchmark_dir is not None and not Path(self.benchmark_dir).is_dir():
+            raise InputError(f"--benchmark-dir {self.benchmark_dir}: no such folder")
+        for name in ("limit", "samples", "max_new_tokens", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{flag_name(name)} {value}: must be above 0")
+        if self.temperature is not None and not 0 <= self.temperature < float("inf"):
+            raise InputError(f"--temperature {self.temperature}: give 0 (greedy) or a number above")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"--top-p {self.top_p}: must be above 0 and at most 1")
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed}: must be 0 or more")
+        given = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
+        for name in OF_SAMPLING:
+            if self.completions is not None and name in given:
+                raise InputError(f"{flag_name(name)}: not with --completions, already sampled")
+
+    def plan(self, benchmark: Benchmark) -> Plan:
+        """Return how a benchmark is sampled, with its defaults for what was not given."""
+        samples = self.samples or benchmark.samples
+        temperature = self.temperature
+        if temperature is None:
+            temperature = SAMPLED_TEMPERATURE if samples > 1 else 0.0
+        if temperature == 0 and samples > 1:
+            raise InputError(
+                f"{benchmark.name}: --temperature 0 gives {samples} times the same completion; add "
+                f"--samples 1"
+            )
+        length = self.max_new_tokens or benchmark.max_new_tokens
+        return Plan(samples, temperature, self.top_p, length, self.seed)
+
+
+def _named(settings: Settings) -> list[Benchmark]:
+    if settings.problems is not None:
+        return [benchmark_of_file(settings.problems)]
+    return benchmarks_named(settings.benchmarks)
+
+
+def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
+    if settings.problems is not None:
+        return load_problems(
+            settings.problems,
+            question_column=settings.question_column,
+            answer_column=settings.answer_column,
+        )
+    problems = benchmark.load(settings.benchmark_dir)
+    if warning := benchmark.check(problems):
+        print(warning)
+    return problems
+
+
+def evaluate(settings: Settings) -> list[Score]:
+    """Sample, grade and keep what the settings ask for; return the scores."""
+    # Imported here so that a mistyped flag is answered at once.
+    from eval.sampling import sample_benchmark
+    from train.models import load_for_sampling
+
+    sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings)]
+    plans = {benchmark.name: settings.plan(benchmark) for benchmark, _ in sets}
+    record = {
+        "model": settings.model,
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "benchmarks": {
+            benchmark.name: {
+                **asdict(plans[benchmark.name]),
+                "problems": len(problems),
+                "problems_sha256": problems_digest(problems),
+            }
+            for benchmark, problems in sets
+        },
+    }
+    folder = CompletionsFolder(Path(settings.out or DEFAULT_OUT), record)
+    folder.take_up({name: plan.samples for name, plan in plans.items()})
+    model = None
+    for benchmark, problems in sets:
+        plan, before = plans[benchmark.name], folder.of(benchmark.name)
+        if len(before) == len(problems) * plan.samples:
+            continue
+        if model is None:
+            model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
+        sample_benchmark(
+            model,
+            tokenizer,
+            benchmark,
+            problems,
+            plan,
+            before=before,
+            keep=folder.append,
+            batch_size=settings.batch_size,
+        )
+    scores = [score(benchmark.name, folder.of(benchmark.name)) for benchmark, _ in sets]
+    _write_summary(folder.path, record, scores)
+    return scores
+
+
+def regrade(settings: Settings) -> list[Score]:
+    """Grade the completions of a file again, print what changed, return the scores."""
+    source = settings.completions
+    kept, record = read_rows(Path(source)), {"completions": source}
+    folder = CompletionsFolder(Path(settings.out), record) if settings.out is not None else None
+    rows: list[dict] = []
+    scores = []
+    for benchmark in _named(settings):
+        own = completions_of(benchmark, kept, source)
+        graded = grade_again(benchmark, own, _problems_if_had(settings, benchmark), source)
+        print(f"{benchmark.name}: {changes(own, graded)}")
+        rows += graded
+        scores.append(score(benchmark.name, graded))
+    if folder is not None:
+        write_whole(folder.file, "".join(json.dumps(row) + "\n" for row in rows))
+        _write_summary(folder.path, record, scores)
+    return scores
+
+
+def _problems_if_had(settings: Settings, benchmark: Benchmark) -> list[Problem] | None:
+    """Return the benchmark's problems; None, and a line, where it was only looked for in vain."""
+    try:
+        return _load_problems(settings, benchmark)
+    except InputError as error:
+        if settings.problems is not None or settings.benchmark_dir is not None:
+            raise
+        print(f"with the gold answers in {settings.completions}; {error}")
+        return None
+
+
+def _write_summary(folder: Path, record: dict, scores: list[Score]) -> None:
+    summary = {"settings": record, "scores": [score.as_dict() for score in scores]}
+    write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = Parser(prog="python -m eval", description=__doc__.splitlines()[0])
+    add_flags(parser, Settings)
+    settings = from_flags(Settings, parser.parse_args())
+    scores = evaluate(settings) if settings.completions is None else regrade(settings)
+    print(score_table(scores))
+    if settings.completions is None or settings.out is not None:
+        print(Path(settings.out or DEFAULT_OUT) / "completions.jsonl")
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -1,0 +1,132 @@
+"""Graded completions in a folder: kept part by part, taken up again after an interruption."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from objectives.errors import InputError
+
+NEEDED = {"benchmark": str, "index": int, "sample": int, "problem": str, "gold": str,
+          "completion": str}  # fmt: skip
+
+
+class CompletionsFolder:
+    """A folder with `settings.json` and `completions.jsonl`, a line for each completion."""
+
+    def __init__(self, path: Path, settings: dict):
+        """Open a folder, or make it.
+
+        settings: what the completions depend on, as JSON has it. Raises InputError where the
+        folder was begun with others, or holds something else.
+        """
+        self.path, self.file = path, path / "completions.jsonl"
+        record = path / "settings.json"
+        begun = self.file.is_file() and self.file.stat().st_size > 0
+        if record.is_file():
+            if begun:  # nothing is lost by other settings otherwise
+                _require_equal(path, _read_settings(record), settings)
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} holds something else: name another folder with --out")
+        path.mkdir(parents=True, exist_ok=True)
+        write_whole(record, json.dumps(settings, indent=2) + "\n")
+        self.rows = read_rows(self.file, torn_end=True) if begun else []
+
+    def take_up(self, samples: dict[str, int]) -> None:
+        """Drop the completions of problems that an interruption left unfinished.
+
+        samples: completions of each problem, by benchmark.
+        """
+        counts = Counter((row["benchmark"], row["index"]) for row in self.rows)
+        self.rows = [
+            row
+            for row in self.rows
+            if counts[row["benchmark"], row["index"]] == samples[row["benchmark"]]
+        ]
+        write_whole(self.file, _lines(self.rows))
+
+    def of(self, benchmark: str) -> list[dict]:
+        """Return the completions of a benchmark, as they were sampled."""
+        return [row for row in self.rows if row["benchmark"] == benchmark]
+
+    def append(self, rows: list[dict]) -> None:
+        """Add completions to the file, on the disk when this returns."""
+        with self.file.open("a") as lines:
+            lines.write(_lines(rows))
+            lines.flush()
+            os.fsync(lines.fileno())
+        self.rows += rows
+
+
+def read_rows(path: Path, *, torn_end: bool = False) -> list[dict]:
+    """Return the completions of a file.
+
+    torn_end: leave out a last line that an interruption cut off. Raises InputError naming the
+    line that is not a completion.
+    """
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a file of completions that can be read ({error})") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if torn_end and number == len(lines) and not line.endswith("\n"):
+                break
+            raise InputError(f"{path} line {number}: not JSON ({error})") from None
+        for name, kind in NEEDED.items():
+            if not isinstance(row, dict) or not isinstance(row.get(name), kind):
+                raise InputError(
+                    f"{path} line {number}: expected {', '.join(NEEDED)}, as python -m eval "
+                    f"writes them; {name} is missing or no {kind.__name__}"
+                )
+        rows.append(row)
+    if not rows and not torn_end:
+        raise InputError(f"{path} holds no completions")
+    return rows
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = target.with_name("." + target.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, target)
+
+
+def _lines(rows: Iterable[dict]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _read_settings(record: Path) -> dict:
+    try:
+        settings = json.loads(record.read_text())
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise InputError(f"{record} is not JSON any more: name another folder with --out")
+    return settings
+
+
+def _require_equal(path: Path, before: dict, now: dict) -> None:
+    old, new = dict(_flat(before)), dict(_flat(now))
+    changes = [
+        f"{name} {old.get(name, 'not there')}, now {new.get(name, 'not there')}"
+        for name in {**old, **new}
+        if name not in old or name not in new or old[name] != new[name]
+    ]
+    if changes:
+        raise InputError(
+            f"{path} was begun with other settings ({'; '.join(changes[:3])}): repeat those, or "
+            f"name another folder with --out"
+        )
+
+
+def _flat(values: dict, prefix: str = "") -> Iterable[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value

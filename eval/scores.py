@@ -1,0 +1,110 @@
+"""What graded completions of a benchmark come to: avg@k, pass@k, maj@k and what went wrong."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from eval.statistics import average_at_k, majority_at_k, pass_at_k, score_interval
+from objectives.errors import InputError
+
+
+@dataclass(frozen=True)
+class Score:
+    """A benchmark's results; scores and shares are in [0, 1], None where nothing was graded."""
+
+    benchmark: str
+    problems: int  # graded; those whose gold answer cannot be read are not among them
+    samples: int  # k, completions of each
+    average: float | None  # avg@k
+    low: float | None  # 95 % interval of avg@k over problems
+    high: float | None
+    pass_at_k: float | None
+    majority_at_k: float | None
+    truncated: float | None  # shares of the graded completions
+    unparseable: float | None
+    timeouts: int
+    unparseable_gold: int  # problems left out
+    tokens: int
+    seconds: float
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def score(benchmark: str, rows: Sequence[dict]) -> Score:
+    """Return the score of a benchmark's graded completions.
+
+    rows: as `completions.jsonl` has them. Raises InputError where problems differ in their number
+    of completions.
+    """
+    problems: dict[int, list[dict]] = {}
+    for row in sorted(rows, key=lambda row: (row["index"], row["sample"])):
+        problems.setdefault(row["index"], []).append(row)
+    samples = len(next(iter(problems.values())))
+    for index, group in problems.items():
+        if len(group) != samples:
+            raise InputError(
+                f"{benchmark}: problem {index} has {len(group)} completions where others have "
+                f"{samples}; finish the run, or leave that problem out"
+            )
+    graded = [g for g in problems.values() if g[0]["status"] != "unparseable_gold"]
+    rest = {
+        "unparseable_gold": len(problems) - len(graded),
+        "tokens": sum(row.get("tokens", 0) for row in rows),
+        "seconds": round(sum(row.get("seconds", 0) for row in rows), 1),
+    }
+    if not graded:
+        return Score(benchmark, 0, samples, *[None] * 7, timeouts=0, **rest)
+    correct = [[row["correct"] for row in group] for group in graded]
+    # Correct answers are one answer, however they are written.
+    votes = [[r["gold"] if r["correct"] else r["answer"] for r in group] for group in graded]
+    flat = [row for group in graded for row in group]
+    status = [row["status"] for row in flat]
+    return Score(
+        benchmark,
+        len(graded),
+        samples,
+        *map(float, score_interval(average_at_k(correct))),
+        pass_at_k=float(pass_at_k(correct, samples).mean()),
+        majority_at_k=float(majority_at_k(votes, correct, samples).mean()),
+        truncated=sum(bool(row.get("truncated")) for row in flat) / len(flat),
+        unparseable=status.count("unparseable") / len(flat),
+        timeouts=status.count("timeout"),
+        **rest,
+    )
+
+
+HEADER = ("benchmark", "problems", "k", "avg@k [95 %]", "pass@k", "maj@k", "truncated",
+          "unparseable", "timeouts", "gold unread", "tokens", "seconds")  # fmt: skip
+
+
+def score_table(scores: Sequence[Score]) -> str:
+    """Return scores as a table of text, a line for each."""
+    lines = [HEADER, *map(_cells, scores)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    def part(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    return (
+        score.benchmark,
+        str(score.problems),
+        str(score.samples),
+        f"{part(score.average)} [{part(score.low)}, {part(score.high)}]",
+        part(score.pass_at_k),
+        part(score.majority_at_k),
+        part(score.truncated),
+        part(score.unparseable),
+        str(score.timeouts),
+        str(score.unparseable_gold),
+        str(score.tokens),
+        f"{score.seconds:.0f}",
+    )
