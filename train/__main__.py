@@ -113,8 +113,8 @@ def _make(planned: list[Planned], given: dict[str, dict], words: list[str]) -> l
     print(ground.describe())
 
     def prepared(entry: Planned) -> Run:
-        name = entry.objective
-        return Run(ground.with_config(entry.config), name, given[name], entry.folder)
+        name, last = entry.objective, entry is planned[-1]
+        return Run(ground.with_config(entry.config), name, given[name], entry.folder, last)
 
     for entry in {entry.objective: entry for entry in planned}.values():
         prepared(entry)  # what cannot be trained is said before anything is

@@ -76,6 +76,11 @@ class Config:
     max_tokens: int | None = flag(
         None, "trajectories longer than this are left out; by default the model's context"
     )
+    reference_cache: str = flag(
+        "auto",
+        "folder to keep the reference's hidden states in, so that it reads each trajectory once; "
+        "off; or auto: beside the run, where it pays",
+    )
     seed: int = flag(0, "seed of the order of the data and of evaluation's samples")
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = flag(
@@ -126,6 +131,11 @@ class Config:
         return replace(self, online=online, **({} if online else defaults))
 
     def _check_online(self) -> None:
+        if self.online and self.reference_cache not in ("auto", "off"):
+            raise InputError(
+                f"--reference-cache {self.reference_cache}: not with --online, where every "
+                f"trajectory is new"
+            )
         if not self.online:
             for entry in fields(self):
                 if entry.name.startswith("online_") and getattr(self, entry.name) != entry.default:

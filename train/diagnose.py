@@ -64,7 +64,7 @@ class Diagnosis:
         rows: list[dict] = []
         # Its own references, so that nothing is missing that the objective does not ask for.
         lam = PLAIN_LAM if self.learner.lam is None else self.learner.lam
-        observer = replace(self.learner, reference=self.ground.base, lam=lam)
+        observer = replace(self.learner, reference=self.ground.base, lam=lam, states=None)
         with torch.no_grad():
             policy, batch, _ = observer.evaluate(self.probes.micro, self._divergence())
         if "tokens" in self.plan.measures:

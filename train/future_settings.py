@@ -71,6 +71,11 @@ class FutureSettings:
         """λ before the first step, at which every λ is the same policy."""
         return self.lam if self.rule is None else lam_at(LamState(), self.rule, 0)
 
+    def memory(self, size: int) -> str:
+        """Return in words what a lag takes, size bytes a copy of the parameters."""
+        copies = self.lag + 1
+        return f"{copies} copies of the parameters in memory: {copies * size / 1e6:.0f} MB"
+
     def values(self) -> dict:
         """Return the settings under their flags' names."""
         values = {"lam": self.lam, "future_from": self.future_from}

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +24,8 @@ from train.lagged import LaggedPolicy
 from train.language_model import Anchors, frozen_copy
 from train.online import OnlineData
 from train.probe_pairs import ProbePairs, require_probes
+from train.reference_cache import cached_reference
+from train.report import Result
 from train.run_folder import RunFolder, read_metrics
 from train.saved_run import load, save
 from train.schedule import due, rate_factor
@@ -32,22 +34,13 @@ from train.step import Learner
 from train.stopping import StopRequest, stop_on_signals
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a run began and ended."""
-
-    objective: str
-    folder: Path
-    evaluations: list[tuple[int, Scores]]  # (step, scores), empty without problems
-    history: list[dict]  # the metrics of every step
-    seconds: float
-
-
 class Run:
     """Trains one objective from the base model and writes its folder."""
 
-    def __init__(self, ground: Ground, name: str, given: Mapping, folder: Path):
+    def __init__(self, ground: Ground, name: str, given: Mapping, folder: Path, last: bool = False):
         """given: hyper-parameters that differ from the objective's defaults.
+
+        last: nobody needs the base model after this run, which may train it itself.
 
         Raises InputError where the data give the objective nothing to train on.
         """
@@ -66,7 +59,7 @@ class Run:
             self.data = OnlineData(ground.sampler, self.objective, self.config)
         self.auto_lam = self._auto_lam()
         self.watched = self._watched()
-        self.folder = RunFolder(folder)
+        self.folder, self.last = RunFolder(folder), last
 
     def _auto_lam(self) -> AutoLam | None:
         if self.future is None or self.future.rule is None:
@@ -90,11 +83,7 @@ class Run:
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
         if self.future is not None and self.future.lag:
             parameters = self.ground.base.model.parameters()
-            size = sum(p.numel() * p.element_size() for p in parameters) / 1e6
-            copies = self.future.lag + 1
-            lines.append(
-                f"       {copies} copies of the parameters in memory: {copies * size:.0f} MB"
-            )
+            lines.append("       " + self.future.memory(sum(p.nbytes for p in parameters)))
         return "\n".join(lines)
 
     def train(self, origin: dict, resume: bool = False) -> Result:
@@ -174,8 +163,7 @@ class Run:
 
     def _prepare(self) -> None:
         base, needs = self.ground.base, self.objective.needs
-        policy = frozen_copy(base)
-        policy.model.requires_grad_(True)
+        cached = cached_reference(self)
         # Where each step samples anew and the anchor is what sampled, it is the policy itself.
         online, period = self.data.online, int(self.settings.get("period", 0))
         on_policy = online and period == 0 and self.config.online_updates == 1
@@ -184,16 +172,21 @@ class Run:
             period = self.config.online_updates
         lag = self.future and self.future.lag
         wanted = anchored or "reference" in needs or ("future" in needs and not lag)
+        # With its states on disk the reference itself is needed no more.
+        spare = bool(cached) and self.last and not (anchored or lag or self.watched)
+        policy = base if spare else frozen_copy(base)
+        policy.model.requires_grad_(True)
         self.learner = Learner(
             self.objective,
             self.hyper,
             self.future and self.future.first_lam,
             policy,
-            base if wanted else None,
+            base if wanted and not spare else None,
             Anchors(base, period) if anchored else None,
             self.ground.precision,
             LaggedPolicy(base, lag) if lag else None,
             on_policy,
+            cached and cached[0],
         )
         self.diagnosis: Diagnosis | None = None
         if self.watched is not None:
@@ -209,7 +202,7 @@ class Run:
         )
         self.evaluations: list[tuple[int, Scores]] = []
         self.history: list[dict] = []
-        self.cost = Cost(matrix_parameters(policy.model))
+        self.cost = Cost(matrix_parameters(policy.model), tokens_frozen=cached[1] if cached else 0)
 
     def _step(self, step: int) -> None:
         begun, sampled = time.monotonic(), self.cost.generation_seconds

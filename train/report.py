@@ -1,10 +1,24 @@
 """The tables a run ends with."""
 
-from train.harness import Result
+from dataclasses import dataclass
+from pathlib import Path
+
+from train.evaluation import Scores
 
 HEADER = ("", "before", "after")
 COMPARISON = ("objective", "greedy before", "greedy after", "best (step)", "sampled after",
               "chosen", "rejected", "minutes")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run began and ended."""
+
+    objective: str
+    folder: Path
+    evaluations: list[tuple[int, Scores]]  # (step, scores), empty without problems
+    history: list[dict]  # the metrics of every step
+    seconds: float
 
 
 def run_table(result: Result) -> str:

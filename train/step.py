@@ -15,6 +15,7 @@ from train.batches import MicroBatch, Rows, collate
 from train.dataset import Encoded, Tokens
 from train.lagged import LaggedPolicy
 from train.language_model import Anchors, LanguageModel, spread
+from train.reference_states import ReferenceStates
 
 
 class StepMetrics(NamedTuple):
@@ -36,6 +37,7 @@ class Learner:
     precision: AbstractContextManager
     lagged: LaggedPolicy | None = None  # of the future policy, where not the reference
     on_policy: bool = False  # the policy is at what sampled the data: its own anchor
+    states: ReferenceStates | None = None  # in the place of the reference's forward passes
 
     @property
     def device(self) -> torch.device:
@@ -52,7 +54,7 @@ class Learner:
         with self.precision:
             hidden = self.policy.hidden(rows)
             with torch.no_grad():
-                reference = None if self.reference is None else _parts(self.reference, rows)
+                reference = self._reference_parts(micro, rows)
                 origin = None if self.lagged is None else _parts(self.lagged.origin, rows)
         out = token_log_probs(
             hidden,
@@ -71,10 +73,16 @@ class Learner:
         batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))
         return policy, batch, out.entropy.sum()
 
+    def _reference_parts(self, micro: MicroBatch, rows: Rows) -> tuple[Tensor, Head] | None:
+        if self.states is not None:
+            return self.states.hidden(micro.index, self.device), self.states.head
+        return None if self.reference is None else _parts(self.reference, rows)
+
     @property
     def frozen_models(self) -> int:
         """How many models without gradients read every batch; KTO's divergence asks two more."""
-        models = {id(self.reference)} if self.reference is not None else set()
+        read = self.reference is not None and self.states is None
+        models = {id(self.reference)} if read else set()
         if self.anchors is not None:
             own = {"anchor": self.anchors.anchor, "previous_anchor": self.anchors.previous}
             models |= {id(own[name]) for name in own if name in self.objective.needs}

@@ -1,0 +1,175 @@
+"""The reference's states on disk: exact, whole or not there, and the run the same."""
+
+import shutil
+from collections import namedtuple
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from objectives.errors import InputError
+from train import reference_states as module
+from train.batches import collate
+from train.config import Config
+from train.ground import lay_ground
+from train.harness import Run
+from train.language_model import frozen_copy
+from train.reference_states import lay_out, reference_states
+from train.run_folder import read_metrics
+
+QUICK = Config(steps=3, batch_size=8, eval_problems="none", learning_rate=1e-3, warmup_steps=0)
+
+
+@pytest.fixture(scope="module")
+def ground():
+    return lay_ground(QUICK)
+
+
+@pytest.fixture(scope="module")
+def few(ground):
+    """Return a data set of the first trajectories."""
+    encoded = ground.encoded
+    return encoded._replace(
+        tokens=encoded.tokens[:40], reward=encoded.reward[:40], group=encoded.group[:40],
+        weight=encoded.weight[:40],
+    )  # fmt: skip
+
+
+ROWS = torch.tensor([[3, 5], [3, 20], [39, 0], [7, 8], [9, 10]])
+
+
+def made(ground, few, folder, rows=ROWS, base=None, dtype=torch.float32, precision=None):
+    base = base or ground.base
+    layout = lay_out(few, rows, base.head.weight.shape[1], dtype)
+    pad = ground.tokenizer.pad_token_id
+    return reference_states(base, few, layout, folder, precision or nullcontext(), pad)
+
+
+def direct(ground, few, index):
+    rows = collate([few.tokens[i] for i in index], ground.tokenizer.pad_token_id)
+    with torch.no_grad():
+        return ground.base.hidden(rows)
+
+
+def test_states_are_those_of_the_reference_in_any_order(ground, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "TOKENS_AT_ONCE", 120)  # several batches
+    states, read = made(ground, few, tmp_path)
+    for index in ([3, 5], [39, 0, 20], [8]):
+        ours = states.hidden(torch.tensor(index), torch.device("cpu"))
+        torch.testing.assert_close(ours, direct(ground, few, index), rtol=1e-4, atol=1e-4)
+    assert read == sum(len(p) + len(c) for p, c in (few.tokens[i] for i in ROWS.unique().tolist()))
+    again, read = made(ground, few, tmp_path)
+    assert read == 0
+    assert torch.equal(again.states, states.states)
+
+
+def test_another_model_other_data_or_another_dtype_have_other_files(ground, few, tmp_path):
+    made(ground, few, tmp_path)
+    changed = frozen_copy(ground.base)
+    with torch.no_grad():
+        changed.model.model.norm.weight[3] += 1e-4
+    for number, other in enumerate(
+        ({"base": changed}, {"rows": ROWS[:3]},
+         {"dtype": torch.bfloat16, "precision": torch.autocast("cpu", dtype=torch.bfloat16)}), 2,
+    ):  # fmt: skip
+        states, read = made(ground, few, tmp_path, **other)
+        assert read > 0
+        assert len(list(tmp_path.glob("*.states"))) == number
+    assert states.states.dtype == torch.bfloat16
+    ours = states.hidden(torch.tensor([3, 5]), torch.device("cpu"))
+    torch.testing.assert_close(ours.float(), direct(ground, few, [3, 5]), rtol=0.1, atol=0.2)
+
+
+def test_it_goes_on_where_it_was_interrupted(ground, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "TOKENS_AT_ONCE", 120)
+    whole, tokens = made(ground, few, tmp_path / "whole")
+    flush, calls = module._flush, []
+
+    def interrupted(path):
+        flush(path)
+        calls.append(path)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_flush", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made(ground, few, tmp_path / "parts")
+    assert not list((tmp_path / "parts").glob("*.states"))
+    states, rest = made(ground, few, tmp_path / "parts")
+    assert 0 < rest < tokens
+    assert torch.equal(states.states, whole.states)
+    assert {path.suffix for path in (tmp_path / "parts").iterdir()} == {".states", ".json"}
+
+
+@pytest.mark.parametrize("spoil", ["cut", "changed"])
+def test_a_file_that_is_not_whole_is_refused(ground, few, tmp_path, spoil):
+    made(ground, few, tmp_path)
+    (file,) = tmp_path.glob("*.states")
+    content = file.read_bytes()
+    file.write_bytes(content[:-8] if spoil == "cut" else b"\1" + content[1:])
+    with pytest.raises(InputError, match=r"is not what was written there .* remove it"):
+        made(ground, few, tmp_path)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(ground, few, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")(1, 1, 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(InputError, match=r"take 0\.00 GB and 0\.00 GB are free: name a folder"):
+        made(ground, few, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def one_pair(ground):
+    """Return a ground whose data are one pair, again and again."""
+    pairs = ground.encoded.all_pairs()[:1].repeat(12, 1)
+    return replace(ground, encoded=ground.encoded._replace(pairs=pairs))
+
+
+def trained(ground, folder, name="fpa_dpo", last=False, **changes):
+    run = Run(ground.with_config(replace(ground.config, **changes)), name, {}, folder, last)
+    run.train({})
+    return run
+
+
+@pytest.mark.parametrize("name", ["fpa_dpo", "dpo"])
+def test_a_run_with_it_is_the_run_without(ground, tmp_path, name):
+    few = one_pair(ground)
+    kept = str(tmp_path / "kept")
+    off = trained(few, tmp_path / "off", name, reference_cache="off")
+    on = trained(few, tmp_path / "on", name, reference_cache=kept)
+    for one, other in zip(off.history, on.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4, abs=1e-6)
+    assert on.cost.tokens_frozen < off.cost.tokens_frozen == off.cost.tokens_trained
+    assert trained(few, tmp_path / "again", name, reference_cache=kept).cost.tokens_frozen == 0
+    assert len(list(Path(kept).glob("*.states"))) == 1
+
+
+def test_auto_is_for_runs_that_read_their_data_twice(ground, tmp_path):
+    few = one_pair(ground)
+    trained(few, tmp_path / "a" / "run")
+    assert list((tmp_path / "a" / "reference-cache").glob("*.states"))
+    trained(ground, tmp_path / "b" / "run")  # thousands of pairs
+    trained(few, tmp_path / "c" / "run", "sft")  # has no reference
+    trained(few, tmp_path / "d" / "run", reference_cache="off")
+    for name in "bcd":
+        assert not (tmp_path / name / "reference-cache").exists()
+
+
+def test_the_last_run_trains_the_base_itself(tmp_path):
+    ground = lay_ground(QUICK)
+    few = one_pair(ground)
+    before = trained(few, tmp_path / "copy")
+    last = trained(few, tmp_path / "last", last=True)
+    assert before.learner.policy.model is not few.base.model
+    assert last.learner.policy.model is few.base.model
+    assert last.learner.reference is None
+    losses = [[line["loss"] for line in read_metrics(tmp_path / n)] for n in ("copy", "last")]
+    assert losses[0] == losses[1]
+
+
+def test_not_online():
+    with pytest.raises(InputError, match="--reference-cache here: not with --online"):
+        Config(online=True, reference_cache="here")

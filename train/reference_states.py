@@ -1,0 +1,200 @@
+"""The reference's final hidden states, computed once and kept on disk.
+
+The future policy needs the reference's whole distribution, which a cache of its log-probs does not
+have. Its final hidden states and its head give it exactly, at d numbers a token instead of V.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from objectives import Head
+from objectives.errors import InputError
+from train.batches import collate
+from train.dataset import Encoded
+from train.language_model import LanguageModel
+
+TOKENS_AT_ONCE = 8192  # of a batch that the reference reads, padding included
+STORED = {torch.float32: np.float32, torch.bfloat16: np.uint16, torch.float16: np.float16}
+
+
+@dataclass(frozen=True)
+class ReferenceStates:
+    """Hidden states at the completions' positions of some rows of a data set, and the head."""
+
+    states: Tensor  # (tokens, d), memory-mapped
+    start: Tensor  # (N,) of each row of the data set in `states`, -1 where it is not there
+    length: Tensor  # (N,)
+    head: Head
+
+    def hidden(self, index: Tensor, device: torch.device) -> Tensor:
+        """Return the states of rows `index`, one after the other, (tokens, d)."""
+        spans = zip(self.start[index].tolist(), self.length[index].tolist(), strict=True)
+        parts = [self.states[start : start + length] for start, length in spans]
+        return torch.cat(parts).to(device)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where which row's states are in the file, and how big that is."""
+
+    rows: list[int]  # by length, the longest first
+    start: Tensor
+    length: Tensor
+    width: int
+    dtype: torch.dtype
+
+    @property
+    def tokens(self) -> int:
+        return int(self.length[torch.tensor(self.rows)].sum())
+
+    @property
+    def bytes(self) -> int:
+        return self.tokens * self.width * self.dtype.itemsize
+
+    def batches(self, encoded: Encoded) -> Iterator[list[int]]:
+        """Yield rows to read at a time: of about one length, up to TOKENS_AT_ONCE tokens."""
+        batch: list[int] = []
+        for row in self.rows:
+            longest = sum(map(len, encoded.tokens[batch[0] if batch else row]))
+            if batch and longest * (len(batch) + 1) > TOKENS_AT_ONCE:
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+
+def lay_out(encoded: Encoded, rows: Tensor, width: int, dtype: torch.dtype) -> Layout:
+    """Plan the states of the distinct `rows` of a data set, d = width numbers a token."""
+    length = torch.tensor([len(tokens.completion) for tokens in encoded.tokens])
+    distinct = rows.unique().tolist()
+    order = sorted(distinct, key=lambda row: (-sum(map(len, encoded.tokens[row])), row))
+    start = torch.full((len(encoded.tokens),), -1)
+    start[torch.tensor(order)] = length[torch.tensor(order)].cumsum(0) - length[torch.tensor(order)]
+    return Layout(order, start, length, width, dtype)
+
+
+def reference_states(
+    reference: LanguageModel,
+    encoded: Encoded,
+    layout: Layout,
+    folder: Path,
+    precision: AbstractContextManager,
+    pad_id: int,
+) -> tuple[ReferenceStates, int]:
+    """Return the states, from `folder` where they are there, and the tokens that had to be read.
+
+    A file is found by a digest of the reference's weights, the tokens and the dtype, so it is never
+    that of another model or other data. It is filled in batches, goes on where it was interrupted,
+    and gets its name when it is whole. Raises InputError where the disk has no room for it.
+    """
+    key = _key(reference, encoded, layout)
+    target, record = folder / f"{key}.states", folder / f"{key}.json"
+    read = 0
+    if not (target.exists() and record.exists()):
+        read = _fill(reference, encoded, layout, target, record, precision, pad_id)
+    known = json.loads(record.read_text())
+    if target.stat().st_size != layout.bytes or _digest_of_file(target) != known["digest"]:
+        raise InputError(
+            f"{target} is not what was written there (cut short or changed): remove it, and it is "
+            f"made again; or train with --reference-cache off"
+        )
+    return ReferenceStates(_open(target, layout, "r"), layout.start, layout.length,
+                           _own_head(reference.head)), read  # fmt: skip
+
+
+def _fill(reference, encoded, layout, target: Path, record: Path, precision, pad_id) -> int:
+    partial, progress = target.with_suffix(".partial"), target.with_suffix(".progress")
+    done = 0
+    if partial.exists() and progress.exists() and partial.stat().st_size == layout.bytes:
+        done = int(progress.read_text() or 0)
+    else:
+        _make_room(partial, layout)
+    states = _open(partial, layout, "r+")
+    device, read = reference.model.device, 0
+    title = f"reference, {layout.bytes / 1e6:.0f} MB"
+    with tqdm(total=len(layout.rows), desc=title, unit="row", dynamic_ncols=True) as bar:
+        for number, batch in enumerate(layout.batches(encoded)):
+            bar.update(len(batch))
+            if number < done:
+                continue
+            rows = collate([encoded.tokens[row] for row in batch], pad_id).to(device)
+            with torch.no_grad(), precision:
+                hidden = reference.hidden(rows).to(layout.dtype).cpu()
+            begin = int(layout.start[batch[0]])
+            states[begin : begin + len(hidden)] = hidden
+            read += int(rows.attention_mask.sum())
+            _flush(partial)
+            _write_whole(progress, str(number + 1))
+    _write_whole(record, json.dumps({"digest": _digest_of_file(partial), "tokens": layout.tokens}))
+    os.replace(partial, target)
+    progress.unlink()
+    return read
+
+
+def _make_room(path: Path, layout: Layout) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if layout.bytes > free:
+        raise InputError(
+            f"--reference-cache {path.parent}: the reference's states take "
+            f"{layout.bytes / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: name a folder on "
+            f"another disk, or --reference-cache off"
+        )
+    with path.open("wb") as file:
+        file.truncate(layout.bytes)
+
+
+def _open(path: Path, layout: Layout, mode: str) -> Tensor:
+    stored = STORED[layout.dtype]
+    array = np.memmap(path, stored, mode, shape=(layout.tokens, layout.width))
+    if mode == "r":  # torch has no read-only tensors, and says so; nothing writes to these
+        array = np.memmap(path, stored, "c", shape=(layout.tokens, layout.width))
+    return torch.from_numpy(array).view(layout.dtype)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _write_whole(target: Path, text: str) -> None:
+    partial = target.with_name("." + target.name)
+    partial.write_text(text)
+    os.replace(partial, target)
+
+
+def _own_head(head: Head) -> Head:
+    """Return a copy that stays as it is when the reference's weights are trained on."""
+    bias = None if head.bias is None else head.bias.detach().clone()
+    return head._replace(weight=head.weight.detach().clone(), bias=bias)
+
+
+def _key(reference: LanguageModel, encoded: Encoded, layout: Layout) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(
+        f"{layout.dtype} {layout.width} {reference.model.config.to_json_string()}".encode()
+    )
+    for name, value in reference.model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    for row in layout.rows:
+        digest.update(json.dumps(encoded.tokens[row]).encode())
+    return digest.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
