@@ -165,7 +165,7 @@ def test_collate_points_at_the_token_before_each_completion_token():
 def test_micro_batches_keep_pairs_together(write_rows, tokenizer):
     encoded = encode(read_table(write_rows(ROLLOUTS)), tokenizer, 128)
     chosen = units(encoded, "dpo")
-    micros = list(micro_batches(encoded, chosen.reward, chosen.rows, 2, 0, 3.0))
+    micros = list(micro_batches(encoded, chosen.reward, chosen.rows.split(1), 0, 3.0))
     assert [m.batch.pairs.tolist() for m in micros] == [[[0, 1]], [[0, 1]]]
     assert [m.index.tolist() for m in micros] == [[0, 1], [0, 2]]
     assert micros[0].batch.mean_length.tolist() == [3.0, 3.0]

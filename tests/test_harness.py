@@ -14,6 +14,7 @@ from train.config import Config
 from train.ground import Ground, lay_ground
 from train.harness import Run
 from train.models import load_model
+from train.partition import partition
 from train.run_folder import read_metrics
 from train.saved_run import save
 from train.schedule import rate_factor
@@ -45,13 +46,12 @@ def started(ground, name, folder, **given):
     return run
 
 
-def gradients(run, rows_at_once):
+def gradients(run, **how):
     draw = run.data.draw(1)
     pad = run.ground.tokenizer.pad_token_id
-    micros = micro_batches(
-        draw.encoded, draw.reward, draw.chosen, rows_at_once, pad, draw.mean_length
-    )
-    metrics = run.learner.accumulate(micros, draw.count, run._divergence(draw))
+    parts = partition(draw.encoded, draw.chosen, **how)
+    micros = micro_batches(draw.encoded, draw.reward, parts, pad, draw.mean_length)
+    metrics = run.learner.accumulate(micros, draw.count, run.work.divergence(draw))
     parameters = dict(run.learner.policy.model.named_parameters())
     grads = {name: p.grad.clone() for name, p in parameters.items()}
     run.optimizer.zero_grad()
@@ -66,13 +66,16 @@ def test_micro_batches_change_nothing(name, ground, tmp_path):
     with torch.no_grad():  # away from the reference, where every term counts
         for parameter in run.learner.policy.model.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
-    whole, metrics = gradients(run, 24)
-    for rows_at_once in (2, 10):  # the last of the tens is a smaller one
-        parts, same = gradients(run, rows_at_once)
+    whole, metrics = gradients(run)
+    # The last of the tens is a smaller one.
+    for how in ({"rows_at_once": 2}, {"rows_at_once": 10}, {"tokens_at_once": 300}):
+        parts, same = gradients(run, **how)
         for key, gradient in whole.items():
             scale = gradient.abs().max().item()
             torch.testing.assert_close(parts[key], gradient, rtol=1e-3, atol=1e-4 * scale)
         assert same.tokens == metrics.tokens
+        assert same.values.pop("padding") < metrics.values["padding"]
+        same.values["padding"] = metrics.values["padding"]
         assert same.values == pytest.approx(metrics.values, rel=1e-4, abs=1e-6)
 
 

@@ -100,7 +100,7 @@ def test_updates_on_the_same_samples_keep_the_anchor_that_sampled_them(ground, t
     run._step(2)
     assert run.data._current is first
     # The anchor of the first two steps is the base; that of the next two the policy after them.
-    micro = next(iter(run._micro_batches(first)))
+    micro = next(iter(run.work.micro_batches(first)))
     expected = ground.base.log_probs(micro.rows)
     after_two = frozen_copy(run.learner.policy)
     _, batch, _ = run.learner.evaluate(micro, None)

@@ -1,6 +1,6 @@
 """Optimizer batches: which units a step trains on, and how rows become tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -48,17 +48,16 @@ def _order(count: int, epoch: int, seed: int) -> Tensor:
 def micro_batches(
     encoded: Encoded,
     reward: Tensor,
-    chosen: Tensor,
-    rows_at_once: int,
+    parts: Iterable[Tensor],
     pad_id: int,
     mean_length: float,
 ) -> Iterator[MicroBatch]:
-    """Split a step's units (U, 1 or 2 rows) into micro-batches of about `rows_at_once` rows.
+    """Make tensors of each part of a step's units, (U, 1 or 2 rows) as `partition` has them.
 
     reward: (N,) what the objective sees, for every row of the Encoded.
     mean_length: of the completions of the whole optimizer batch, in tokens.
     """
-    for part in chosen.split(max(1, rows_at_once // chosen.shape[1])):
+    for part in parts:
         index = part.flatten()
         rows = collate([encoded.tokens[i] for i in index.tolist()], pad_id)
         batch = Batch(

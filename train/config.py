@@ -13,6 +13,7 @@ ABOVE_ZERO = (
     "max_grad_norm",
     "batch_size",
     "micro_batch_size",
+    "tokens_per_microbatch",
     "max_tokens",
     "eval_limit",
     "eval_max_new_tokens",
@@ -53,6 +54,11 @@ class Config:
     max_grad_norm: float = flag(1.0, "gradients are clipped to this norm")
     batch_size: int = flag(64, "trajectories of an optimizer step; a pair is two")
     micro_batch_size: int | None = flag(None, "trajectories at a time, by default all")
+    tokens_per_microbatch: int | None = flag(
+        None,
+        "tokens at a time, padding included, in micro-batches of like length; on a GPU by default "
+        "as many as its memory holds",
+    )
     rows: Literal["auto", "paired", "all"] = flag(
         "auto",
         "what trajectory objectives train on: the trajectories of the pairs, so as to see what "
@@ -116,6 +122,8 @@ class Config:
             self._require(name, value is None or value > 0, "above 0")
         for name in ZERO_OR_MORE:
             self._require(name, getattr(self, name) >= 0, "0 or more")
+        if self.micro_batch_size is not None and self.tokens_per_microbatch is not None:
+            raise InputError("--tokens-per-microbatch: not with --micro-batch-size, give one")
         self.diagnose_plan()
         self._check_online()
 

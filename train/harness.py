@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from train.accumulation import Accumulation
 from train.auto_lam import PAIRS, AutoLam
-from train.batches import MicroBatch, micro_batches
+from train.batches import MicroBatch
 from train.cost import Cost, matrix_parameters, peak_memory, reset_peak_memory
 from train.diagnose import Diagnosis, check_lag
 from train.draws import Draw, FixedData
@@ -202,6 +203,8 @@ class Run:
         )
         self.evaluations: list[tuple[int, Scores]] = []
         self.history: list[dict] = []
+        pad = self.ground.tokenizer.pad_token_id
+        self.work = Accumulation(self.learner, self.config, pad)
         self.cost = Cost(matrix_parameters(policy.model), tokens_frozen=cached[1] if cached else 0)
 
     def _step(self, step: int) -> None:
@@ -209,8 +212,7 @@ class Run:
         if self.auto_lam is not None:
             self.auto_lam.update(self.learner, step - 1)
         draw = self._draw(step)
-        divergence = self._divergence(draw)
-        metrics = self.learner.accumulate(self._micro_batches(draw), draw.count, divergence)
+        metrics, divergence = self.work.accumulate(draw)
         parameters = self.learner.policy.model.parameters()
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm).item()
         if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
@@ -262,21 +264,9 @@ class Run:
             self.cost.generation_seconds = self.data.sampler.seconds
         return draw
 
-    def _micro_batches(self, draw: Draw):
-        rows = self.config.micro_batch_size or self.config.batch_size
-        pad = self.ground.tokenizer.pad_token_id
-        return micro_batches(draw.encoded, draw.reward, draw.chosen, rows, pad, draw.mean_length)
-
-    def _divergence(self, draw: Draw) -> torch.Tensor | None:
-        if "divergence" not in self.objective.needs:
-            return None
-        rows = self.config.micro_batch_size or self.config.batch_size
-        pad = self.ground.tokenizer.pad_token_id
-        return self.learner.divergence(draw.encoded, draw.chosen.flatten(), rows, pad)
-
     def _first_micro_batch(self) -> tuple[MicroBatch, torch.Tensor | None]:
         draw = self.data.draw(1, self.learner.policy)
-        return next(iter(self._micro_batches(draw))), self._divergence(draw)
+        return next(iter(self.work.micro_batches(draw))), self.work.divergence(draw)
 
     def _evaluate(self, step: int) -> None:
         policy = self.learner.policy

@@ -58,7 +58,7 @@ def probe_pairs(encoded: Encoded, reward: Tensor, count: int, pad_id: int) -> Pr
     order = order[torch.tensor(rounds).argsort(stable=True)][:count]
     chosen = pairs[order.sort().values]
     length = mean_length(encoded, chosen.flatten().tolist())
-    (micro,) = micro_batches(encoded, reward, chosen, chosen.numel(), pad_id, length)
+    (micro,) = micro_batches(encoded, reward, [chosen], pad_id, length)
     return ProbePairs(micro, chosen)
 
 

@@ -30,7 +30,8 @@ def save(run: "Run", step: int) -> None:
     states = {name: part.state_dict() for name, part in _parts(run).items()}
     states["optimizer"] = optimizer_state(run.optimizer)
     states["random"] = random_state()
-    values = {"step": step, "cost": vars(run.cost), "files": run.folder.sizes()}
+    values = {"step": step, "cost": vars(run.cost), "files": run.folder.sizes(),
+              "tokens_at_once": run.work.budget.tokens}  # fmt: skip
     states["run"] = {}, values
     model, tokenizer = run.learner.policy.model, run.ground.tokenizer
     run.folder.write_checkpoint(step, model, tokenizer, states, run.config.keep_checkpoints)
@@ -60,5 +61,6 @@ def load(run: "Run") -> int:
     values = states["run"][1]
     for name, value in values["cost"].items():
         setattr(run.cost, name, value)
+    run.work.budget.tokens = values["tokens_at_once"]
     run.folder.cut(values["files"])
     return values["step"]

@@ -134,6 +134,7 @@ class Learner:
             values |= {"loss": loss.detach(), "entropy": entropy}
             values["completion_tokens"] = batch.mask.sum()
             values["tokens"] = micro.rows.attention_mask.sum()
+            values["places"] = torch.tensor(micro.rows.input_ids.numel())
             for name, value in values.items():
                 totals[name] = totals.get(name, 0.0) + value.to(policy.device)
         return _metrics(totals, self.frozen_models)
@@ -148,7 +149,8 @@ def _metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
     named = dict(zip(totals, numbers, strict=True))
     loss, tokens = named.pop("loss"), int(named.pop("tokens"))
     entropy = named.pop("entropy") / named.pop("completion_tokens")
-    values = {"loss": loss, "entropy": entropy, **log_prob_metrics(named)}
+    padding = 1 - tokens / named.pop("places")
+    values = {"loss": loss, "entropy": entropy, "padding": padding, **log_prob_metrics(named)}
     return StepMetrics(tokens, tokens * frozen_models, values)
 
 
