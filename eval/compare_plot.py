@@ -98,9 +98,8 @@ def _panels(
             axis.fill_between(own.x, own.low, own.high, color=BLUE, alpha=0.25, lw=0)
             axis.plot(own.x, own.mean, color=BLUE, lw=2.4, marker="o", ms=4.5)
             if logarithmic:
-                axis.set_xscale("log")
                 axis.axhline(own.start, color="0.35", lw=1.2, ls=":")
-                _few_decades(axis, curves)
+                _scale(axis, curves)
             else:
                 axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axis.set_title(fill(own.label, TITLE_WIDTH), fontsize="medium")
@@ -114,16 +113,15 @@ def _panels(
     return figure
 
 
-def _few_decades(axis: Axes, curves: list[_Curve]) -> None:
-    """Label a logarithmic axis where a whole decade, of which it may show none, is not enough."""
+def _scale(axis: Axes, curves: list[_Curve]) -> None:
+    """Make an axis logarithmic where it spans a decade, with a few labels that fit."""
     lowest, highest = min(c.x.min() for c in curves), max(c.x.max() for c in curves)
-    if highest / lowest < 100:
-        axis.xaxis.set_major_locator(
-            LogLocator(subs=(1, 2, 5) if highest / lowest < 15 else (1, 3))
-        )
-        axis.xaxis.set_major_formatter(
-            lambda value, _: f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
-        )
+    if highest / lowest >= 10:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3) if highest / lowest < 100 else (1,)))
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(3))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("e+", "e"))
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 

@@ -12,11 +12,11 @@ INTERVAL = re.compile(r" (\[[^\]]*\])$")
 WIDTH = 75  # of an inch of a figure, in CSS pixels
 STYLE = """
 body { font: 16px/1.5 system-ui, "Helvetica Neue", Arial, sans-serif; color: #222;
-  max-width: 1240px; margin: 2.5rem auto; padding: 0 1.2rem; }
+  max-width: 1400px; margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin: 0 0 1rem; } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
 p, li { max-width: 50rem; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .42rem; text-align: right; vertical-align: top; white-space: nowrap; }
+table { border-collapse: collapse; font-size: .75rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .34rem; text-align: right; vertical-align: top; white-space: nowrap; }
 th { font-weight: 600; border-bottom: 2px solid #444; vertical-align: bottom; white-space: normal; }
 td { border-bottom: 1px solid #ddd; } th:first-child, td:first-child { text-align: left; }
 tbody tr:hover { background: #f4f7fb; } td small { display: block; color: #777; }
