@@ -93,6 +93,22 @@ def test_every_objective_starts_as_it_must_and_steps(name, ground, tmp_path):
     assert {"loss", "grad_norm", "entropy", "num_tokens", "logps/chosen"} <= set(line)
 
 
+def test_layers_computed_again_give_the_same_gradients_and_are_only_then(ground, tmp_path):
+    plain, _ = gradients(started(ground, "fpa_dpo", tmp_path / "plain"))
+    run = started(with_config(ground, gradient_checkpointing=True), "fpa_dpo", tmp_path / "run")
+    calls = []
+    layer = run.learner.policy.model.model.layers[0]
+    layer.mlp.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    run.ground.evaluate(run.learner.policy)  # leaves no mode behind
+    assert calls
+    assert not any(calls)
+    calls.clear()
+    again, _ = gradients(run)
+    assert calls == [True, True]  # forward, and again in the backward pass
+    for name, gradient in plain.items():
+        torch.testing.assert_close(again[name], gradient)
+
+
 def test_the_self_check_notices_another_reference(ground, tmp_path):
     run = started(ground, "dpo", tmp_path / "run")
     with torch.no_grad():

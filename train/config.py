@@ -59,6 +59,9 @@ class Config:
         "tokens at a time, padding included, in micro-batches of like length; on a GPU by default "
         "as many as its memory holds",
     )
+    gradient_checkpointing: bool = flag(
+        False, "compute activations again in the backward pass, to save memory"
+    )
     rows: Literal["auto", "paired", "all"] = flag(
         "auto",
         "what trajectory objectives train on: the trajectories of the pairs, so as to see what "

@@ -22,7 +22,7 @@ from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
 from train.lagged import LaggedPolicy
-from train.language_model import Anchors, frozen_copy
+from train.language_model import Anchors, frozen_copy, recompute_layers
 from train.online import OnlineData
 from train.probe_pairs import ProbePairs, require_probes
 from train.reference_cache import cached_reference
@@ -177,6 +177,8 @@ class Run:
         spare = bool(cached) and self.last and not (anchored or lag or self.watched)
         policy = base if spare else frozen_copy(base)
         policy.model.requires_grad_(True)
+        if self.config.gradient_checkpointing:
+            recompute_layers(policy)
         self.learner = Learner(
             self.objective,
             self.hyper,

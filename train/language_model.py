@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
@@ -84,6 +85,29 @@ def frozen_copy(language_model: LanguageModel) -> LanguageModel:
     """Return a copy whose parameters take no gradients, to serve as reference or anchor."""
     model = copy.deepcopy(language_model.model).requires_grad_(False)
     return LanguageModel(model, model.base_model, _head(model))
+
+
+def recompute_layers(language_model: LanguageModel) -> None:
+    """Make a model forget what its layers compute, and compute it again in the backward pass.
+
+    Gradient checkpointing (arXiv 1604.06174): memory of one layer's activations and of each layer's
+    input. Raises InputError for a model that does not support it.
+    """
+    model = language_model.model
+    if not model.supports_gradient_checkpointing:
+        raise InputError(f"--gradient-checkpointing: {type(model).__name__} does not support it")
+    # Until transformers 6 it may be known by its older name alone.
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    enable = enable or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+
+    def only_with_gradients(*_) -> None:
+        # The layers look at their own mode; what is in them (dropout) stays in evaluation mode.
+        for layer in layers:
+            layer.training = torch.is_grad_enabled()
+
+    language_model.backbone.register_forward_pre_hook(only_with_gradients)
 
 
 class Anchors:
