@@ -1,11 +1,19 @@
 """Every number of a comparison, by hand, on a few problems."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from eval.compare_plot import draw_compute, draw_differences, draw_steps, gained_and_forgotten
+from eval.compare_plot import (
+    _scale,
+    draw_compute,
+    draw_differences,
+    draw_steps,
+    gained_and_forgotten,
+)
 from eval.comparison import compare_runs
 from eval.comparison_words import display_sweep, display_table, notes
 from eval.run_table import read_runs
@@ -221,7 +229,18 @@ def test_compute_is_flops_where_all_tell_them_else_tokens(two):
     own = next(line for line in axis.lines if line.get_marker() == "o")
     assert own.get_xdata().tolist() == [2e12, 3e12]  # the start cost nothing
     assert own.get_ydata().tolist() == [0.6875, 0.375]
-    assert axis.get_xscale() == "log"
+    assert axis.get_xscale() == "linear"  # within a decade
+
+
+@pytest.mark.parametrize(("highest", "scale"), [(9e12, "linear"), (1e13, "log"), (3e15, "log")])
+def test_compute_over_a_decade_is_logarithmic(highest, scale):
+    axis = Figure().subplots()
+    _scale(axis, [SimpleNamespace(x=np.array([1e12, highest]))])
+    axis.set_xlim(1e12, highest)
+    assert axis.get_xscale() == scale
+    labels = [axis.xaxis.get_major_formatter()(x, 0) for x in axis.get_xticks()]
+    assert 2 <= sum(1e12 <= x <= highest for x in axis.get_xticks()) <= 8
+    assert all("e" in label and len(label) <= 7 for label in labels if label != "0")
 
 
 def test_differences_are_drawn_where_there_are_any(two):
