@@ -149,12 +149,19 @@ def test_a_run_with_it_is_the_run_without(ground, tmp_path, name):
 
 def test_auto_is_for_runs_that_read_their_data_twice(ground, tmp_path):
     few = one_pair(ground)
-    trained(few, tmp_path / "a" / "run")
-    assert list((tmp_path / "a" / "reference-cache").glob("*.states"))
-    trained(ground, tmp_path / "b" / "run")  # thousands of pairs
-    trained(few, tmp_path / "c" / "run", "sft")  # has no reference
-    trained(few, tmp_path / "d" / "run", reference_cache="off")
-    for name in "bcd":
+    for number, place in enumerate(("a/run", "several/lr/seed")):
+        # Beside a run; at the top where there are several, which share it.
+        out = str(tmp_path / place) if not number else str(tmp_path / "several")
+        trained(few, tmp_path / place, out=out)
+        top = place.split("/")[0]
+        assert list((tmp_path / top / "reference-cache").glob("*.states"))
+    for name, of, objective, changes in (
+        ("b", ground, "fpa_dpo", {}),  # thousands of pairs
+        ("c", few, "sft", {}),  # has no reference
+        ("d", few, "fpa_dpo", {"reference_cache": "off"}),
+    ):
+        folder = tmp_path / name / "run"
+        trained(of, folder, objective, out=str(folder), **changes)
         assert not (tmp_path / name / "reference-cache").exists()
 
 

@@ -31,7 +31,7 @@ def cached_reference(run: "Run") -> tuple[ReferenceStates, int] | None:
     layout = _layout(run)
     folder = Path(choice)
     if choice == "auto":
-        folder = run.folder.path.parent / "reference-cache"
+        folder = _beside_runs(run) / "reference-cache"
         reads = config.steps * config.batch_size
         free = shutil.disk_usage(_existing(folder)).free
         if reads < PAYS_FROM * len(layout.rows) or layout.bytes > MOST_OF_FREE * free:
@@ -50,6 +50,12 @@ def _layout(run: "Run") -> Layout:
     if isinstance(run.ground.precision, torch.autocast):
         dtype = run.ground.precision.fast_dtype
     return lay_out(run.ground.encoded, run.data.units.rows, base.head.weight.shape[1], dtype)
+
+
+def _beside_runs(run: "Run") -> Path:
+    """Return the folder in which a command's runs are, so that they share what they can."""
+    out = Path(run.config.out or "runs")
+    return out.parent if run.folder.path == out else out
 
 
 def _existing(folder: Path) -> Path:
