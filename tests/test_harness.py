@@ -9,6 +9,7 @@ import torch
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from train import language_model
 from train.batches import micro_batches
 from train.config import Config
 from train.ground import Ground, lay_ground
@@ -107,6 +108,21 @@ def test_layers_computed_again_give_the_same_gradients_and_are_only_then(ground,
     assert calls == [True, True]  # forward, and again in the backward pass
     for name, gradient in plain.items():
         torch.testing.assert_close(again[name], gradient)
+
+
+def test_compiled_models_train_the_same(ground, tmp_path, monkeypatch):
+    monkeypatch.setattr(language_model, "COMPILER", "eager")  # traced, and nothing to wait for
+    runs = [
+        started(with_config(ground, compile=flag), "fpa_dpo", tmp_path / str(flag))
+        for flag in (False, True)
+    ]
+    for run in runs:
+        for step in (1, 2):
+            run._step(step)
+    plain, traced = ([line["loss"] for line in run.history] for run in runs)
+    assert traced == pytest.approx(plain, rel=1e-5)
+    assert "OptimizedModule" in type(runs[1].learner.policy.backbone).__name__
+    assert "OptimizedModule" in type(runs[1].learner.reference.backbone).__name__
 
 
 def test_the_self_check_notices_another_reference(ground, tmp_path):

@@ -22,7 +22,7 @@ from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
 from train.lagged import LaggedPolicy
-from train.language_model import Anchors, frozen_copy, recompute_layers
+from train.language_model import Anchors, compiled, frozen_copy, recompute_layers
 from train.online import OnlineData
 from train.probe_pairs import ProbePairs, require_probes
 from train.reference_cache import cached_reference
@@ -179,12 +179,16 @@ class Run:
         policy.model.requires_grad_(True)
         if self.config.gradient_checkpointing:
             recompute_layers(policy)
+        reference = base if wanted and not spare else None
+        if self.config.compile:
+            policy = compiled(policy)
+            reference = reference and compiled(reference)
         self.learner = Learner(
             self.objective,
             self.hyper,
             self.future and self.future.first_lam,
             policy,
-            base if wanted and not spare else None,
+            reference,
             Anchors(base, period) if anchored else None,
             self.ground.precision,
             LaggedPolicy(base, lag) if lag else None,

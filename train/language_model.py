@@ -14,6 +14,8 @@ from objectives import Head, token_log_probs
 from objectives.errors import InputError
 from train.batches import Rows
 
+COMPILER = "inductor"
+
 
 class LanguageModel(NamedTuple):
     """A causal model and its parts: the backbone gives hidden states, the head logits."""
@@ -85,6 +87,12 @@ def frozen_copy(language_model: LanguageModel) -> LanguageModel:
     """Return a copy whose parameters take no gradients, to serve as reference or anchor."""
     model = copy.deepcopy(language_model.model).requires_grad_(False)
     return LanguageModel(model, model.base_model, _head(model))
+
+
+def compiled(language_model: LanguageModel) -> LanguageModel:
+    """Return a model whose backbone is compiled at its first batch, for batches of any shape."""
+    backbone = torch.compile(language_model.backbone, dynamic=True, backend=COMPILER)
+    return language_model._replace(backbone=backbone)
 
 
 def recompute_layers(language_model: LanguageModel) -> None:

@@ -82,26 +82,29 @@ class Learner:
     def frozen_models(self) -> int:
         """How many models without gradients read every batch; KTO's divergence asks two more."""
         read = self.reference is not None and self.states is None
-        models = {id(self.reference)} if read else set()
+        models = {id(self.reference.model)} if read else set()
         if self.anchors is not None:
             own = {"anchor": self.anchors.anchor, "previous_anchor": self.anchors.previous}
-            models |= {id(own[name]) for name in own if name in self.objective.needs}
+            models |= {id(own[name].model) for name in own if name in self.objective.needs}
         count = len(models) + (self.lagged is not None)
         return count + 2 * ("divergence" in self.objective.needs)
 
     def _anchor_fields(self, rows: Rows, reference: Tensor | None) -> dict[str, Tensor]:
         if self.anchors is None:
             return {}
-        fields, known = {}, {id(self.reference): reference}
+        fields, known = {}, {}
+        if self.reference is not None:
+            known[id(self.reference.model)] = reference
         for name, model in (
             ("anchor", self.anchors.anchor),
             ("previous_anchor", self.anchors.previous),
         ):
             if name in self.objective.needs:
-                if id(model) not in known:
+                key = id(model.model)
+                if key not in known:
                     with self.precision:
-                        known[id(model)] = model.log_probs(rows)
-                fields[name] = known[id(model)]
+                        known[key] = model.log_probs(rows)
+                fields[name] = known[key]
         return fields
 
     def divergence(self, encoded: Encoded, index: Tensor, rows_at_once: int, pad: int) -> Tensor:
