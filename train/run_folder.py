@@ -25,6 +25,7 @@ except ImportError:  # not on every system; then two runs in one folder are not 
     fcntl = None
 
 GROWING = ("metrics.jsonl", "eval.jsonl", "diagnostics.csv")
+A_RUN = "a run"
 PACKAGES = ("torch", "transformers", "datasets")
 
 
@@ -170,10 +171,11 @@ class RunFolder:
         )
 
 
-def require_free(path: Path, what: str = "a run") -> None:
+def require_free(path: Path, what: str = A_RUN) -> None:
     """Raise InputError where a folder, commonly of a run, would be written over."""
     if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - {".lock"}):
-        unfinished = (path / "config.json").exists() and not (path / "result.json").exists()
+        there = {name: (path / name).exists() for name in ("config.json", "result.json")}
+        unfinished = what == A_RUN and there["config.json"] and not there["result.json"]
         remedy = "go on with --resume, " if unfinished else ""
         raise InputError(
             f"{path} already holds {what}: {remedy}name another with --out, or remove it"
