@@ -7,6 +7,8 @@ from functools import partial
 import pytest
 
 from train.__main__ import main
+from train.harness import Run
+from train.run_folder import RunFolder
 
 SWEEP = (
     "--objective sft,dpo --seeds 0,1 --learning-rates 1e-4,1e-3 --steps 1 --batch-size 4 "
@@ -46,6 +48,32 @@ def test_a_sweep_makes_every_run_and_skips_what_is_done(train, tmp_path):
     for folder in folders:
         assert (folder / "metrics.jsonl").read_bytes() == before[folder]
         assert (folder / "result.json").exists()
+
+
+def test_two_commands_share_a_sweep(train, tmp_path, monkeypatch):
+    """One holds a run while this one comes by, and finishes another before this one gets to it."""
+    first, third = (tmp_path / f"sweep/sft/lr-0.001/seed-{seed}" for seed in (0, 2))
+    quick = "--objective sft --steps 1 --batch-size 4 --eval-problems none --out sweep "
+    quick += "--learning-rates 1e-3 "
+    train_run = Run.train
+
+    def by_others(run, *arguments):
+        if not third.exists():
+            third.mkdir(parents=True)
+            config = {**json.loads(json.dumps(vars(run.config))), "objective": "sft", "seed": 2}
+            (third / "config.json").write_text(json.dumps(config))
+            (third / "result.json").write_text("{}")
+        return train_run(run, *arguments)
+
+    monkeypatch.setattr(Run, "train", by_others)
+    with RunFolder(first).locked():
+        status, out, _ = train(quick + "--seeds 0,1,2")
+    assert status == 0
+    assert "another command is at it" in out
+    assert "done meanwhile" in out
+    assert not first.exists()
+    assert sorted(path.name for path in third.iterdir()) == ["config.json", "result.json"]
+    assert (third.with_name("seed-1") / "result.json").exists()
 
 
 def test_runs_of_a_sweep_differ_by_seed(train, tmp_path):

@@ -18,7 +18,7 @@ from objectives.errors import InputError, command_line
 from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
 from train.future_settings import FUTURE_HELP, future_settings
-from train.sweep import Planned, make_way, plan, read_numbers
+from train.sweep import Planned, as_found, make_way, plan, read_numbers
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: 
     if len(missing) < len(runs):
         print(f"{len(runs) - len(missing)} of {len(runs)} runs are done already")
     if missing:
-        results = _make(missing, given, words)
+        results = _make(missing, given, words, sweep)
     if not missing:
         print(*(run.folder for run in runs), sep="\n")
     elif sweep:
@@ -99,30 +99,38 @@ def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: 
         _compare(results, Path(runs[0].config.out or "runs"))
 
 
-def _make(planned: list[Planned], given: dict[str, dict], words: list[str]) -> list:
+def _make(planned: list[Planned], given: dict[str, dict], words: list[str], sweep: bool) -> list:
     # Imported here so that a mistyped flag is answered at once.
     from train.diagnose_plot import plot_diagnostics
     from train.ground import lay_ground
     from train.harness import Run
     from train.plots import plot_run
     from train.report import run_table
-    from train.run_folder import provenance
+    from train.run_folder import RunFolder, provenance
 
     # One ground for all: with a sampler where any of them is online.
     ground = lay_ground(max((entry.config for entry in planned), key=lambda c: c.online))
     print(ground.describe())
 
     def prepared(entry: Planned) -> Run:
-        name, last = entry.objective, entry is planned[-1]
+        name, last = entry.objective, entry.folder == planned[-1].folder
         return Run(ground.with_config(entry.config), name, given[name], entry.folder, last)
 
     for entry in {entry.objective: entry for entry in planned}.values():
         prepared(entry)  # what cannot be trained is said before anything is
     results = []
     for number, entry in enumerate(planned, 1):
-        run = prepared(entry)
         if len(planned) > 1:
             print(f"run {number} of {len(planned)}: {entry.folder}")
+        if sweep:  # several commands may share the work
+            if RunFolder(entry.folder).in_use():
+                print("another command is at it", flush=True)
+                continue
+            entry = as_found(entry, given[entry.objective])
+            if entry.done:
+                print("done meanwhile", flush=True)
+                continue
+        run = prepared(entry)
         print(run.describe(), flush=True)
         origin = provenance(words)
         make_way(entry)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from safetensors import SafetensorError
@@ -119,16 +120,22 @@ class RunFolder:
 
         Raises InputError where another run holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise InputError(
-                        f"{self.path}: another run is writing there; name another with --out"
-                    ) from None
+        with self._lock_file() as file:
+            if not _lock(file):
+                raise InputError(
+                    f"{self.path}: another run is writing there; name another with --out"
+                )
             yield
+
+    def in_use(self) -> bool:
+        """Say whether another run holds the folder."""
+        with self._lock_file() as file:
+            return not _lock(file)
+
+    def _lock_file(self) -> TextIO:
+        # Beside the folder, which may be moved aside.
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.path.with_name(f".{self.path.name}.lock").open("w")
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes in bytes of the files that grow while training."""
@@ -171,9 +178,18 @@ class RunFolder:
         )
 
 
+def _lock(file: TextIO) -> bool:
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
 def require_free(path: Path, what: str = A_RUN) -> None:
     """Raise InputError where a folder, commonly of a run, would be written over."""
-    if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - {".lock"}):
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
         there = {name: (path / name).exists() for name in ("config.json", "result.json")}
         unfinished = what == A_RUN and there["config.json"] and not there["result.json"]
         remedy = "go on with --resume, " if unfinished else ""

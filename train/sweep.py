@@ -72,11 +72,15 @@ def plan(
         for run in runs:
             require_free(run.folder)
         return runs
-    return [_as_found(run, given[run.objective], resume) for run in runs]
+    return [as_found(run, given[run.objective], resume) for run in runs]
 
 
-def _as_found(run: Planned, given: dict, resume: str | None) -> Planned:
-    """Say whether a planned run is finished or can go on; refuse one of other settings."""
+def as_found(run: Planned, given: dict, resume: str | None = None) -> Planned:
+    """Say of a planned run whether it is finished or can go on, by what is in its folder now.
+
+    given: hyper-parameters that differ from the objective's defaults; resume: as `plan` has it.
+    Raises InputError where the folder holds a run of other settings, or nothing to go on from.
+    """
     record = run.folder / "config.json"
     if not record.exists():
         if resume == "always":
