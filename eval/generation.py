@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval.growing_cache import growing_cache
 from eval.prompts import encode_text
 from objectives.errors import InputError
 
@@ -153,6 +154,7 @@ def _decode_batch(
         input_ids=input_ids,
         attention_mask=mask[:, :width],
         position_ids=positions[:, :width],
+        past_key_values=growing_cache(model.config),
         use_cache=True,
         logits_to_keep=1,
     )
