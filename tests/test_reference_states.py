@@ -129,6 +129,7 @@ def one_pair(ground):
 
 
 def trained(ground, folder, name="fpa_dpo", last=False, **changes):
+    changes = {"out": str(folder), **changes}
     run = Run(ground.with_config(replace(ground.config, **changes)), name, {}, folder, last)
     run.train({})
     return run
