@@ -22,10 +22,11 @@ from eval.benchmarks import (
     benchmarks_named,
     problems_digest,
 )
-from eval.completions import CompletionsFolder, read_rows, write_whole
+from eval.completions import CompletionsFolder, read_rows
 from eval.problems import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
+from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
 from train.flags import Parser, add_flags, flag, flag_name, from_flags
 

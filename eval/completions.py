@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from eval.whole_files import write_whole
 from objectives.errors import InputError
 
 NEEDED = {"benchmark": str, "index": int, "sample": int, "problem": str, "gold": str,
@@ -87,13 +88,6 @@ def read_rows(path: Path, *, torn_end: bool = False) -> list[dict]:
     if not rows and not torn_end:
         raise InputError(f"{path} holds no completions")
     return rows
-
-
-def write_whole(target: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = target.with_name("." + target.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, target)
 
 
 def _lines(rows: Iterable[dict]) -> str:

@@ -16,7 +16,7 @@ from train.config import Config
 from train.diagnose import Diagnosis
 from train.diagnose_comparison import plot_diagnoses
 from train.evaluation import Scores
-from train.ground import Ground, lay_ground
+from train.ground import lay_ground
 from train.harness import Run
 from train.language_model import frozen_copy
 
@@ -32,10 +32,7 @@ def ground():
 
 
 def with_config(ground, **changes):
-    return Ground(
-        replace(ground.config, **changes), ground.base, ground.tokenizer, ground.encoded,
-        ground.problems, ground.precision,
-    )  # fmt: skip
+    return ground.with_config(replace(ground.config, **changes))
 
 
 @pytest.mark.parametrize("name", ["fpa_dpo", "kto"])

@@ -33,10 +33,7 @@ def ground():
 
 
 def with_config(ground, **changes):
-    config = replace(ground.config, **changes)
-    return Ground(
-        config, ground.base, ground.tokenizer, ground.encoded, ground.problems, ground.precision
-    )
+    return ground.with_config(replace(ground.config, **changes))
 
 
 def started(ground, name, folder, **given):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from train.draws import FixedData
 from train.reference_states import Layout, ReferenceStates, lay_out, reference_states
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def cached_reference(run: "Run") -> tuple[ReferenceStates, int] | None:
     config, needs = run.config, run.objective.needs
     looks = {"reference", "future"} & set(needs) and not (run.future and run.future.lag)
     choice = config.reference_cache
-    if choice == "off" or not looks or "divergence" in needs or not isinstance(run.data, FixedData):
+    if choice == "off" or not looks or "divergence" in needs or run.data.online:
         return None
     ground = run.ground
     layout = _layout(run)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from eval.whole_files import write_whole
 from objectives import Head
 from objectives.errors import InputError
 from train.batches import collate
@@ -102,15 +103,11 @@ def reference_states(
     key = _key(reference, encoded, layout)
     target, record = folder / f"{key}.states", folder / f"{key}.json"
     read = 0
-    if not (target.exists() and record.exists()):
+    if target.exists() and record.exists():
+        _check(target, record, layout)
+    else:
         read = _fill(reference, encoded, layout, target, record, precision, pad_id)
-    known = json.loads(record.read_text())
-    if target.stat().st_size != layout.bytes or _digest_of_file(target) != known["digest"]:
-        raise InputError(
-            f"{target} is not what was written there (cut short or changed): remove it, and it is "
-            f"made again; or train with --reference-cache off"
-        )
-    return ReferenceStates(_open(target, layout, "r"), layout.start, layout.length,
+    return ReferenceStates(_open(target, layout, "c"), layout.start, layout.length,
                            _own_head(reference.head)), read  # fmt: skip
 
 
@@ -136,8 +133,8 @@ def _fill(reference, encoded, layout, target: Path, record: Path, precision, pad
             states[begin : begin + len(hidden)] = hidden
             read += int(rows.attention_mask.sum())
             _flush(partial)
-            _write_whole(progress, str(number + 1))
-    _write_whole(record, json.dumps({"digest": _digest_of_file(partial), "tokens": layout.tokens}))
+            write_whole(progress, str(number + 1))
+    write_whole(record, json.dumps({"digest": _digest_of_file(partial), "tokens": layout.tokens}))
     os.replace(partial, target)
     progress.unlink()
     return read
@@ -157,23 +154,24 @@ def _make_room(path: Path, layout: Layout) -> None:
         file.truncate(layout.bytes)
 
 
+def _check(target: Path, record: Path, layout: Layout) -> None:
+    known = json.loads(record.read_text())
+    if target.stat().st_size != layout.bytes or _digest_of_file(target) != known["digest"]:
+        raise InputError(
+            f"{target} is not what was written there (cut short or changed): remove it, and it is "
+            f"made again; or train with --reference-cache off"
+        )
+
+
 def _open(path: Path, layout: Layout, mode: str) -> Tensor:
-    stored = STORED[layout.dtype]
-    array = np.memmap(path, stored, mode, shape=(layout.tokens, layout.width))
-    if mode == "r":  # torch has no read-only tensors, and says so; nothing writes to these
-        array = np.memmap(path, stored, "c", shape=(layout.tokens, layout.width))
+    """Map the file: mode r+ to write it; c to read it, as torch has no read-only tensors."""
+    array = np.memmap(path, STORED[layout.dtype], mode, shape=(layout.tokens, layout.width))
     return torch.from_numpy(array).view(layout.dtype)
 
 
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _write_whole(target: Path, text: str) -> None:
-    partial = target.with_name("." + target.name)
-    partial.write_text(text)
-    os.replace(partial, target)
 
 
 def _own_head(head: Head) -> Head:

@@ -8,7 +8,6 @@ Sampled in parts, each written whole: the same command goes on where it was inte
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from eval.generation import generate
 from eval.grading import grade
 from eval.problems import Problem, load_problems
 from eval.prompts import word_problem_prompt
+from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
 from train.flags import Parser, add_flags, flag, flag_name, from_flags
 from train.models import load_for_sampling
@@ -75,7 +75,7 @@ class Parts:
                 f"another --out, or remove it"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(record, lambda path: path.write_text(json.dumps(settings)))
+        write_whole(record, json.dumps(settings))
 
     def path(self, number: int) -> Path:
         return self.folder / f"part-{number:05d}.parquet"
@@ -83,7 +83,7 @@ class Parts:
     def write(self, number: int, rows: list[dict]) -> None:
         """Write a part, whole or not at all."""
         frame = pd.DataFrame(rows)
-        _write_whole(self.path(number), lambda path: frame.to_parquet(path, index=False))
+        write_whole(self.path(number), lambda path: frame.to_parquet(path, index=False))
 
     def join(self, count: int) -> pd.DataFrame:
         """Put the parts together as the table, then remove them; return all rows.
@@ -92,15 +92,9 @@ class Parts:
         """
         every = pd.concat([pd.read_parquet(self.path(n)) for n in range(count)], ignore_index=True)
         frame = every[every["status"] != "unparseable_gold"]
-        _write_whole(self.out, lambda path: frame.to_parquet(path, index=False))
+        write_whole(self.out, lambda path: frame.to_parquet(path, index=False))
         shutil.rmtree(self.folder)
         return every
-
-
-def _write_whole(target: Path, write) -> None:
-    partial = target.with_name("." + target.name + ".partial")
-    write(partial)
-    os.replace(partial, target)
 
 
 def sample_part(

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval.whole_files import write_whole
 from objectives.errors import InputError
 from train.checkpoints import find_checkpoints
 from train.state import State, write_state
@@ -53,9 +54,7 @@ class RunFolder:
 
     def write_result(self, values: dict) -> None:
         """Write `result.json`, whole: the sign that the run is finished, and what it cost."""
-        partial = self.path / ".result.json.partial"
-        partial.write_text(json.dumps(values, indent=2) + "\n")
-        os.replace(partial, self.path / "result.json")
+        write_whole(self.path / "result.json", json.dumps(values, indent=2) + "\n")
 
     def write_bad_batch(self, values: dict) -> Path:
         """Write `bad_batch.json`, what a step that could not be taken was made of."""
