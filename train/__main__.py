@@ -88,11 +88,11 @@ def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: 
     missing = [run for run in runs if not run.done]
     if len(missing) < len(runs):
         print(f"{len(runs) - len(missing)} of {len(runs)} runs are done already")
-    if missing:
-        results = _make(missing, given, words, sweep)
     if not missing:
         print(*(run.folder for run in runs), sep="\n")
-    elif sweep:
+        return
+    results = _make(missing, given, words, sweep)
+    if sweep:
         parent = Path(runs[0].config.out or "runs")
         print(f"compare them with: python -m eval.compare {parent}")
     elif len(results) > 1:
