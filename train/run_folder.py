@@ -27,7 +27,6 @@ except ImportError:  # not on every system; then two runs in one folder are not 
     fcntl = None
 
 GROWING = ("metrics.jsonl", "eval.jsonl", "diagnostics.csv")
-A_RUN = "a run"
 PACKAGES = ("torch", "transformers", "datasets")
 
 
@@ -40,7 +39,7 @@ class RunFolder:
 
     def create(self, config: dict) -> None:
         """Make the folder and write `config.json`."""
-        require_free(self.path)
+        require_no_run(self.path)
         self.plots.mkdir(parents=True, exist_ok=True)
         (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
@@ -186,15 +185,21 @@ def _lock(file: TextIO) -> bool:
     return True
 
 
-def require_free(path: Path, what: str = A_RUN) -> None:
-    """Raise InputError where a folder, commonly of a run, would be written over."""
+def require_free(path: Path, what: str = "a run", remedy: str = "") -> None:
+    """Raise InputError where a folder, commonly of a run, would be written over.
+
+    remedy: what to do first, before another name for the folder.
+    """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        there = {name: (path / name).exists() for name in ("config.json", "result.json")}
-        unfinished = what == A_RUN and there["config.json"] and not there["result.json"]
-        remedy = "go on with --resume, " if unfinished else ""
         raise InputError(
             f"{path} already holds {what}: {remedy}name another with --out, or remove it"
         )
+
+
+def require_no_run(path: Path) -> None:
+    """Raise InputError where a new run would be written over another, or over something else."""
+    unfinished = (path / "config.json").exists() and not (path / "result.json").exists()
+    require_free(path, remedy="go on with --resume, " if unfinished else "")
 
 
 def provenance(words: list[str]) -> dict:

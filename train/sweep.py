@@ -9,7 +9,7 @@ from objectives.errors import InputError
 from train.checkpoints import find_checkpoints
 from train.config import Config
 from train.flags import flag_name
-from train.run_folder import require_free
+from train.run_folder import require_no_run
 
 UNCOMPARED = {
     "out",
@@ -70,7 +70,7 @@ def plan(
         ]
     if not sweep and resume is None:
         for run in runs:
-            require_free(run.folder)
+            require_no_run(run.folder)
         return runs
     return [as_found(run, given[run.objective], resume) for run in runs]
 
@@ -85,7 +85,7 @@ def as_found(run: Planned, given: dict, resume: str | None = None) -> Planned:
     if not record.exists():
         if resume == "always":
             raise InputError(f"--resume: there is no run in {run.folder} to go on with")
-        require_free(run.folder)
+        require_no_run(run.folder)
         return run
     try:
         there = json.loads(record.read_text())
