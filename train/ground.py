@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from objectives.errors import InputError
 from train.config import Config
 from train.dataset import Encoded, encode
 from train.evaluation import (
@@ -18,7 +17,7 @@ from train.evaluation import (
     word_problem_set,
 )
 from train.language_model import LanguageModel, open_model
-from train.models import load_model
+from train.models import choose_device, load_model
 from train.sampler import Sampler
 from train.table import Table, read_table
 
@@ -79,7 +78,8 @@ class Ground:
 
 def lay_ground(config: Config) -> Ground:
     """Load the model, the data and the problems that a configuration names."""
-    device, precision = choose_device(config)
+    device, half = choose_device(config.device, config.dtype)
+    precision = _precision(device, half)
     # Online, a file holds problems and not trajectories; of the built-in ones both are known.
     table = None if config.online and config.data != "builtin" else read_table(config.data)
     model, tokenizer = load_model(config.model, device=device)
@@ -108,14 +108,8 @@ def _training_problems(
     return arithmetic_set(prompts, config.online_max_new_tokens)
 
 
-def choose_device(config: Config) -> tuple[str, torch.autocast | nullcontext]:
-    """Return the device, and the context of forward passes that gives them their dtype."""
-    cuda = torch.cuda.is_available()
-    if config.device == "cuda" and not cuda:
-        raise InputError("--device cuda: torch finds none on this machine; try --device cpu")
-    device = "cuda" if cuda and config.device != "cpu" else "cpu"
+def _precision(device: str, half: bool) -> torch.autocast | nullcontext:
+    """Return the context of forward passes that gives them their dtype."""
     if device == "cuda":
         torch.set_float32_matmul_precision("high")  # the head's float32 products in TF32
-    if config.dtype == "bfloat16" or (config.dtype == "auto" and device == "cuda"):
-        return device, torch.autocast(device, dtype=torch.bfloat16)
-    return device, nullcontext()
+    return torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext()

@@ -61,15 +61,20 @@ def load_for_sampling(
     device: auto (cuda where there is one), cpu or cuda. dtype: auto (bfloat16 on cuda, else
     float32), float32 or bfloat16. Raises InputError for cuda where there is none.
     """
+    device, half = choose_device(device, dtype)
+    return load_model(name, device=device, dtype=torch.bfloat16 if half else torch.float32)
+
+
+def choose_device(device: str, dtype: str) -> tuple[str, bool]:
+    """Return cuda or cpu, and whether to compute in bfloat16, as the flags say.
+
+    device, dtype: as load_for_sampling has them. Raises InputError for cuda where there is none.
+    """
     cuda = torch.cuda.is_available() and device != "cpu"
     if device == "cuda" and not cuda:
         raise InputError("--device cuda: torch finds none on this machine; try --device cpu")
     half = dtype == "bfloat16" or (dtype == "auto" and cuda)
-    return load_model(
-        name,
-        device="cuda" if cuda else "cpu",
-        dtype=torch.bfloat16 if half else torch.float32,
-    )
+    return "cuda" if cuda else "cpu", half
 
 
 def _forget_quantisation(model: PreTrainedModel) -> None:
