@@ -7,6 +7,7 @@ import pandas as pd
 
 from eval.comparison import Comparison
 from eval.run_groups import differing_settings, setting_text
+from eval.text_table import aligned
 
 COSTS = ["tokens trained", "tokens generated", "FLOPs", "minutes", "memory"]
 
@@ -70,7 +71,7 @@ def on_screen(table: pd.DataFrame) -> str:
     parts = [table.drop(columns=COSTS, errors="ignore")]
     if costs:
         parts.append(table[["objective", *costs]])
-    return "\n\n".join(map(_aligned, parts))
+    return "\n\n".join(aligned(_rows(part)) for part in parts)
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -197,12 +198,5 @@ def _interval(row: pd.Series, name: str, signed: bool = False) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _aligned(table: pd.DataFrame) -> str:
-    rows = [list(table.columns), *table.to_numpy().tolist()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    sides = [str.ljust, *[str.rjust] * (len(widths) - 1)]
-    lines = [
-        "  ".join(side(text, width) for side, text, width in zip(sides, row, widths, strict=True))
-        for row in rows
-    ]
-    return "\n".join(map(str.rstrip, lines))
+def _rows(table: pd.DataFrame) -> list[list[str]]:
+    return [list(table.columns), *table.to_numpy().tolist()]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from eval.statistics import average_at_k, majority_at_k, pass_at_k, score_interval
+from eval.text_table import aligned
 from objectives.errors import InputError
 
 
@@ -79,15 +80,7 @@ HEADER = ("benchmark", "problems", "k", "avg@k [95 %]", "pass@k", "maj@k", "trun
 
 def score_table(scores: Sequence[Score]) -> str:
     """Return scores as a table of text, a line for each."""
-    lines = [HEADER, *map(_cells, scores)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return aligned([HEADER, *map(_cells, scores)])
 
 
 def _cells(score: Score) -> tuple[str, ...]:
