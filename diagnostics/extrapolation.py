@@ -21,13 +21,12 @@ from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from train.checkpoints import find_checkpoints
 from train.config import Config
-from train.dataset import advantages
 from train.finished_run import find_settings, read_settings
 from train.flags import Parser
 from train.ground import lay_ground
 from train.language_model import open_model
 from train.models import load_model
-from train.probe_pairs import probe_pairs
+from train.probe_pairs import require_probes
 
 FEWEST = 3  # checkpoints: to start from, to forecast and to score
 MOST_HORIZONS = 4
@@ -106,11 +105,7 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
     unwatched = {"diagnose_every": 0, "diagnose": None, "horizons": None, "diagnose_pairs": None}
     ground = lay_ground(Config(**{**kept, "eval_problems": "none", **unwatched}))
     objective = OBJECTIVES[settings["objective"]]
-    reward = advantages(ground.encoded, objective, settings["advantage"])
-    probes = probe_pairs(ground.encoded, reward, PAIRS, ground.tokenizer.pad_token_id)
-    if probes is None:
-        raise InputError(f"--run {run}: its data have no pairs of a correct and an incorrect "
-                         f"trajectory of one prompt to look at")  # fmt: skip
+    probes = require_probes(ground, objective, PAIRS, f"--run {run}")
     device = ground.base.model.device
     horizons = [every * 2**n for n in range(MOST_HORIZONS) if every * 2**n < steps[-1]]
     ring = ProbeRing(every, horizons, tokens=Tokens(*(x.to(device) for x in probes.tokens)))
