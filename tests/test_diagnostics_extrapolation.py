@@ -15,7 +15,7 @@ from diagnostics.forecast_score import COLUMNS
 from diagnostics.forecast_words import summarise, words
 from tests.tiny import SIZES
 from train.config import Config
-from train.ground import Ground, lay_ground
+from train.ground import lay_ground
 from train.harness import Run
 
 WATCHED = Config(
@@ -31,9 +31,7 @@ def runs(tmp_path_factory):
     ground = lay_ground(WATCHED)
     Run(ground, "fpa", {"future_from": "lagged:2"}, folder / "watched").train({})
     unwatched = replace(WATCHED, diagnose_every=0, diagnose=None, horizons=None)
-    ground = Ground(
-        unwatched, ground.base, ground.tokenizer, ground.encoded, None, ground.precision
-    )
+    ground = replace(ground, config=unwatched, problems=None)
     Run(ground, "fpa", {"future_from": "lagged:2"}, folder / "saved").train({})
     return folder
 

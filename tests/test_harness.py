@@ -12,7 +12,7 @@ from objectives.errors import InputError
 from train import language_model
 from train.batches import micro_batches
 from train.config import Config
-from train.ground import Ground, lay_ground
+from train.ground import lay_ground
 from train.harness import Run
 from train.models import load_model
 from train.partition import partition
@@ -21,6 +21,7 @@ from train.saved_run import save
 from train.schedule import rate_factor
 from train.self_check import check_start
 from train.state import read_state
+from train.step import step_metrics
 
 QUICK = Config(steps=2, batch_size=8, eval_limit=6, eval_samples=1, eval_every=0)
 # One of each kind: what a pair, a row, the optimizer batch or an anchor contributes.
@@ -49,7 +50,8 @@ def gradients(run, **how):
     pad = run.ground.tokenizer.pad_token_id
     parts = partition(draw.encoded, draw.chosen, **how)
     micros = micro_batches(draw.encoded, draw.reward, parts, pad, draw.mean_length)
-    metrics = run.learner.accumulate(micros, draw.count, run.work.divergence(draw))
+    totals = run.learner.accumulate(micros, draw.count, run.work.divergence(draw))
+    metrics = step_metrics(totals, run.learner.frozen_models)
     parameters = dict(run.learner.policy.model.named_parameters())
     grads = {name: p.grad.clone() for name, p in parameters.items()}
     run.optimizer.zero_grad()
@@ -196,9 +198,7 @@ def test_what_is_not_finite_stops_before_the_update(ground, tmp_path):
 
 
 def replace_encoded(ground, encoded):
-    return Ground(
-        ground.config, ground.base, ground.tokenizer, encoded, ground.problems, ground.precision
-    )
+    return replace(ground, encoded=encoded)
 
 
 def test_forty_steps_of_fpa_teach_the_right_way(tmp_path):

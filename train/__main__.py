@@ -10,11 +10,13 @@ python -m train --list                           # the objectives and their own 
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from objectives import OBJECTIVES
 from objectives.__main__ import table
 from objectives.errors import InputError, command_line
+from train import processes
 from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
 from train.future_settings import FUTURE_HELP, future_settings
@@ -60,7 +62,10 @@ def main() -> None:
             f"--online {arguments.online}: {config.data} cannot be rollouts for the other "
             f"objectives and problems for these: train them in two commands"
         )
-    runs = plan(config, names, given, seeds, rates, online, arguments.resume)
+    processes.begin(config.device)
+    runs = processes.on_main(
+        lambda: plan(config, names, given, seeds, rates, online, arguments.resume)
+    )
     train(runs, given, words, sweep=bool(seeds or rates))
 
 
@@ -92,6 +97,8 @@ def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: 
         print(*(run.folder for run in runs), sep="\n")
         return
     results = _make(missing, given, words, sweep)
+    if not processes.is_main():
+        return
     if sweep:
         parent = Path(runs[0].config.out or "runs")
         print(f"compare them with: python -m eval.compare {parent}")
@@ -123,19 +130,22 @@ def _make(planned: list[Planned], given: dict[str, dict], words: list[str], swee
         if len(planned) > 1:
             print(f"run {number} of {len(planned)}: {entry.folder}")
         if sweep:  # several commands may share the work
-            if RunFolder(entry.folder).in_use():
+            if processes.on_main(RunFolder(entry.folder).in_use):
                 print("another command is at it", flush=True)
                 continue
-            entry = as_found(entry, given[entry.objective])
+            found = partial(as_found, entry, given[entry.objective])
+            entry = processes.on_main(found)
             if entry.done:
                 print("done meanwhile", flush=True)
                 continue
         run = prepared(entry)
         print(run.describe(), flush=True)
         origin = provenance(words)
-        make_way(entry)
+        processes.on_main(partial(make_way, entry))
         result = run.train(origin, entry.resume)
         results.append(result)
+        if not processes.is_main():
+            continue
         title = f"{result.objective} on {run.config.data} data"
         plots = [plot_run(result.folder, title), plot_diagnostics(result.folder, title)]
         run.folder.write_card(
@@ -159,4 +169,4 @@ def _compare(results: list, parent: Path) -> None:
 
 
 if __name__ == "__main__":
-    command_line(main)
+    command_line(partial(processes.together, main))

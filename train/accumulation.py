@@ -1,60 +1,101 @@
 """A step's gradients, micro-batch by micro-batch, as many tokens at a time as memory holds."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from objectives import reference_point
+from objectives.errors import InputError
+from train import processes
 from train.batches import MicroBatch, micro_batches
 from train.config import Config
 from train.draws import Draw
-from train.partition import TokenBudget, partition, unit_lengths
-from train.step import Learner, StepMetrics
+from train.partition import TokenBudget, divide, partition, unit_lengths
+from train.sharding import is_sharded
+from train.step import Learner, StepMetrics, step_metrics
 
 
 class Accumulation:
-    """Cuts what a step draws into micro-batches for a learner."""
+    """Cuts what a step draws into micro-batches for a learner, and divides it among processes."""
 
     def __init__(self, learner: Learner, config: Config, pad_id: int):
         self.learner, self.config, self.pad_id = learner, config, pad_id
         given = config.tokens_per_microbatch
         automatic = learner.device.type == "cuda" and given is None and not config.micro_batch_size
-        self.budget = TokenBudget(given, automatic)
+        self.sharded = is_sharded(learner.policy.model)
+        # Where weights are sharded, a process that runs out of memory leaves the others waiting.
+        self.budget = TokenBudget(given, automatic and not self.sharded)
 
     def accumulate(self, draw: Draw) -> tuple[StepMetrics, Tensor | None]:
         """Add a step's gradients to the policy's; return its metrics and KTO's z0.
 
-        Where memory runs out and the size is ours to choose, the step begins again with half.
+        Where memory runs out and the size is ours to choose, it begins again with half.
         """
+        divergence = self.divergence(draw)
+        totals = self._fitting(
+            draw,
+            lambda: self.learner.accumulate(self.micro_batches(draw), draw.count, divergence),
+        )
+        if not self.sharded:
+            for parameter in self.learner.policy.model.parameters():
+                if parameter.grad is not None:
+                    processes.add_up(parameter.grad)
+        return step_metrics(totals, self.learner.frozen_models), divergence
+
+    def _fitting(self, draw: Draw, work: Callable[[], Any]) -> Any:
         while True:
             try:
-                divergence = self.divergence(draw)
-                micros = self.micro_batches(draw)
-                return self.learner.accumulate(micros, draw.count, divergence), divergence
+                return work()
             except torch.OutOfMemoryError:
-                self.budget.halve(draw.encoded, draw.chosen)
+                try:
+                    self.budget.halve(draw.encoded, draw.chosen)
+                except InputError as error:
+                    if not processes.is_main():  # whose own complaints are not printed
+                        print(f"process {processes.rank()}: {error}", file=sys.stderr)
+                    raise
             # Out of the handler, which holds on to the tensors of what failed.
             self.learner.policy.model.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
             tqdm.write(f"out of memory: going on with {self.budget.tokens} tokens at a time")
 
     def micro_batches(self, draw: Draw) -> Iterator[MicroBatch]:
-        """Return the micro-batches of what was drawn."""
-        parts = partition(
+        """Return this process's micro-batches of what was drawn, as many as every other has.
+
+        Those beyond its share hold a unit that is not counted.
+        """
+        encoded, count = draw.encoded, processes.count()
+        parts = [self._parts(draw, share) for share in divide(encoded, draw.chosen, count)]
+        own = parts[processes.rank()]
+        counted = micro_batches(encoded, draw.reward, own, self.pad_id, draw.mean_length)
+        idle = max(map(len, parts)) - len(own)
+        lengths = unit_lengths(encoded, draw.chosen) if idle else []
+        shortest = [draw.chosen[[lengths.index(min(lengths))]]] * idle if idle else []
+        spare = micro_batches(encoded, draw.reward, shortest, self.pad_id, draw.mean_length)
+        yield from counted
+        yield from (micro._replace(counted=False) for micro in spare)
+
+    def _parts(self, draw: Draw, share: Tensor) -> list[Tensor]:
+        return partition(
             draw.encoded,
-            draw.chosen,
+            share,
             rows_at_once=self.config.micro_batch_size,
             tokens_at_once=self.budget.tokens,
         )
-        return micro_batches(draw.encoded, draw.reward, parts, self.pad_id, draw.mean_length)
 
     def divergence(self, draw: Draw) -> Tensor | None:
         """Return KTO's z0 over what was drawn; None for objectives that need none."""
         if "divergence" not in self.learner.objective.needs:
             return None
+        ratios = self._fitting(draw, lambda: self._mismatched_ratios(draw))
+        return reference_point(processes.add_up(ratios))
+
+    def _mismatched_ratios(self, draw: Draw) -> Tensor:
         rows = self.config.micro_batch_size or self.config.batch_size
         if self.budget.tokens is not None:
             rows = max(1, self.budget.tokens // max(unit_lengths(draw.encoded, draw.chosen)))
         index = draw.chosen.flatten()
-        return self.learner.divergence(draw.encoded, index, rows, self.pad_id)
+        return self.learner.mismatched_ratios(draw.encoded, index, rows, self.pad_id, shared=True)

@@ -28,6 +28,7 @@ class MicroBatch(NamedTuple):
     rows: Rows
     batch: Batch  # with what is known before the forward passes
     index: Tensor  # (B,) rows of the data set
+    counted: bool = True  # False: computed for the sake of other processes, and worth nothing
 
 
 def unit_indices(count: int, per_step: int, step: int, seed: int) -> Tensor:

@@ -1,17 +1,18 @@
 """Accuracy of the policy on a problem set while it trains: greedy, and avg@k of samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, solve
-from eval.generation import generate
+from eval.generation import Completion, generate
 from eval.grading import grade
 from eval.problems import load_problems
 from eval.prompts import word_problem_prompt
 from eval.statistics import average_at_k, score_interval
+from train import processes
 from train.config import Config
 
 DEFAULT_MAX_NEW_TOKENS = 256
@@ -80,30 +81,55 @@ class ProblemSet:
         return Scores(greedy, sampled, kept)
 
     def _run(self, model, tokenizer, config, kept, samples, temperature) -> Accuracy:
+        index = range(len(self.prompts))
+        graded = self.complete(
+            model, tokenizer, index, index, samples=samples, temperature=temperature,
+            seed=config.seed, batch_size=config.eval_batch_size,
+        )  # fmt: skip
+        for i, row in enumerate(graded):
+            for k, (completion, right) in enumerate(row):
+                kept.append({
+                    "problem": i, "mode": "sampled" if temperature else "greedy", "sample": k,
+                    "prompt": self.prompts[i], "gold": self.golds[i],
+                    "completion": completion.text, "correct": right,
+                    "truncated": completion.truncated,
+                })  # fmt: skip
+        scores = [[right for _, right in row] for row in graded]
+        return Accuracy(*score_interval(average_at_k(scores)))
+
+    def complete(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        index: Sequence[int],
+        keys: Sequence[int],
+        **how,
+    ) -> list[list[tuple[Completion, bool]]]:
+        """Return completions of the problems `index`, each with whether it is correct.
+
+        keys: as eval.generation.generate has them, like the rest. The processes of a run divide
+        the problems among them, and all return the whole.
+        """
+        own = [(index[place], keys[place]) for place in processes.share(range(len(index)))]
+        if not own:
+            return processes.gathered([])
         completions = generate(
             model,
             tokenizer,
-            self.prompts,
-            samples=samples,
-            temperature=temperature,
+            [self.prompts[i] for i, _ in own],
+            keys=[key for _, key in own],
             max_new_tokens=self.max_new_tokens,
-            seed=config.seed,
-            batch_size=config.eval_batch_size,
+            **how,
         )
-        rows = [(i, k, c) for i, row in enumerate(completions) for k, c in enumerate(row)]
-        correct = self.grade(
-            [self.prompts[i] for i, _, _ in rows],
-            [c.text for _, _, c in rows],
-            [self.golds[i] for i, _, _ in rows],
+        flat = [(i, c) for (i, _), row in zip(own, completions, strict=True) for c in row]
+        right = iter(
+            self.grade(
+                [self.prompts[i] for i, _ in flat],
+                [completion.text for _, completion in flat],
+                [self.golds[i] for i, _ in flat],
+            )
         )
-        for (i, k, c), right in zip(rows, correct, strict=True):
-            kept.append({
-                "problem": i, "mode": "sampled" if temperature else "greedy", "sample": k,
-                "prompt": self.prompts[i], "gold": self.golds[i], "completion": c.text,
-                "correct": bool(right), "truncated": c.truncated,
-            })  # fmt: skip
-        scores = [correct[n : n + samples] for n in range(0, len(correct), samples)]
-        return Accuracy(*score_interval(average_at_k(scores)))
+        return processes.gathered([[(c, bool(next(right))) for c in row] for row in completions])
 
 
 def load_problem_set(config: Config, tokenizer: PreTrainedTokenizerBase) -> ProblemSet | None:

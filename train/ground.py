@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from train import processes
 from train.config import Config
 from train.dataset import Encoded, encode
 from train.evaluation import (
@@ -19,6 +20,7 @@ from train.evaluation import (
 from train.language_model import LanguageModel, open_model
 from train.models import choose_device, load_model
 from train.sampler import Sampler
+from train.sharding import whole
 from train.table import Table, read_table
 
 DEFAULT_CONTEXT = 4096  # where a model states none
@@ -29,11 +31,12 @@ class Ground:
     """The same base, data and problems for every objective."""
 
     config: Config
-    base: LanguageModel  # frozen: it is everybody's reference
+    base: LanguageModel  # frozen: it is everybody's reference; on the CPU where it is to be sharded
     tokenizer: PreTrainedTokenizerBase
     encoded: Encoded
     problems: ProblemSet | None
     precision: torch.autocast | nullcontext  # the context of forward passes
+    device: torch.device  # of this process
     sampler: Sampler | None = None  # of training problems, online
     before: dict[tuple, Scores] = field(default_factory=dict)  # the base's, by what they depend on
 
@@ -41,15 +44,18 @@ class Ground:
         """Return a model's scores on the problems, None where there are none."""
         if self.problems is None:
             return None
-        with self.precision:
+        with self.precision, whole(model.model):
             return self.problems.evaluate(model.model, self.tokenizer, self.config)
 
-    def evaluate_base(self) -> Scores | None:
-        """Return the base model's scores, computed once for all objectives."""
+    def evaluate_base(self, policy: LanguageModel) -> Scores | None:
+        """Return the base model's scores, computed once for all objectives.
+
+        policy: has the base's weights still, and is where it is to compute.
+        """
         config = self.config
         key = (config.seed, config.eval_samples, config.eval_temperature, config.eval_batch_size)
         if key not in self.before and self.problems is not None:
-            self.before[key] = self.evaluate(self.base)
+            self.before[key] = self.evaluate(policy)
         return self.before.get(key)
 
     def with_config(self, config: Config) -> "Ground":
@@ -68,12 +74,19 @@ class Ground:
         prompts = len(self.encoded.group.unique())
         lines = [
             f"model  {self.config.model}: {parameters / 1e6:.2f} million parameters on "
-            f"{self.base.model.device}",
+            f"{self._place()}",
             f"data   {self.config.data}: {count} trajectories of {prompts} prompts, "
             f"{correct / max(count, 1):.1%} correct",
         ]
         lines += [f"       left out: {n} ({why})" for why, n in self.encoded.left_out.items()]
         return "\n".join(lines)
+
+    def _place(self) -> str:
+        count = processes.count()
+        if count == 1:
+            return str(self.device)
+        how = "its weights spread over them" if processes.sharding() else "each with all of it"
+        return f"{self.device.type}, {count} processes, {how}"
 
 
 def lay_ground(config: Config) -> Ground:
@@ -82,7 +95,8 @@ def lay_ground(config: Config) -> Ground:
     precision = _precision(device, half)
     # Online, a file holds problems and not trajectories; of the built-in ones both are known.
     table = None if config.online and config.data != "builtin" else read_table(config.data)
-    model, tokenizer = load_model(config.model, device=device)
+    # Sharded, the model is copied to the devices layer by layer.
+    model, tokenizer = load_model(config.model, device="cpu" if processes.sharding() else device)
     base = open_model(model.requires_grad_(False))
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     limit = min(config.max_tokens or math.inf, context or DEFAULT_CONTEXT)
@@ -96,7 +110,9 @@ def lay_ground(config: Config) -> Ground:
         encoded = encode(table, tokenizer, int(limit))
     else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
         encoded = sampler.encoded(sampler.sample(base, 0))
-    return Ground(config, base, tokenizer, encoded, problems, precision, sampler)
+    return Ground(
+        config, base, tokenizer, encoded, problems, precision, torch.device(device), sampler
+    )
 
 
 def _training_problems(

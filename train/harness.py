@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from train import processes
 from train.accumulation import Accumulation
 from train.auto_lam import PAIRS, AutoLam
 from train.batches import MicroBatch
@@ -22,7 +23,7 @@ from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
 from train.lagged import LaggedPolicy
-from train.language_model import Anchors, compiled, frozen_copy, recompute_layers
+from train.language_model import Anchors, compiled, frozen_copy, recompute_layers, sharded
 from train.online import OnlineData
 from train.probe_pairs import ProbePairs, require_probes
 from train.reference_cache import cached_reference
@@ -31,6 +32,7 @@ from train.run_folder import RunFolder, read_metrics
 from train.saved_run import load, save
 from train.schedule import due, rate_factor
 from train.self_check import check_start
+from train.sharding import whole_tensor
 from train.step import Learner
 from train.stopping import StopRequest, stop_on_signals
 
@@ -74,6 +76,11 @@ class Run:
         plan = self.config.diagnose_plan()
         if plan is None:
             return None
+        if processes.sharding():
+            raise InputError(
+                "--diagnose-every: a pair's gradients need all weights in each process: launch "
+                "without --use_fsdp, or look at checkpoints with python -m diagnostics.entanglement"
+            )
         check_lag(plan, self.future and self.future.lag)
         return require_probes(self.ground, self.objective, plan.pairs, "--diagnose-every")
 
@@ -99,13 +106,13 @@ class Run:
                 settings = {**asdict(self.config), **self.hyper, **self.settings}
                 settings |= {"objective": self.name, "left_out": self.data.left_out, **origin}
                 self.folder.create(settings)
-            reset_peak_memory(self.ground.base.model.device)
+            reset_peak_memory(self.ground.device)
             self._prepare()
             done = self._resume() if resume else 0
             self._started = time.monotonic() - self.cost.seconds
             with tqdm(
                 total=self.config.steps, initial=done, desc=self.name, unit="step",
-                dynamic_ncols=True,
+                dynamic_ncols=True, disable=not processes.is_main(),
             ) as bar:  # fmt: skip
                 if not resume:
                     self._begin()
@@ -130,12 +137,14 @@ class Run:
             self.diagnosis.observe(step)
         if last or due(step, self.config.eval_every):
             self._evaluate(step)
-        if last or stop.name or due(step, self.config.checkpoint_every):
+        stopped = processes.any_of(stop.name is not None)
+        if last or stopped or due(step, self.config.checkpoint_every):
             self.cost.seconds = time.monotonic() - self._started
             save(self, step)
-        if stop.name and not last:
+        if stopped and not last:
             raise InputError(
-                f"stopped by {stop.name} after step {step} of {self.name}: its checkpoint is in "
+                f"stopped by {stop.name or 'another process'} after step {step} of {self.name}: "
+                f"its checkpoint is in "
                 f"{self.folder.path}; go on with --resume"
             )
 
@@ -154,7 +163,8 @@ class Run:
             {
                 "steps": self.config.steps,
                 "online": self.data.online,
-                "peak_memory_bytes": peak_memory(self.ground.base.model.device),
+                "processes": processes.count(),
+                "peak_memory_bytes": processes.highest(peak_memory(self.ground.device)),
                 **self.cost.as_dict(),
             }
         )
@@ -163,8 +173,9 @@ class Run:
         )
 
     def _prepare(self) -> None:
-        base, needs = self.ground.base, self.objective.needs
-        cached = cached_reference(self)
+        ground, needs = self.ground, self.objective.needs
+        base = sharded(ground.base, ground.device) if processes.sharding() else ground.base
+        cached = cached_reference(self, base)
         # Where each step samples anew and the anchor is what sampled, it is the policy itself.
         online, period = self.data.online, int(self.settings.get("period", 0))
         on_policy = online and period == 0 and self.config.online_updates == 1
@@ -174,12 +185,13 @@ class Run:
         lag = self.future and self.future.lag
         wanted = anchored or "reference" in needs or ("future" in needs and not lag)
         # With its states on disk the reference itself is needed no more.
-        spare = bool(cached) and self.last and not (anchored or lag or self.watched)
+        needless = bool(cached) and not (anchored or lag or self.watched)
+        spare = needless and self.last and base is ground.base
         policy = base if spare else frozen_copy(base)
         policy.model.requires_grad_(True)
         if self.config.gradient_checkpointing:
             recompute_layers(policy)
-        reference = base if wanted and not spare else None
+        reference = base if wanted and not needless else None
         if self.config.compile:
             policy = compiled(policy)
             reference = reference and compiled(reference)
@@ -196,7 +208,7 @@ class Run:
             cached and cached[0],
         )
         self.diagnosis: Diagnosis | None = None
-        if self.watched is not None:
+        if self.watched is not None and processes.is_main():
             plan = self.config.diagnose_plan()
             self.diagnosis = Diagnosis(
                 plan, self.ground, self.watched, self.learner, self.folder, lag
@@ -217,10 +229,12 @@ class Run:
         begun, sampled = time.monotonic(), self.cost.generation_seconds
         if self.auto_lam is not None:
             self.auto_lam.update(self.learner, step - 1)
+            self.learner.lam = processes.agree(self.learner.lam)
         draw = self._draw(step)
         metrics, divergence = self.work.accumulate(draw)
         parameters = self.learner.policy.model.parameters()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm).item()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
+        norm = whole_tensor(norm).item()
         if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
             self._stop_at_bad_batch(step, draw, metrics.values["loss"], norm)
         rate = self.config.learning_rate * rate_factor(step - 1, self.config)
@@ -276,7 +290,7 @@ class Run:
 
     def _evaluate(self, step: int) -> None:
         policy = self.learner.policy
-        scores = self.ground.evaluate(policy) if step else self.ground.evaluate_base()
+        scores = self.ground.evaluate(policy) if step else self.ground.evaluate_base(policy)
         if scores is not None:
             self.evaluations.append((step, scores))
             self.folder.write_metrics({"step": step, **scores.metrics()})

@@ -1,28 +1,34 @@
 """A Hugging Face causal model as the kernel wants it: final hidden states and an output head."""
 
 import copy
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
 from train.batches import Rows
+from train.sharding import forget_whole, is_sharded, layers_of, own_part, shard, spread_like
 
 COMPILER = "inductor"
 
 
-class LanguageModel(NamedTuple):
+@dataclass(frozen=True)
+class LanguageModel:
     """A causal model and its parts: the backbone gives hidden states, the head logits."""
 
     model: PreTrainedModel
-    backbone: nn.Module
-    head: Head
+    backbone: Callable
+    source: "LanguageModel | None" = None  # the whole model that a sharded one began as
+
+    @property
+    def head(self) -> Head:
+        """The output head as it is now; that of a sharded model, after its backbone computed."""
+        return _head(self.model)
 
     def hidden(self, rows: Rows) -> Tensor:
         """Return the final hidden states that predict the completions' tokens, (N, d)."""
@@ -47,9 +53,16 @@ def open_model(model: PreTrainedModel) -> LanguageModel:
 
     Raises InputError for a model whose logits are made in a way that the kernel does not know.
     """
-    language_model = LanguageModel(model, model.base_model, _head(model))
+    language_model = LanguageModel(model, model.base_model)
     _check_head(language_model)
     return language_model
+
+
+def sharded(whole: LanguageModel, device: torch.device) -> LanguageModel:
+    """Return a copy of a model whose weights are spread over the run's processes."""
+    model = copy.deepcopy(whole.model)
+    shard(model, device)
+    return LanguageModel(model, model.trunk, whole)
 
 
 def _head(model: PreTrainedModel) -> Head:
@@ -70,7 +83,7 @@ def _head(model: PreTrainedModel) -> Head:
 
 @torch.no_grad()
 def _check_head(language_model: LanguageModel) -> None:
-    model, backbone, head = language_model
+    model, backbone, head = language_model.model, language_model.backbone, language_model.head
     vocabulary = head.weight.shape[0]
     ids = rearrange(torch.arange(8, device=model.device) * 37 % vocabulary, "n -> 1 n")
     hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state
@@ -85,14 +98,18 @@ def _check_head(language_model: LanguageModel) -> None:
 
 def frozen_copy(language_model: LanguageModel) -> LanguageModel:
     """Return a copy whose parameters take no gradients, to serve as reference or anchor."""
+    if language_model.source is not None:
+        twin = sharded(language_model.source, language_model.model.device)
+        copy_parameters(language_model.model, twin.model)
+        return twin
     model = copy.deepcopy(language_model.model).requires_grad_(False)
-    return LanguageModel(model, model.base_model, _head(model))
+    return LanguageModel(model, model.base_model)
 
 
 def compiled(language_model: LanguageModel) -> LanguageModel:
     """Return a model whose backbone is compiled at its first batch, for batches of any shape."""
     backbone = torch.compile(language_model.backbone, dynamic=True, backend=COMPILER)
-    return language_model._replace(backbone=backbone)
+    return replace(language_model, backbone=backbone)
 
 
 def recompute_layers(language_model: LanguageModel) -> None:
@@ -108,14 +125,14 @@ def recompute_layers(language_model: LanguageModel) -> None:
     enable = getattr(model, "activation_checkpointing_enable", None)
     enable = enable or model.gradient_checkpointing_enable
     enable({"use_reentrant": False})
-    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    layers = layers_of(model)
 
     def only_with_gradients(*_) -> None:
         # The layers look at their own mode; what is in them (dropout) stays in evaluation mode.
         for layer in layers:
             layer.training = torch.is_grad_enabled()
 
-    language_model.backbone.register_forward_pre_hook(only_with_gradients)
+    model.base_model.register_forward_pre_hook(only_with_gradients)
 
 
 class Anchors:
@@ -158,9 +175,12 @@ class Anchors:
 
 
 def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
-    """Return the parameters of several models, by the model's name and the parameter's."""
+    """Return the parameters of several models, by the model's name and the parameter's.
+
+    Of sharded models, this process's part.
+    """
     return {
-        f"{name}.{parameter}": value.detach().clone()
+        f"{name}.{parameter}": own_part(value.detach()).clone()
         for name, model in models.items()
         for parameter, value in model.model.named_parameters()
     }
@@ -170,11 +190,15 @@ def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
 def load_parameters(model: LanguageModel, name: str, tensors: Mapping[str, Tensor]) -> None:
     """Write into a model what `parameters_of` returned under a name."""
     for parameter, value in model.model.named_parameters():
-        value.copy_(tensors[f"{name}.{parameter}"])
+        own_part(value).copy_(tensors[f"{name}.{parameter}"])
+    if is_sharded(model.model):
+        forget_whole(model.model)
 
 
 @torch.no_grad()
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:
-    """Write one model's parameters into another of the same shape."""
+    """Write one model's parameters into another of the same shape, which may be sharded."""
     for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
-        mine.copy_(theirs)
+        own_part(mine).copy_(own_part(spread_like(theirs, mine)))
+    if is_sharded(target):
+        forget_whole(target)

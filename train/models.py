@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,12 +69,16 @@ def load_for_sampling(
 def choose_device(device: str, dtype: str) -> tuple[str, bool]:
     """Return cuda or cpu, and whether to compute in bfloat16, as the flags say.
 
-    device, dtype: as load_for_sampling has them. Raises InputError for cuda where there is none.
+    device, dtype: as load_for_sampling has them; what `accelerate launch --mixed_precision` says
+    is `auto`'s too. Raises InputError for cuda where there is none.
     """
     cuda = torch.cuda.is_available() and device != "cpu"
     if device == "cuda" and not cuda:
         raise InputError("--device cuda: torch finds none on this machine; try --device cpu")
-    half = dtype == "bfloat16" or (dtype == "auto" and cuda)
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if launched not in ("no", "bf16"):
+        raise InputError(f"accelerate launch --mixed_precision {launched}: give bf16 or no")
+    half = dtype == "bfloat16" or (dtype == "auto" and (cuda or launched == "bf16"))
     return "cuda" if cuda else "cpu", half
 
 

@@ -20,6 +20,8 @@ def partition(
     included; units of about one length then come together, the longest first, and one that is
     longer by itself is a part of its own. With neither all are one part.
     """
+    if not len(chosen):
+        return []
     if tokens_at_once is None:
         per_part = len(chosen) if rows_at_once is None else rows_at_once // chosen.shape[1]
         return list(chosen.split(max(1, per_part)))
@@ -32,6 +34,20 @@ def partition(
             parts.append([])
         parts[-1].append(unit)
     return [chosen[torch.tensor(part)] for part in parts]
+
+
+def divide(encoded: Encoded, chosen: Tensor, count: int) -> list[Tensor]:
+    """Divide a step's units among `count` processes, so that each has about as many tokens."""
+    if count == 1:
+        return [chosen]
+    lengths = unit_lengths(encoded, chosen)
+    shares: list[list[int]] = [[] for _ in range(count)]
+    tokens = [0] * count
+    for unit in sorted(range(len(chosen)), key=lambda unit: -lengths[unit]):
+        least = tokens.index(min(tokens))
+        shares[least].append(unit)
+        tokens[least] += lengths[unit]
+    return [chosen[torch.tensor(sorted(share), dtype=torch.long)] for share in shares]
 
 
 def unit_lengths(encoded: Encoded, chosen: Tensor) -> list[int]:

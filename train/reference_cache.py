@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from train import processes
+from train.language_model import LanguageModel
 from train.reference_states import Layout, ReferenceStates, lay_out, reference_states
 
 if TYPE_CHECKING:
@@ -15,8 +17,10 @@ PAYS_FROM = 2  # readings of each row in a run; one of them is the cache's own
 MOST_OF_FREE = 0.5  # of the disk, that `auto` takes
 
 
-def cached_reference(run: "Run") -> tuple[ReferenceStates, int] | None:
+def cached_reference(run: "Run", base: LanguageModel) -> tuple[ReferenceStates, int] | None:
     """Return the reference's states and the tokens read for them; None where it is not worth it.
+
+    base: the reference, where it is to compute.
 
     `auto` keeps them where the run reads each row at least twice and half of the free disk holds
     them. Not for KTO, whose mismatched rows are new at every step, nor online, where all are.
@@ -32,7 +36,7 @@ def cached_reference(run: "Run") -> tuple[ReferenceStates, int] | None:
     if choice == "auto":
         folder = _beside_runs(run) / "reference-cache"
         reads = config.steps * config.batch_size
-        free = shutil.disk_usage(_existing(folder)).free
+        free = processes.agree(shutil.disk_usage(_existing(folder)).free)
         if reads < PAYS_FROM * len(layout.rows) or layout.bytes > MOST_OF_FREE * free:
             return None
     print(
@@ -40,7 +44,7 @@ def cached_reference(run: "Run") -> tuple[ReferenceStates, int] | None:
         flush=True,
     )
     pad = ground.tokenizer.pad_token_id
-    return reference_states(ground.base, ground.encoded, layout, folder, ground.precision, pad)
+    return reference_states(base, ground.encoded, layout, folder, ground.precision, pad)
 
 
 def _layout(run: "Run") -> Layout:

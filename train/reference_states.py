@@ -21,6 +21,7 @@ from tqdm import tqdm
 from eval.whole_files import write_whole
 from objectives import Head
 from objectives.errors import InputError
+from train import processes
 from train.batches import collate
 from train.dataset import Encoded
 from train.language_model import LanguageModel
@@ -100,44 +101,70 @@ def reference_states(
     that of another model or other data. It is filled in batches, goes on where it was interrupted,
     and gets its name when it is whole. Raises InputError where the disk has no room for it.
     """
-    key = _key(reference, encoded, layout)
+    whole = reference.source or reference
+    key = _key(whole, encoded, layout)
     target, record = folder / f"{key}.states", folder / f"{key}.json"
     read = 0
-    if target.exists() and record.exists():
-        _check(target, record, layout)
-    else:
+    if not processes.on_main(lambda: _is_there(target, record, layout)):
         read = _fill(reference, encoded, layout, target, record, precision, pad_id)
-    return ReferenceStates(_open(target, layout, "c"), layout.start, layout.length,
-                           _own_head(reference.head)), read  # fmt: skip
+    head = _own_head(whole.head, reference.model.device)
+    return ReferenceStates(_open(target, layout, "c"), layout.start, layout.length, head), read
 
 
 def _fill(reference, encoded, layout, target: Path, record: Path, precision, pad_id) -> int:
     partial, progress = target.with_suffix(".partial"), target.with_suffix(".progress")
-    done = 0
-    if partial.exists() and progress.exists() and partial.stat().st_size == layout.bytes:
-        done = int(progress.read_text() or 0)
-    else:
-        _make_room(partial, layout)
+    done = processes.on_main(lambda: _begun(partial, progress, layout))
     states = _open(partial, layout, "r+")
-    device, read = reference.model.device, 0
-    title = f"reference, {layout.bytes / 1e6:.0f} MB"
-    with tqdm(total=len(layout.rows), desc=title, unit="row", dynamic_ncols=True) as bar:
-        for number, batch in enumerate(layout.batches(encoded)):
-            bar.update(len(batch))
-            if number < done:
-                continue
+    device, read = reference.model.device, torch.zeros((), dtype=torch.long)
+    title, silent = f"reference, {layout.bytes / 1e6:.0f} MB", not processes.is_main()
+    batches = list(layout.batches(encoded))
+    with tqdm(
+        total=len(layout.rows), desc=title, unit="row", dynamic_ncols=True, disable=silent,
+        initial=sum(map(len, batches[:done])),
+    ) as bar:  # fmt: skip
+        for batch, counted in processes.even_share(batches[done:]):
             rows = collate([encoded.tokens[row] for row in batch], pad_id).to(device)
             with torch.no_grad(), precision:
                 hidden = reference.hidden(rows).to(layout.dtype).cpu()
-            begin = int(layout.start[batch[0]])
-            states[begin : begin + len(hidden)] = hidden
-            read += int(rows.attention_mask.sum())
-            _flush(partial)
-            write_whole(progress, str(number + 1))
+            if counted:
+                begin = int(layout.start[batch[0]])
+                states[begin : begin + len(hidden)] = hidden
+                read += int(rows.attention_mask.sum())
+                _flush(partial)
+            processes.wait()
+            bar.update(sum(map(len, batches[done : done + processes.count()])))
+            done = min(done + processes.count(), len(batches))
+            if processes.is_main():
+                write_whole(progress, str(done))
+    processes.on_main(lambda: _finish(partial, progress, target, record, layout))
+    return int(processes.add_up(read.to(device)))
+
+
+def _is_there(target: Path, record: Path, layout: Layout) -> bool:
+    """Say whether the states are there. Raises InputError where they are not as written."""
+    if not (target.exists() and record.exists()):
+        return False
+    known = json.loads(record.read_text())
+    if target.stat().st_size != layout.bytes or _digest_of_file(target) != known["digest"]:
+        raise InputError(
+            f"{target} is not what was written there (cut short or changed): remove it, and it is "
+            f"made again; or train with --reference-cache off"
+        )
+    return True
+
+
+def _begun(partial: Path, progress: Path, layout: Layout) -> int:
+    """Return how many batches are written, after making room for all where nothing is."""
+    if partial.exists() and progress.exists() and partial.stat().st_size == layout.bytes:
+        return int(progress.read_text() or 0)
+    _make_room(partial, layout)
+    return 0
+
+
+def _finish(partial: Path, progress: Path, target: Path, record: Path, layout: Layout) -> None:
     write_whole(record, json.dumps({"digest": _digest_of_file(partial), "tokens": layout.tokens}))
     os.replace(partial, target)
-    progress.unlink()
-    return read
+    progress.unlink(missing_ok=True)
 
 
 def _make_room(path: Path, layout: Layout) -> None:
@@ -154,15 +181,6 @@ def _make_room(path: Path, layout: Layout) -> None:
         file.truncate(layout.bytes)
 
 
-def _check(target: Path, record: Path, layout: Layout) -> None:
-    known = json.loads(record.read_text())
-    if target.stat().st_size != layout.bytes or _digest_of_file(target) != known["digest"]:
-        raise InputError(
-            f"{target} is not what was written there (cut short or changed): remove it, and it is "
-            f"made again; or train with --reference-cache off"
-        )
-
-
 def _open(path: Path, layout: Layout, mode: str) -> Tensor:
     """Map the file: mode r+ to write it; c to read it, as torch has no read-only tensors."""
     array = np.memmap(path, STORED[layout.dtype], mode, shape=(layout.tokens, layout.width))
@@ -174,10 +192,11 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _own_head(head: Head) -> Head:
+def _own_head(head: Head, device: torch.device) -> Head:
     """Return a copy that stays as it is when the reference's weights are trained on."""
-    bias = None if head.bias is None else head.bias.detach().clone()
-    return head._replace(weight=head.weight.detach().clone(), bias=bias)
+    weight = head.weight.detach().to(device, copy=True)
+    bias = None if head.bias is None else head.bias.detach().to(device, copy=True)
+    return head._replace(weight=weight, bias=bias)
 
 
 def _key(reference: LanguageModel, encoded: Encoded, layout: Layout) -> str:

@@ -4,22 +4,18 @@ import csv
 import json
 import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
 import torch
-from safetensors import SafetensorError
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.whole_files import write_whole
 from objectives.errors import InputError
-from train.checkpoints import find_checkpoints
-from train.state import State, write_state
+from train import processes
 
 try:
     import fcntl
@@ -39,9 +35,13 @@ class RunFolder:
 
     def create(self, config: dict) -> None:
         """Make the folder and write `config.json`."""
-        require_no_run(self.path)
-        self.plots.mkdir(parents=True, exist_ok=True)
-        (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+        def make() -> None:
+            require_no_run(self.path)
+            self.plots.mkdir(parents=True, exist_ok=True)
+            (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+        processes.on_main(make)
 
     def write_metrics(self, values: dict) -> None:
         """Append a line to `metrics.jsonl`."""
@@ -53,12 +53,13 @@ class RunFolder:
 
     def write_result(self, values: dict) -> None:
         """Write `result.json`, whole: the sign that the run is finished, and what it cost."""
-        write_whole(self.path / "result.json", json.dumps(values, indent=2) + "\n")
+        text = json.dumps(values, indent=2) + "\n"
+        processes.on_main(lambda: write_whole(self.path / "result.json", text))
 
     def write_bad_batch(self, values: dict) -> Path:
         """Write `bad_batch.json`, what a step that could not be taken was made of."""
         path = self.path / "bad_batch.json"
-        path.write_text(json.dumps(values) + "\n")
+        processes.on_main(lambda: path.write_text(json.dumps(values) + "\n"))
         return path
 
     def write_diagnostics(self, columns: Sequence[str], rows: list[dict]) -> None:
@@ -72,45 +73,10 @@ class RunFolder:
             writer.writerows(rows)
 
     def _append(self, name: str, rows: list[dict]) -> None:
+        if not processes.is_main():
+            return
         with (self.path / name).open("a") as lines:
             lines.write("".join(json.dumps(row) + "\n" for row in rows))
-
-    def write_checkpoint(
-        self,
-        step: int,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        parts: Mapping[str, State],
-        keep: int = 0,
-    ) -> Path:
-        """Write `checkpoints/step-N` in Hugging Face layout, whole or not at all.
-
-        parts: what training goes on from besides the model. keep: of all checkpoints, the newest
-        to keep, once this one is whole; 0 keeps all.
-        Raises InputError where it cannot be written, as on a full disk.
-        """
-        target = self.path / "checkpoints" / f"step-{step}"
-        partial = target.with_name(f".step-{step}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            partial.mkdir(parents=True)
-            model.save_pretrained(partial)
-            tokenizer.save_pretrained(partial)
-            write_state(partial, parts)
-            if target.exists():  # of a run that went on from an earlier one
-                shutil.rmtree(target)
-            os.replace(partial, target)
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise InputError(
-                f"{target} cannot be written ({error}); what was written before stays as it is: "
-                f"free some space, or name another place with --out"
-            ) from None
-        if keep:
-            found = find_checkpoints(self.path)
-            for old in sorted(found)[:-keep]:
-                shutil.rmtree(found[old])
-        return target
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -118,12 +84,14 @@ class RunFolder:
 
         Raises InputError where another run holds it.
         """
-        with self._lock_file() as file:
-            if not _lock(file):
-                raise InputError(
-                    f"{self.path}: another run is writing there; name another with --out"
-                )
+        with ExitStack() as stack:
+            processes.on_main(lambda: self._hold(stack))
             yield
+
+    def _hold(self, stack: ExitStack) -> None:
+        file = stack.enter_context(self._lock_file())
+        if not _lock(file):
+            raise InputError(f"{self.path}: another run is writing there; name another with --out")
 
     def in_use(self) -> bool:
         """Say whether another run holds the folder."""
@@ -145,6 +113,8 @@ class RunFolder:
 
         Raises InputError where one has become shorter, so that lines would be missing.
         """
+        if not processes.is_main():
+            return
         for name in GROWING:
             path = self.path / name
             wanted, size = sizes.get(name, 0), path.stat().st_size if path.exists() else 0

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from eval.generation import generate
 from eval.prompts import encode_text
 from train.batches import unit_indices
 from train.config import Config
 from train.dataset import Encoded, Tokens
 from train.evaluation import ProblemSet
 from train.language_model import LanguageModel
+from train.sharding import whole
 
 
 class Rollout(NamedTuple):
@@ -49,32 +49,17 @@ class Sampler:
         started, config, count = time.monotonic(), self.config, self.problems_at_once
         index = unit_indices(len(self.prompts), count, number, config.seed).tolist()
         groups = list(range(number * count, (number + 1) * count))
-        with self.precision:
-            sampled = generate(
-                policy.model,
-                self.tokenizer,
-                [self.problems.prompts[i] for i in index],
-                samples=config.online_samples,
-                temperature=config.online_temperature,
-                max_new_tokens=self.problems.max_new_tokens,
-                seed=config.seed,
-                keys=groups,
+        with self.precision, whole(policy.model):
+            graded = self.problems.complete(
+                policy.model, self.tokenizer, index, groups, samples=config.online_samples,
+                temperature=config.online_temperature, seed=config.seed,
                 batch_size=config.eval_batch_size,
-            )
-        flat = [
-            (i, group, completion)
-            for i, group, completions in zip(index, groups, sampled, strict=True)
-            for completion in completions
-        ]
-        right = self.problems.grade(
-            [self.problems.prompts[i] for i, _, _ in flat],
-            [completion.text for _, _, completion in flat],
-            [self.problems.golds[i] for i, _, _ in flat],
-        )
+            )  # fmt: skip
         self.seconds += time.monotonic() - started
         return [
-            Rollout(Tokens(self.prompts[i], c.tokens), 1.0 if ok else -1.0, group, c.truncated)
-            for (i, group, c), ok in zip(flat, right, strict=True)
+            Rollout(Tokens(self.prompts[i], c.tokens), 1.0 if right else -1.0, group, c.truncated)
+            for i, group, row in zip(index, groups, graded, strict=True)
+            for c, right in row
         ]
 
     def encoded(self, rollouts: list[Rollout]) -> Encoded:

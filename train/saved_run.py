@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from objectives.errors import InputError
+from train import processes
+from train.checkpoints import write_checkpoint
 from train.finished_run import load_checkpoint, open_run
 from train.language_model import copy_parameters
 from train.state import (
@@ -34,7 +36,8 @@ def save(run: "Run", step: int) -> None:
               "tokens_at_once": run.work.budget.tokens}  # fmt: skip
     states["run"] = {}, values
     model, tokenizer = run.learner.policy.model, run.ground.tokenizer
-    run.folder.write_checkpoint(step, model, tokenizer, states, run.config.keep_checkpoints)
+    keep = run.config.keep_checkpoints
+    write_checkpoint(run.folder.path, step, model, tokenizer, states, keep)
 
 
 def load(run: "Run") -> int:
@@ -63,4 +66,5 @@ def load(run: "Run") -> int:
         setattr(run.cost, name, value)
     run.work.budget.tokens = values["tokens_at_once"]
     run.folder.cut(values["files"])
+    processes.wait()
     return values["step"]

@@ -10,9 +10,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from objectives.errors import InputError
+from train import processes
+from train.sharding import from_own_part, own_part
 
 State = tuple[dict[str, Tensor], dict]  # for safetensors and for JSON: no pickle is ever loaded
-TENSORS, VALUES = "trainer_state.safetensors", "trainer_state.json"
+NAME = "trainer_state"
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    """Return where tensors and values are: where weights are sharded, each process has its own."""
+    part = f"-{processes.rank()}-of-{processes.count()}" if processes.sharding() else ""
+    return folder / f"{NAME}{part}.safetensors", folder / f"{NAME}{part}.json"
 
 
 def write_state(folder: Path, parts: Mapping[str, State]) -> None:
@@ -22,16 +30,27 @@ def write_state(folder: Path, parts: Mapping[str, State]) -> None:
         for part, (own, _) in parts.items()
         for name, tensor in own.items()
     }
-    save_file(tensors, folder / TENSORS)
+    file, other = _files(folder)
+    save_file(tensors, file)
     values = {part: own for part, (_, own) in parts.items()}
-    (folder / VALUES).write_text(json.dumps(values) + "\n")
+    other.write_text(json.dumps(values) + "\n")
 
 
 def read_state(folder: Path) -> dict[str, State]:
-    """Return what `write_state` wrote. Raises InputError where the files are not whole."""
+    """Return what `write_state` wrote.
+
+    Raises InputError where the files are not whole, or of another number of processes.
+    """
+    file, other = _files(folder)
+    there = sorted(path.name for path in folder.glob(f"{NAME}*.json"))
+    if there and not other.exists():
+        raise InputError(
+            f"{folder}: its training state is in {there[0]} and not in {other.name}: go on with as "
+            f"many processes, and weights sharded or not, as when it was written"
+        )
     try:
-        values = json.loads((folder / VALUES).read_text())
-        tensors = load_file(folder / TENSORS)
+        values = json.loads(other.read_text())
+        tensors = load_file(file)
         parts: dict[str, State] = {part: ({}, own) for part, own in values.items()}
         for name, tensor in tensors.items():
             part, own = name.split("/", 1)
@@ -49,7 +68,7 @@ def read_state(folder: Path) -> dict[str, State]:
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
     """Return an optimizer's state; its settings are the run's."""
     tensors = {
-        f"{index}.{name}": value
+        f"{index}.{name}": own_part(value)
         for index, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
@@ -59,10 +78,12 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
 def load_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
     """Put an optimizer where `optimizer_state` found it."""
     tensors, _ = state
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, field = name.split(".", 1)
-        entries.setdefault(int(index), {})[field] = tensor
+        parameter = parameters[int(index)]
+        entries.setdefault(int(index), {})[field] = from_own_part(tensor, parameter)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from diagnostics.log_probs import log_prob_metrics, log_prob_totals
 from objectives import Head, Objective, mismatch, reference_point, token_log_probs
 from objectives.errors import InputError
+from train import processes
 from train.batches import MicroBatch, Rows, collate
 from train.dataset import Encoded, Tokens
 from train.lagged import LaggedPolicy
@@ -109,29 +111,46 @@ class Learner:
 
     def divergence(self, encoded: Encoded, index: Tensor, rows_at_once: int, pad: int) -> Tensor:
         """Return KTO's z0 over an optimizer batch of rows (N,) of the data set."""
+        return reference_point(self.mismatched_ratios(encoded, index, rows_at_once, pad))
+
+    def mismatched_ratios(
+        self, encoded: Encoded, index: Tensor, rows_at_once: int, pad: int, shared: bool = False
+    ) -> Tensor:
+        """Return log-ratios of prompts with completions not theirs, (N,), for KTO's z0.
+
+        index: (N,) rows of the data set, of a whole optimizer batch. shared: this process does its
+        share of them, and leaves 0 for the others.
+        """
         try:
             partners = index[mismatch(encoded.group[index])]
         except ValueError as error:
             raise InputError(f"--batch-size {len(index)}: {error}") from None
-        ratios = []
-        for part in torch.stack([index, partners], 1).split(rows_at_once):
-            tokens = [_mismatched(encoded, own, other) for own, other in part.tolist()]
-            rows = collate(tokens, pad).to(self.policy.model.device)
+        ratios = torch.zeros(len(index), device=self.device)
+        parts = torch.arange(len(index)).split(rows_at_once)
+        for places, counted in processes.even_share(parts) if shared else zip(parts, repeat(True)):
+            pairs = zip(index[places].tolist(), partners[places].tolist(), strict=True)
+            tokens = [_mismatched(encoded, own, other) for own, other in pairs]
+            rows = collate(tokens, pad).to(self.device)
             with self.precision:
                 ratio = self.policy.log_probs(rows) - self.reference.log_probs(rows)
-            ratios.append(ratio.sum(-1))
-        return reference_point(torch.cat(ratios))
+            if counted:
+                ratios[places.to(self.device)] = ratio.sum(-1)
+        return ratios
 
-    def accumulate(self, micros: Iterable[MicroBatch], count: int, divergence=None) -> StepMetrics:
+    def accumulate(
+        self, micros: Iterable[MicroBatch], count: int, divergence=None
+    ) -> dict[str, Tensor]:
         """Add to the gradients those of the mean loss over the `count` units of all micro-batches.
 
-        Returns the step's metrics. The loss of each micro-batch is divided by the count of the
-        whole optimizer batch, so that its division into micro-batches changes nothing.
+        Returns the sums that `step_metrics` makes metrics of. The loss of each micro-batch is
+        divided by the count of the whole optimizer batch, so that its division into micro-batches
+        and among processes changes nothing.
         """
         totals: dict[str, Tensor | float] = {}
         for micro in micros:
             policy, batch, entropy = self.evaluate(micro, divergence)
             loss = self.objective(policy, batch, **self.hyper).sum() / count
+            loss = loss if micro.counted else 0 * loss
             loss.backward()
             values = log_prob_totals(policy, batch, self.hyper.get("beta"))
             values |= {"loss": loss.detach(), "entropy": entropy}
@@ -139,16 +158,19 @@ class Learner:
             values["tokens"] = micro.rows.attention_mask.sum()
             values["places"] = torch.tensor(micro.rows.input_ids.numel())
             for name, value in values.items():
+                value = value if micro.counted else torch.zeros_like(value)
                 totals[name] = totals.get(name, 0.0) + value.to(policy.device)
-        return _metrics(totals, self.frozen_models)
+        return totals
 
 
 def _parts(model: LanguageModel, rows: Rows) -> tuple[Tensor, Head]:
     return model.hidden(rows), model.head
 
 
-def _metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
-    numbers = torch.stack([total.double() for total in totals.values()]).tolist()
+def step_metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
+    """Return a step's metrics from the sums over its micro-batches in all processes."""
+    sums = torch.stack([total.double() for total in totals.values()])
+    numbers = processes.add_up(sums).tolist()
     named = dict(zip(totals, numbers, strict=True))
     loss, tokens = named.pop("loss"), int(named.pop("tokens"))
     entropy = named.pop("entropy") / named.pop("completion_tokens")

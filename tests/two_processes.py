@@ -1,0 +1,91 @@
+"""One step's gradients of objectives of every kind; launched by tests/test_processes.py.
+
+`accelerate launch --num_processes 2 -m tests.two_processes FOLDER` writes them; in one process
+`gradients` gives what they must be.
+"""
+
+import copy
+import json
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from train import processes
+from train.config import Config
+from train.ground import Ground, lay_ground
+from train.harness import Run
+from train.language_model import copy_parameters
+from train.sharding import whole_tensor
+from train.table import BUILTIN
+
+CONFIG = Config(eval_problems="none", device="cpu", reference_cache="off", max_tokens=60)
+CASES = {  # name: objective, its hyper-parameters, settings of the run
+    "pairs": ("dpo", {}, {"batch_size": 6}),
+    "trajectories": ("fpa", {}, {"batch_size": 7, "rows": "all"}),
+    "trajectories of pairs": ("fpa", {}, {"batch_size": 10, "tokens_per_microbatch": 130}),
+    "one unit": ("fpa_rpo", {}, {"batch_size": 2}),
+    "mismatched": ("kto", {}, {"batch_size": 14, "micro_batch_size": 4}),
+    "groups": ("grpo", {"aggregate": "token"}, {"batch_size": 9, "rows": "all"}),
+    "correct only": ("sft", {}, {"batch_size": 5, "gradient_checkpointing": True}),
+    "anchors": ("omd", {"period": 1}, {"batch_size": 7, "rows": "all"}),
+    "lagged": ("fpa", {"future_from": "lagged:1"}, {"batch_size": 6, "micro_batch_size": 2}),
+    "cached": ("fpa", {}, {"batch_size": 6, "reference_cache": "cache"}),
+}
+
+
+def gradients(ground: Ground, case: str, folder: Path) -> tuple[dict, dict]:
+    """Return a step's gradients and metrics, away from the reference, where every term counts."""
+    name, given, settings = CASES[case]
+    if "reference_cache" in settings:
+        settings = {**settings, "reference_cache": str(folder / "cache"), "steps": 1}
+    run = Run(ground.with_config(replace(ground.config, **settings)), name, given, folder / case)
+    run._prepare()
+    policy = run.learner.policy
+    for seed, part in enumerate((run.learner.anchors, run.learner.lagged)):
+        copy_parameters(moved(ground, seed), policy.model)
+        if part is not None:
+            part.advance(*([1] if part is run.learner.anchors else []), policy)
+    copy_parameters(moved(ground, 2), policy.model)
+    metrics, divergence = run.work.accumulate(run.data.draw(1))
+    values = metrics.values | {"tokens": metrics.tokens, "frozen": metrics.frozen_tokens}
+    if divergence is not None:
+        values["divergence"] = divergence.item()
+    named = policy.model.named_parameters()
+    return {n: whole_tensor(p.grad).clone() for n, p in named}, values
+
+
+def moved(ground: Ground, seed: int) -> torch.nn.Module:
+    model = copy.deepcopy(ground.base.model)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def small_ground(folder: Path) -> Ground:
+    """Return the built-in model with the first of its rollouts, which are few enough to cache."""
+    file = folder / "rollouts.parquet"
+    if processes.is_main():
+        pd.read_parquet(BUILTIN).head(240).to_parquet(file)
+    processes.wait()
+    return lay_ground(replace(CONFIG, data=str(file)))
+
+
+def main(folder: Path) -> None:
+    processes.begin("cpu")
+    ground = small_ground(folder)
+    for case in CASES:
+        grads, values = gradients(ground, case, folder)
+        if processes.is_main():
+            save_file(grads, folder / f"{case}.safetensors")
+            (folder / f"{case}.json").write_text(json.dumps(values))
+
+
+if __name__ == "__main__":
+    processes.together(partial(main, Path(sys.argv[1])))

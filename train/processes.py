@@ -1,0 +1,168 @@
+"""The processes of one run, one for each device: who is who, what they agree on, what they add up.
+
+`accelerate launch -m train ...` starts them. Where there is one process alone, all of this is free.
+"""
+
+import builtins
+import functools
+import os
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from objectives.errors import InputError
+
+if TYPE_CHECKING:
+    from accelerate import FullyShardedDataParallelPlugin
+
+ERRORS = {"OSError": OSError, "InputError": InputError}
+
+
+def rank() -> int:
+    """Return this process's number, from 0."""
+    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+
+
+def count() -> int:
+    """Return how many processes make the run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Say whether this is the process that writes and prints."""
+    return rank() == 0
+
+
+@functools.cache
+def sharding() -> "FullyShardedDataParallelPlugin | None":
+    """Return how `accelerate launch --use_fsdp` asks for weights to be sharded; None: it does not.
+
+    Raises InputError for what is not done here.
+    """
+    asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    if not asked or count() == 1:
+        return None
+    if os.environ.get("FSDP_VERSION", "1") != "2":
+        raise InputError("accelerate launch --use_fsdp: it takes --fsdp_version 2")
+    if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true":
+        raise InputError("accelerate launch --fsdp_offload_params: weights stay on devices here")
+    from accelerate import FullyShardedDataParallelPlugin
+
+    return FullyShardedDataParallelPlugin()
+
+
+def begin(device: str) -> None:
+    """Meet the other processes, each on a GPU of its own; device: cpu, cuda or auto."""
+    if count() > 1:
+        from accelerate import PartialState  # seconds to import
+
+        PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
+
+
+def together(main: Callable[[], None]) -> None:
+    """Run a command's `main` in every process; the main process alone prints, and complains."""
+    if is_main():
+        main()
+    else:
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            try:
+                main()
+            except (InputError, OSError):
+                raise SystemExit(2) from None
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def wait() -> None:
+    """Return when every process has come here."""
+    if count() > 1:
+        dist.barrier()
+
+
+def add_up(tensor: Tensor) -> Tensor:
+    """Add a tensor in place over all processes, and return it."""
+    if count() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def any_of(value: bool) -> bool:
+    """Say whether it holds in any process."""
+    if count() == 1:
+        return value
+    return bool(add_up(torch.tensor(float(value), device=_device())).item())
+
+
+def highest(value: int) -> int:
+    """Return the largest of all processes' values."""
+    if count() == 1:
+        return value
+    box = torch.tensor(value, device=_device())
+    dist.all_reduce(box, op=dist.ReduceOp.MAX)
+    return int(box)
+
+
+def share(items: Sequence) -> list:
+    """Return this process's part of a list."""
+    return list(items[rank() :: count()])
+
+
+def even_share(parts: Sequence) -> list[tuple[Any, bool]]:
+    """Return this process's part of a list, and whether each counts; of one length in all.
+
+    What is there only to make it so long does not count: where weights are sharded, all processes
+    must call the model equally often.
+    """
+    rounds = -(-len(parts) // count())
+    places = [rank() + number * count() for number in range(rounds)]
+    return [(parts[place % len(parts)], place < len(parts)) for place in places]
+
+
+def gathered(items: Sequence) -> list:
+    """Return the list that each process has its `share` of, in its order."""
+    if count() == 1:
+        return list(items)
+    parts: list[list] = [[] for _ in range(count())]
+    dist.all_gather_object(parts, list(items))
+    total = sum(map(len, parts))
+    return [parts[place % count()][place // count()] for place in range(total)]
+
+
+def agree(value: Any) -> Any:
+    """Return the main process's value in every process."""
+    if count() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0, device=_device())
+    return box[0]
+
+
+def on_main(work: Callable[[], Any]) -> Any:
+    """Let the main process do it, and return what it returned, or raise what it raised, in all."""
+    if count() == 1:
+        return work()
+    done, failed = None, None
+    if is_main():
+        try:
+            done = work()
+        except (InputError, OSError) as error:
+            failed = error
+    known = failed and (type(failed).__name__, failed.args)
+    done, known = agree((done, known))
+    if failed is not None:
+        raise failed
+    if known is not None:
+        kind = ERRORS.get(known[0]) or getattr(builtins, known[0], OSError)
+        raise kind(*known[1])
+    return done
+
+
+def _device() -> torch.device:
+    from accelerate import PartialState
+
+    return PartialState().device
