@@ -46,11 +46,15 @@ def gradients(ground: Ground, case: str, folder: Path) -> tuple[dict, dict]:
     run = Run(ground.with_config(replace(ground.config, **settings)), name, given, folder / case)
     run._prepare()
     policy = run.learner.policy
-    for seed, part in enumerate((run.learner.anchors, run.learner.lagged)):
-        copy_parameters(moved(ground, seed), policy.model)
-        if part is not None:
-            part.advance(*([1] if part is run.learner.anchors else []), policy)
-    copy_parameters(moved(ground, 2), policy.model)
+    for step in range(1, 5):  # often enough for anchors to be written over
+        run.work.accumulate(run.data.draw(step))
+        run.optimizer.zero_grad()
+        copy_parameters(moved(ground, step), policy.model)
+        if run.learner.anchors is not None:
+            run.learner.anchors.advance(step, policy)
+        if run.learner.lagged is not None:
+            run.learner.lagged.advance(policy)
+    copy_parameters(moved(ground, 0), policy.model)
     metrics, divergence = run.work.accumulate(run.data.draw(1))
     values = metrics.values | {"tokens": metrics.tokens, "frozen": metrics.frozen_tokens}
     if divergence is not None:

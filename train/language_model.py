@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
 from train.batches import Rows
-from train.sharding import forget_whole, is_sharded, layers_of, own_part, shard, spread_like
+from train.sharding import forget_whole, layers_of, own_part, shard, spread_like
 
 COMPILER = "inductor"
 
@@ -179,6 +179,8 @@ def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
 
     Of sharded models, this process's part.
     """
+    for model in models.values():
+        forget_whole(model.model)
     return {
         f"{name}.{parameter}": own_part(value.detach()).clone()
         for name, model in models.items()
@@ -189,16 +191,15 @@ def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
 @torch.no_grad()
 def load_parameters(model: LanguageModel, name: str, tensors: Mapping[str, Tensor]) -> None:
     """Write into a model what `parameters_of` returned under a name."""
+    forget_whole(model.model)
     for parameter, value in model.model.named_parameters():
         own_part(value).copy_(tensors[f"{name}.{parameter}"])
-    if is_sharded(model.model):
-        forget_whole(model.model)
 
 
 @torch.no_grad()
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:
     """Write one model's parameters into another of the same shape, which may be sharded."""
+    for model in (source, target):
+        forget_whole(model)
     for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
         own_part(mine).copy_(own_part(spread_like(theirs, mine)))
-    if is_sharded(target):
-        forget_whole(target)

@@ -77,7 +77,10 @@ def whole(model: nn.Module) -> Iterator[None]:
 
 
 def forget_whole(model: nn.Module) -> None:
-    """Drop what is gathered of a model, after its own part of the parameters was written."""
+    """Drop what is gathered of a model, so that each process has its part of the parameters.
+
+    Without it they are what was gathered last, also when they have been written since.
+    """
     for module in _parts(model):
         module.reshard()
 
@@ -114,6 +117,7 @@ def from_own_part(tensor: Tensor, parameter: Tensor) -> Tensor:
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return a model's weights gathered on the CPU of the main process; in others nothing."""
+    forget_whole(model)
     weights = {}
     for name, value in model.state_dict().items():
         tensor = whole_tensor(value)
