@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
@@ -111,17 +112,22 @@ def test_layers_computed_again_give_the_same_gradients_and_are_only_then(ground,
 
 def test_compiled_models_train_the_same(ground, tmp_path, monkeypatch):
     monkeypatch.setattr(language_model, "COMPILER", "eager")  # traced, and nothing to wait for
+    apart = with_config(lay_ground(QUICK), compile=True)  # its base is compiled too
     runs = [
-        started(with_config(ground, compile=flag), "fpa_dpo", tmp_path / str(flag))
-        for flag in (False, True)
+        started(where, "fpa_dpo", tmp_path / str(number))
+        for number, where in enumerate((ground, apart))
     ]
+    traced = []
     for run in runs:
+        counters.clear()
         for step in (1, 2):
             run._step(step)
-    plain, traced = ([line["loss"] for line in run.history] for run in runs)
-    assert traced == pytest.approx(plain, rel=1e-5)
-    assert "OptimizedModule" in type(runs[1].learner.policy.backbone).__name__
-    assert "OptimizedModule" in type(runs[1].learner.reference.backbone).__name__
+        traced.append(counters["stats"]["calls_captured"])
+    assert traced[0] == 0 < traced[1]
+    apart.evaluate(runs[1].learner.policy)
+    assert counters["stats"]["calls_captured"] == traced[1]  # it generates as it is written
+    plain, compiled = ([line["loss"] for line in run.history] for run in runs)
+    assert compiled == pytest.approx(plain, rel=1e-5)
 
 
 def test_the_self_check_notices_another_reference(ground, tmp_path):

@@ -59,7 +59,7 @@ class Config:
         "tokens at a time, padding included, in micro-batches of like length; on a GPU by default "
         "as many as its memory holds",
     )
-    compile: bool = flag(False, "compile the models' forward and backward passes, at first use")
+    compile: bool = flag(False, "compile the models' layers, at first use")
     gradient_checkpointing: bool = flag(
         False, "compute activations again in the backward pass, to save memory"
     )

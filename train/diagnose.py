@@ -15,6 +15,7 @@ from train.diagnose_measures import Gradients, entanglement, token_log_prob_valu
 from train.diagnose_plan import DiagnosePlan
 from train.evaluation import Scores
 from train.ground import Ground
+from train.language_model import uncompiled
 from train.probe_pairs import ProbePairs
 from train.run_folder import RunFolder
 from train.step import Learner
@@ -57,6 +58,7 @@ class Diagnosis:
             self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
         self._solved: Mapping[int, bool] | None = None
 
+    @uncompiled()
     def observe(self, step: int) -> None:
         """Measure the policy after `step` updates, where that is due."""
         if step % self.plan.every:

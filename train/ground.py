@@ -17,7 +17,7 @@ from train.evaluation import (
     load_problem_set,
     word_problem_set,
 )
-from train.language_model import LanguageModel, open_model
+from train.language_model import LanguageModel, open_model, uncompiled
 from train.models import choose_device, load_model
 from train.sampler import Sampler
 from train.sharding import whole
@@ -44,7 +44,7 @@ class Ground:
         """Return a model's scores on the problems, None where there are none."""
         if self.problems is None:
             return None
-        with self.precision, whole(model.model):
+        with self.precision, whole(model.model), uncompiled():
             return self.problems.evaluate(model.model, self.tokenizer, self.config)
 
     def evaluate_base(self, policy: LanguageModel) -> Scores | None:

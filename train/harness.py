@@ -23,7 +23,7 @@ from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
 from train.lagged import LaggedPolicy
-from train.language_model import Anchors, compiled, frozen_copy, recompute_layers, sharded
+from train.language_model import Anchors, compile_layers, frozen_copy, recompute_layers, sharded
 from train.online import OnlineData
 from train.probe_pairs import ProbePairs, require_probes
 from train.reference_cache import cached_reference
@@ -193,8 +193,8 @@ class Run:
             recompute_layers(policy)
         reference = base if wanted and not needless else None
         if self.config.compile:
-            policy = compiled(policy)
-            reference = reference and compiled(reference)
+            for model in filter(None, (policy, reference)):
+                compile_layers(model)
         self.learner = Learner(
             self.objective,
             self.hyper,

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
@@ -106,10 +107,22 @@ def frozen_copy(language_model: LanguageModel) -> LanguageModel:
     return LanguageModel(model, model.base_model)
 
 
-def compiled(language_model: LanguageModel) -> LanguageModel:
-    """Return a model whose backbone is compiled at its first batch, for batches of any shape."""
-    backbone = torch.compile(language_model.backbone, dynamic=True, backend=COMPILER)
-    return replace(language_model, backbone=backbone)
+def compile_layers(language_model: LanguageModel) -> None:
+    """Have a model's layers compiled at its first batch, for batches of any shape.
+
+    Layers are alike, so that what is compiled for one serves all. Raises InputError where there
+    are none that are known.
+    """
+    layers = layers_of(language_model.model)
+    if not layers:
+        raise InputError(f"--compile: no layers known in {type(language_model.model).__name__}")
+    for layer in layers:
+        layer.compile(dynamic=True, backend=COMPILER)
+
+
+def uncompiled() -> AbstractContextManager:
+    """Return a context in which models compute as written: for what compiling would not pay."""
+    return torch.compiler.set_stance("force_eager")
 
 
 def recompute_layers(language_model: LanguageModel) -> None:

@@ -12,7 +12,7 @@ from train.batches import unit_indices
 from train.config import Config
 from train.dataset import Encoded, Tokens
 from train.evaluation import ProblemSet
-from train.language_model import LanguageModel
+from train.language_model import LanguageModel, uncompiled
 from train.sharding import whole
 
 
@@ -49,7 +49,7 @@ class Sampler:
         started, config, count = time.monotonic(), self.config, self.problems_at_once
         index = unit_indices(len(self.prompts), count, number, config.seed).tolist()
         groups = list(range(number * count, (number + 1) * count))
-        with self.precision, whole(policy.model):
+        with self.precision, whole(policy.model), uncompiled():
             graded = self.problems.complete(
                 policy.model, self.tokenizer, index, groups, samples=config.online_samples,
                 temperature=config.online_temperature, seed=config.seed,
