@@ -6,7 +6,8 @@ python -m train --objective fpa --model smollm2 --data rollouts.parquet
 python -m train --objective fpa --lam auto --lam-horizon 20 --future-from lagged:40
 python -m train --objective fpa,dpo --seeds 0,1,2 --learning-rates 3e-6,1e-5,3e-5 --out runs/sweep
 python -m train --objective grpo --online        # each step on what the policy samples
-python -m train --list                           # the objectives and their own flags
+python -m train --objective fpa --recipe qwen2.5-math-7b --data rollouts.parquet
+python -m train --list                           # the objectives, their own flags, the recipes
 """
 
 import sys
@@ -20,6 +21,7 @@ from train import processes
 from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
 from train.future_settings import FUTURE_HELP, future_settings
+from train.recipe import read_recipe, recipe_names, recipes_table
 from train.sweep import Planned, as_found, make_way, plan, read_numbers
 
 
@@ -32,7 +34,10 @@ def main() -> None:
         epilog=FUTURE_HELP,
     )
     parser.add_argument("--objective", help="a name, several with commas between, or all")
-    parser.add_argument("--list", action="store_true", help="show the objectives and stop")
+    parser.add_argument(
+        "--list", action="store_true", help="show the objectives and the recipes, and stop"
+    )
+    _add_recipe(parser)
     parser.add_argument("--seeds", help="a run for each: numbers with commas between")
     parser.add_argument("--learning-rates", help="a run for each: numbers with commas between")
     parser.add_argument(
@@ -44,9 +49,10 @@ def main() -> None:
         help="go on from the last checkpoint; auto: where there is none, start again",
     )  # fmt: skip
     add_flags(parser, Config)
+    parser.set_defaults(**_recipe(words))
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
-        print(table())
+        print(table(), recipes_table(), sep="\n\n")
         return
     names = _objectives(arguments.objective)
     given = hyper_parameters(rest, names)
@@ -67,6 +73,22 @@ def main() -> None:
         lambda: plan(config, names, given, seeds, rates, online, arguments.resume)
     )
     train(runs, given, words, sweep=bool(seeds or rates))
+
+
+def _add_recipe(parser: Parser) -> None:
+    parser.add_argument(
+        "--recipe", metavar="NAME_OR_FILE",
+        help=f"settings to start from, other flags win: {', '.join(recipe_names())}, or a .toml or "
+        f".json file of flags' values",
+    )  # fmt: skip
+
+
+def _recipe(words: list[str]) -> dict:
+    """Read the recipe that a command line names, before its other flags are read."""
+    parser = Parser(add_help=False)
+    _add_recipe(parser)
+    name = parser.parse_known_args(words)[0].recipe
+    return {} if name is None else read_recipe(name)
 
 
 def _objectives(text: str | None) -> list[str]:

@@ -127,7 +127,10 @@ class Config:
         for name in ZERO_OR_MORE:
             self._require(name, getattr(self, name) >= 0, "0 or more")
         if self.micro_batch_size is not None and self.tokens_per_microbatch is not None:
-            raise InputError("--tokens-per-microbatch: not with --micro-batch-size, give one")
+            raise InputError(
+                f"--tokens-per-microbatch {self.tokens_per_microbatch}: not with "
+                f"--micro-batch-size {self.micro_batch_size}: give one, and none to the other"
+            )
         self.diagnose_plan()
         self._check_online()
 
