@@ -57,7 +57,7 @@ def tiny_config(name: str, **sizes):
     """Return the named model's configuration with small sizes and the same ratio of heads."""
     full = json.loads((READY / f"{name}.json").read_text())
     groups = full["num_attention_heads"] // full["num_key_value_heads"]
-    heads = max(groups, 4) if groups == 1 else groups
+    heads = groups * (4 if groups == 1 else 2)
     small = {
         "num_hidden_layers": 2, "num_attention_heads": heads,
         "num_key_value_heads": heads // groups,

@@ -21,7 +21,7 @@ from train import processes
 from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
 from train.future_settings import FUTURE_HELP, future_settings
-from train.recipe import read_recipe, recipe_names, recipes_table
+from train.recipe import add_recipe_flag, recipe_of, recipes_table
 from train.sweep import Planned, as_found, make_way, plan, read_numbers
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument(
         "--list", action="store_true", help="show the objectives and the recipes, and stop"
     )
-    _add_recipe(parser)
+    add_recipe_flag(parser)
     parser.add_argument("--seeds", help="a run for each: numbers with commas between")
     parser.add_argument("--learning-rates", help="a run for each: numbers with commas between")
     parser.add_argument(
@@ -49,7 +49,7 @@ def main() -> None:
         help="go on from the last checkpoint; auto: where there is none, start again",
     )  # fmt: skip
     add_flags(parser, Config)
-    parser.set_defaults(**_recipe(words))
+    parser.set_defaults(**recipe_of(words))
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
         print(table(), recipes_table(), sep="\n\n")
@@ -73,22 +73,6 @@ def main() -> None:
         lambda: plan(config, names, given, seeds, rates, online, arguments.resume)
     )
     train(runs, given, words, sweep=bool(seeds or rates))
-
-
-def _add_recipe(parser: Parser) -> None:
-    parser.add_argument(
-        "--recipe", metavar="NAME_OR_FILE",
-        help=f"settings to start from, other flags win: {', '.join(recipe_names())}, or a .toml or "
-        f".json file of flags' values",
-    )  # fmt: skip
-
-
-def _recipe(words: list[str]) -> dict:
-    """Read the recipe that a command line names, before its other flags are read."""
-    parser = Parser(add_help=False)
-    _add_recipe(parser)
-    name = parser.parse_known_args(words)[0].recipe
-    return {} if name is None else read_recipe(name)
 
 
 def _objectives(text: str | None) -> list[str]:

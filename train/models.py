@@ -32,7 +32,7 @@ def load_model(
     Raises InputError for a name that is none of these; weights are read from safetensors or GGUF
     only, never from pickles.
     """
-    source, options = _locate(name)
+    source, options = locate(name)
     if "gguf_file" in options:
         print(f"reading {options['gguf_file']} (about 20 seconds)", flush=True)
     try:
@@ -89,7 +89,11 @@ def _forget_quantisation(model: PreTrainedModel) -> None:
             delattr(owner, name)
 
 
-def _locate(name: str) -> tuple[str, dict]:
+def locate(name: str) -> tuple[str, dict]:
+    """Return where a model of this name is, and the options that `from_pretrained` needs for it.
+
+    Raises InputError where there is none.
+    """
     if name == "builtin":
         return str(BUILTIN), {}
     if name == "smollm2":

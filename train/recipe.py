@@ -3,13 +3,14 @@
 import json
 import tomllib
 import types
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from objectives.errors import InputError
 from train.config import Config
-from train.flags import flag_name
+from train.flags import Parser, flag_name
 
 READY = Path(__file__).parent / "recipes"
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -27,6 +28,34 @@ def recipes_table() -> str:
         f"{name.ljust(width)}  {_ready(name).read_text().splitlines()[0].removeprefix('# ')}"
         for name in recipe_names()
     )
+
+
+def ready_config(model: str) -> Path | None:
+    """Return the configuration's file of a model that comes with a recipe; None for others.
+
+    model: the recipe's name, or its model's on the hub.
+    """
+    for name in recipe_names():
+        if model in (name, read_recipe(name)["model"]):
+            return READY / f"{name}.json"
+    return None
+
+
+def add_recipe_flag(parser: Parser) -> None:
+    """Add `--recipe` to a command's flags."""
+    parser.add_argument(
+        "--recipe", metavar="NAME_OR_FILE",
+        help=f"settings to start from, other flags win: {', '.join(recipe_names())}, or a .toml or "
+        f".json file of flags' values",
+    )  # fmt: skip
+
+
+def recipe_of(words: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of the recipe that a command line names, the defaults of its flags."""
+    parser = Parser(add_help=False)
+    add_recipe_flag(parser)
+    source = parser.parse_known_args(words)[0].recipe
+    return {} if source is None else read_recipe(source)
 
 
 def read_recipe(source: str) -> dict[str, Any]:
