@@ -1,12 +1,14 @@
 """Computed memory is that of the tensors there are; saved activations are what autograd saves."""
 
 import json
+import weakref
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
 from eval.growing_cache import growing_cache
@@ -136,6 +138,43 @@ def test_the_bfloat16_copies_are_of_the_layers_linear_maps(name):
     assert part(whole, "weights in bfloat16") == casts
     again = parts(shape, replace(PLAN, half=True, checkpointing=True))
     assert part(again, "a layer's weights in bfloat16") == casts / shape.layers
+
+
+class CastsOfWeights(TorchDispatchMode):
+    """Counts the bytes of bfloat16 copies of weights that are still there."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.shapes, self.made = {tuple(w.shape) for w in weights}, []
+
+    def __torch_dispatch__(self, function, kinds, arguments=(), options=None):
+        out = function(*arguments, **(options or {}))
+        cast = function.overloadpacket is torch.ops.aten._to_copy and out.dtype == torch.bfloat16
+        if cast and tuple(out.shape) in self.shapes:
+            self.made.append(weakref.ref(out))
+        return out
+
+    def held(self):
+        return sum(x.nbytes for x in (made() for made in self.made) if x is not None)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_bfloat16_copies_that_a_step_keeps(checkpointing, tmp_path):
+    config = Config(steps=1, batch_size=8, dtype="bfloat16", reference_cache="off",
+                    gradient_checkpointing=checkpointing, eval_problems="none")  # fmt: skip
+    run = Run(lay_ground(config), "fpa", {}, tmp_path / "run")
+    run._prepare()
+    model, held = run.learner.policy.model, []
+    linear = [m.weight for m in model.model.layers.modules() if isinstance(m, torch.nn.Linear)]
+    micro, _ = run._first_micro_batch()
+    with CastsOfWeights(linear) as casts:
+        then = run.learner._reference_parts
+        run.learner._reference_parts = lambda *a: held.append(casts.held()) or then(*a)
+        run.learner.evaluate(micro, None)
+    plan = replace(PLAN, half=True, checkpointing=checkpointing)
+    found = [entry for entry in parts(shape_of(model.config), plan) if "bfloat16" in entry.name]
+    assert held == [at(found, "head")]
+    assert len(casts.made) == 2 * len(linear)  # the policy's and the reference's
 
 
 @pytest.mark.parametrize("vocabulary", [1_000, 300_000])

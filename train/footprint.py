@@ -74,8 +74,8 @@ class Plan:
     length: int  # of a trajectory
     half: bool = True  # the passes in bfloat16
     checkpointing: bool = True
-    # The frozen model itself; its head beside its hidden states on disk; or none.
-    reference: Literal["model", "head", "none"] = "model"
+    # The frozen model itself, or its head alone, with its hidden states on disk.
+    reference: Literal["model", "head"] = "model"
     lora_rank: int | None = None  # of an adapter of every linear map of the layers
     devices: int = 1
     sharded: bool = False  # FSDP2; else each device has a copy of everything
@@ -187,7 +187,7 @@ def _lasting(shape: Shape, plan: Plan) -> list[Part]:
     ]
     if plan.reference == "model" and not plan.lora_rank:
         found.append(held("reference", FLOAT, shape.parameters))
-    elif plan.reference == "head":
+    if plan.reference == "head":
         found.append(Part("reference's head", FLOAT * shape.embedding, f"4 x {shape.embedding:,}"))
     return found
 
@@ -202,7 +202,7 @@ def _activations(shape: Shape, plan: Plan) -> list[Part]:
     weight = 0 if plan.lora_rank else FLOAT * shape.largest + cast
     tokens = f"{plan.tokens} tokens x"
     found = [
-        Part("activations", kept, f"{tokens} ({shape.layers} layers x {each:,} + a norm's {last:,})",
+        Part("activations", kept, f"{tokens} ({shape.layers} layers x {each:,} + {last:,})",
              ("forward", "head", "layers")),
         Part("a layer computing", plan.tokens * inside + cast,
              f"{tokens} {inside:,}, and a weight in {_dtype(plan)}", ("forward",)),
@@ -232,12 +232,17 @@ def _dtype(plan: Plan) -> str:
 
 def _kernel(shape: Shape, plan: Plan) -> list[Part]:
     states = FLOAT * plan.tokens * shape.hidden
+    others = (
+        (HALF if plan.half and plan.reference == "head" else FLOAT) * plan.tokens * shape.hidden
+    )
     chunk = FLOAT * shape.vocabulary * min(plan.tokens, max(1, CHUNK_ELEMENTS // shape.vocabulary))
     found = [
-        Part("hidden states", states * (2 if plan.reference != "none" else 1),
-             "4 x tokens x width, of policy and reference", ("head",)),
+        Part("hidden states", states + others,
+             f"{plan.tokens} tokens x {(states + others) // plan.tokens:,}, policy and reference",
+             ("head",)),
         Part("chunks of logits", CHUNKS * chunk, f"{CHUNKS} x {chunk:,}", ("head",)),
-        Part("hidden states' gradient", states, "4 x tokens x width", ("head",)),
+        Part("hidden states' gradient", states, f"{plan.tokens} tokens x {FLOAT * shape.hidden:,}",
+             ("head",)),
     ]  # fmt: skip
     if not plan.lora_rank:
         gradient = FLOAT * shape.embedding

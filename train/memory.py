@@ -41,10 +41,10 @@ class Settings:
     tokens_per_microbatch: int = flag(8192, "tokens of one device at a time, padding included")
     gradient_checkpointing: bool = flag(False, "activations are computed again")
     dtype: Literal["float32", "bfloat16"] = flag("bfloat16", "of the passes")
-    reference: Literal["model", "states", "none"] = flag(
-        "model",
-        "what is kept of the reference: the model; its head, with its states on disk (the last run "
-        "of a command that reads its data twice); or none",
+    reference_cache: Literal["off", "on"] = flag(
+        "off",
+        "on: the reference's states are on disk and its head alone in memory, as in the last run "
+        "of a command that reads its data twice",
     )
     lora_rank: int | None = flag(None, "of an adapter that is trained in place of the weights")
     eval_batch_size: int = flag(0, "completions at a time in evaluation; 0: none")
@@ -76,7 +76,7 @@ def main() -> None:
         length=length,
         half=settings.dtype == "bfloat16",
         checkpointing=settings.gradient_checkpointing,
-        reference="head" if settings.reference == "states" else settings.reference,
+        reference="head" if settings.reference_cache == "on" else "model",
         lora_rank=settings.lora_rank,
         devices=settings.devices,
         sharded=settings.devices > 1,

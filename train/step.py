@@ -54,6 +54,9 @@ class Learner:
         if divergence is not None:
             batch = batch._replace(divergence=divergence.expand(len(batch.mask)))
         with self.precision:
+            if torch.is_autocast_enabled(device.type):
+                # Each weight is cast once a pass: keeping the casts costs memory and saves nothing.
+                torch.set_autocast_cache_enabled(False)
             hidden = self.policy.hidden(rows)
             with torch.no_grad():
                 reference = self._reference_parts(micro, rows)
