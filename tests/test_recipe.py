@@ -52,9 +52,8 @@ def rows(write_rows, chat):
 def test_a_ready_recipe_trains_its_model_in_small(name, train, write_rows, tmp_path):
     folder = write_tiny_model(name, tmp_path / "model")
     data = rows(write_rows, chat=name != "deepseek-math-7b")
-    problems = write_rows([{"question": "what is 2+1?", "answer": "3"}], "problems.jsonl")
     words = f"--objective fpa --recipe {name} --model {folder} --data {data} --out run"
-    words += f" --eval-problems {problems}"
+    words += " --eval-problems builtin --eval-limit 3"
     words += "".join(f" --{n.replace('_', '-')} {value}" for n, value in QUICK.items())
     status, out, err = train(words)
     assert status == 0, err
