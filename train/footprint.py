@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from objectives.errors import InputError
 from objectives.kernel import CHUNK_ELEMENTS
+from train.sharding import layers_of
 
 FLOAT, HALF = 4, 2  # bytes of a number
 CHUNKS = 3  # chunks of logits at a time where entropy is computed: logits, their softmax, products
@@ -89,7 +89,7 @@ def shape_of(config: PreTrainedConfig) -> Shape:
     """
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    layers = layers_of(model)
     counts = {sum(p.numel() for p in layer.parameters()) for layer in layers}
     text = config.get_text_config()
     inner = getattr(text, "intermediate_size", None)
