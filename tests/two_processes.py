@@ -51,9 +51,9 @@ def gradients(ground: Ground, case: str, folder: Path) -> tuple[dict, dict]:
         run.optimizer.zero_grad()
         copy_parameters(moved(ground, step), policy.model)
         if run.learner.anchors is not None:
-            run.learner.anchors.advance(step, policy)
+            run.learner.anchors.advance(step)
         if run.learner.lagged is not None:
-            run.learner.lagged.advance(policy)
+            run.learner.lagged.advance()
     copy_parameters(moved(ground, 0), policy.model)
     metrics, divergence = run.work.accumulate(run.data.draw(1))
     values = metrics.values | {"tokens": metrics.tokens, "frozen": metrics.frozen_tokens}
