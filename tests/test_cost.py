@@ -9,7 +9,7 @@ from train.cost import CLEAR_PEAK, Cost, matrix_parameters, peak_memory, reset_p
 
 
 def test_six_operations_a_parameter_and_token_trained_two_for_others():
-    cost = Cost(1000, tokens_trained=7, tokens_frozen=5, tokens_generated=3)
+    cost = Cost(1000, 1000, tokens_trained=7, tokens_frozen=5, tokens_generated=3)
     assert cost.flops == 1000 * (6 * 7 + 2 * (5 + 3))
     assert cost.as_dict()["flops"] == cost.flops
 

@@ -37,12 +37,12 @@ def logits(model, rows):
 @pytest.mark.parametrize("lag", [1, 2, 3])
 def test_the_lagged_policy_is_that_of_exactly_so_many_updates_ago(ground, lag):
     policy = frozen_copy(ground.base)
-    lagged, weight = LaggedPolicy(ground.base, lag), policy.model.model.norm.weight
+    lagged, weight = LaggedPolicy(ground.base, policy, lag), policy.model.model.norm.weight
     path = [weight.clone()]
     for _ in range(3 * lag + 2):
         weight.mul_(1.01)
         path.append(weight.clone())
-        lagged.advance(policy)
+        lagged.advance()
         origin = lagged.origin.model.model.norm.weight
         assert torch.equal(origin, path[max(0, len(path) - 1 - lag)])
         assert len(lagged._past) <= lag + 1

@@ -67,13 +67,13 @@ def test_a_model_with_logits_of_its_own_is_refused():
 def test_anchors_are_the_last_two_outer_steps():
     policy = open_model(make(*ARCHITECTURES[1]))
     reference = frozen_copy(policy)
-    anchors = Anchors(reference, period=2)
+    anchors = Anchors(reference, policy, period=2)
     weight = policy.model.model.norm.weight
     values = {}
     for step in range(1, 8):
         with torch.no_grad():
             weight.fill_(step)
-        anchors.advance(step, policy)
+        anchors.advance(step)
         read = [m.model.model.norm.weight[0].item() for m in (anchors.anchor, anchors.previous)]
         values[step] = tuple(read)
     assert values == {1: (1, 1), 2: (2, 1), 3: (2, 1), 4: (4, 2), 5: (4, 2), 6: (6, 4), 7: (6, 4)}
@@ -83,8 +83,8 @@ def test_anchors_are_the_last_two_outer_steps():
 
 def test_no_period_keeps_the_reference():
     policy = open_model(make(*ARCHITECTURES[1]))
-    anchors = Anchors(policy, period=0)
-    anchors.advance(10, policy)
+    anchors = Anchors(policy, policy, period=0)
+    anchors.advance(10)
     assert anchors.anchor is anchors.previous is policy
 
 

@@ -34,6 +34,10 @@ KINDS = {
     "fpa_dpo, lam auto": ("fpa_dpo", {"lam": "auto", "lam_horizon": 2, "future_from": "lagged:2"},
                           {}),
     "grpo online, two updates": ("grpo", {}, {**ONLINE, "online_updates": 2}),
+    "omd with adapters": ("omd", {"period": 2}, {"lora_rank": 2}),
+    "fpa, lagged, with adapters": ("fpa", {"future_from": "lagged:2"},
+                                   {"lora_rank": 2, "gradient_checkpointing": True, **DIAGNOSED}),
+    "grpo online with an adapter": ("grpo", {}, {**ONLINE, "lora_rank": 2}),
 }  # fmt: skip
 
 
@@ -53,7 +57,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Return what must be the same, bit for bit: what grows, the last model and its optimizer."""
     last = folder / "checkpoints" / "step-6"
     paths = [folder / name for name in GROWING if (folder / name).exists()]
-    paths += [last / "model.safetensors", last / "trainer_state.safetensors"]
+    paths += [*last.glob("*model.safetensors"), last / "trainer_state.safetensors"]
     return {path.name: path.read_bytes() for path in paths}
 
 

@@ -15,11 +15,13 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from diagnostics.parameters import trained_parameters
 from train import processes
 from train.config import Config
 from train.ground import Ground, lay_ground
 from train.harness import Run
 from train.language_model import copy_parameters
+from train.lora import adapted
 from train.sharding import whole_tensor
 from train.table import BUILTIN
 
@@ -34,6 +36,8 @@ CASES = {  # name: objective, its hyper-parameters, settings of the run
     "correct only": ("sft", {}, {"batch_size": 5, "gradient_checkpointing": True}),
     "anchors": ("omd", {"period": 1}, {"batch_size": 7, "rows": "all"}),
     "lagged": ("fpa", {"future_from": "lagged:1"}, {"batch_size": 6, "micro_batch_size": 2}),
+    "adapter": ("fpa_dpo", {}, {"batch_size": 6, "lora_rank": 2}),
+    "anchors as adapters": ("omd", {"period": 1}, {"batch_size": 7, "rows": "all", "lora_rank": 2}),
     "cached": ("fpa", {}, {"batch_size": 6, "reference_cache": "cache"}),
 }
 
@@ -49,25 +53,26 @@ def gradients(ground: Ground, case: str, folder: Path) -> tuple[dict, dict]:
     for step in range(1, 5):  # often enough for anchors to be written over
         run.work.accumulate(run.data.draw(step))
         run.optimizer.zero_grad()
-        copy_parameters(moved(ground, step), policy.model)
+        copy_parameters(moved(run.ground, step), policy.model)
         if run.learner.anchors is not None:
-            run.learner.anchors.advance(step, policy)
+            run.learner.anchors.advance(step)
         if run.learner.lagged is not None:
-            run.learner.lagged.advance(policy)
-    copy_parameters(moved(ground, 0), policy.model)
+            run.learner.lagged.advance()
+    copy_parameters(moved(run.ground, 0), policy.model)
     metrics, divergence = run.work.accumulate(run.data.draw(1))
     values = metrics.values | {"tokens": metrics.tokens, "frozen": metrics.frozen_tokens}
     if divergence is not None:
         values["divergence"] = divergence.item()
-    named = policy.model.named_parameters()
+    named = trained_parameters(policy.model).items()
     return {n: whole_tensor(p.grad).clone() for n, p in named}, values
 
 
 def moved(ground: Ground, seed: int) -> torch.nn.Module:
-    model = copy.deepcopy(ground.base.model)
+    whole = adapted(ground.base, ground.config) if ground.config.lora_rank else ground.base
+    model = copy.deepcopy(whole.model)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in trained_parameters(model).values():
             parameter.add_(0.01 * torch.randn(parameter.shape, generator=generator))
     return model
 

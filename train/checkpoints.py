@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from objectives.errors import InputError
 from train import processes
+from train.models import write_model
 from train.sharding import is_sharded, whole_weights
 from train.state import State, write_state
 
@@ -50,7 +51,7 @@ def write_checkpoint(
         shutil.rmtree(partial, ignore_errors=True)
         with _whole_or_not(partial, target):
             partial.mkdir(parents=True)
-            model.save_pretrained(partial, state_dict=weights)
+            write_model(model, partial, weights)
             tokenizer.save_pretrained(partial)
 
     def finish() -> None:

@@ -23,6 +23,8 @@ ABOVE_ZERO = (
     "online_temperature",
     "online_max_new_tokens",
     "online_updates",
+    "lora_rank",
+    "lora_alpha",
 )
 ZERO_OR_MORE = (
     "steps",
@@ -63,6 +65,17 @@ class Config:
     gradient_checkpointing: bool = flag(
         False, "compute activations again in the backward pass, to save memory"
     )
+    lora_rank: int | None = flag(
+        None, "train a LoRA adapter of this rank on the frozen model; by default all its parameters"
+    )
+    lora_alpha: float | None = flag(
+        None, "what the adapter adds is scaled by alpha / rank; by default twice the rank"
+    )
+    lora_targets: str | None = flag(
+        None,
+        "layers that get an adapter, names with commas between, as q_proj,v_proj; by default all "
+        "linear layers but the head",
+    )
     rows: Literal["auto", "paired", "all"] = flag(
         "auto",
         "what trajectory objectives train on: the trajectories of the pairs, so as to see what "
@@ -94,7 +107,9 @@ class Config:
     seed: int = flag(0, "seed of the order of the data and of evaluation's samples")
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = flag(
-        "auto", "of the forward pass, weights stay float32; auto: bfloat16 on cuda, else float32"
+        "auto",
+        "of the forward pass; weights stay float32, but those that LoRA freezes; auto: bfloat16 on "
+        "cuda, else float32",
     )
     eval_problems: str = flag(
         "auto", "builtin, a problem file, or none; auto: builtin with the built-in data"
@@ -131,6 +146,9 @@ class Config:
                 f"--tokens-per-microbatch {self.tokens_per_microbatch}: not with "
                 f"--micro-batch-size {self.micro_batch_size}: give one, and none to the other"
             )
+        for name in ("lora_alpha", "lora_targets"):
+            if self.lora_rank is None and getattr(self, name) is not None:
+                raise InputError(f"{flag_name(name)} is for --lora-rank, which is not given")
         self.diagnose_plan()
         self._check_online()
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from objectives import OBJECTIVES, Objective
 from objectives.errors import InputError
 from train.checkpoints import find_checkpoints
-from train.models import load_model
+from train.models import is_adapter, load_model
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,10 @@ def load_checkpoint(
     base, tokenizer: what the run began from. Raises InputError where the checkpoint cannot be
     loaded or is of another model or vocabulary.
     """
+    if is_adapter(run.checkpoint):
+        from train.lora import load_adapter
+
+        return load_adapter(base, run.checkpoint)
     try:
         model, own = load_model(str(run.checkpoint), device=str(base.device))
     except InputError as error:

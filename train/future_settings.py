@@ -49,7 +49,7 @@ FUTURE_HELP = (
     "predict the policy --lam-horizon steps ahead (20), as scored forecasts on fixed probes tell, "
     "within --lam-floor (0.5) and --lam-ceiling (2), smoothed by --lam-smoothing (0.8, in [0, 1)); "
     "and --future-from: extrapolate from initial, the reference (the default), or lagged:N, the "
-    "policy exactly N steps ago, at N + 1 copies of the parameters in memory."
+    "policy exactly N steps ago, at N + 1 copies of what is trained in memory."
 )
 
 
@@ -72,9 +72,9 @@ class FutureSettings:
         return self.lam if self.rule is None else lam_at(LamState(), self.rule, 0)
 
     def memory(self, size: int) -> str:
-        """Return in words what a lag takes, size bytes a copy of the parameters."""
+        """Return in words what a lag takes, size bytes a copy of what is trained."""
         copies = self.lag + 1
-        return f"{copies} copies of the parameters in memory: {copies * size / 1e6:.0f} MB"
+        return f"{copies} copies of what is trained in memory: {copies * size / 1e6:.1f} MB"
 
     def values(self) -> dict:
         """Return the settings under their flags' names."""

@@ -3,10 +3,12 @@
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from diagnostics.parameters import trained_parameters
 from train import processes
 from train.config import Config
 from train.dataset import Encoded, encode
@@ -17,7 +19,7 @@ from train.evaluation import (
     load_problem_set,
     word_problem_set,
 )
-from train.language_model import LanguageModel, open_model, uncompiled
+from train.language_model import LanguageModel, frozen_copy, open_model, sharded, uncompiled
 from train.models import choose_device, load_model
 from train.sampler import Sampler
 from train.sharding import whole
@@ -58,6 +60,31 @@ class Ground:
             self.before[key] = self.evaluate(policy)
         return self.before.get(key)
 
+    def new_policy(self, base: LanguageModel, in_place: bool = False) -> LanguageModel:
+        """Return a policy to be trained that is still the base: a copy, or an adapter on it.
+
+        base: as it computes, sharded or not. in_place: it is needed no more, so that it may be
+        trained itself.
+        """
+        if self.config.lora_rank is not None:
+            policy = self._adapted()
+            return sharded(policy, self.device) if processes.sharding() else policy
+        policy = base if in_place else frozen_copy(base)
+        policy.model.requires_grad_(True)
+        return policy
+
+    def _adapted(self) -> LanguageModel:
+        from train.lora import adapted  # peft takes a while to import
+
+        return adapted(self.base, self.config)
+
+    @cached_property
+    def trained_size(self) -> tuple[int, int]:
+        """How many parameters are trained, and the bytes that they take."""
+        whole = self.base if self.config.lora_rank is None else self._adapted()
+        trained = trained_parameters(whole.model).values()
+        return sum(p.numel() for p in trained), sum(p.nbytes for p in trained)
+
     def with_config(self, config: Config) -> "Ground":
         """Return the same model, data and problems for a run with other settings of its own."""
         sampler = self.sampler
@@ -74,7 +101,7 @@ class Ground:
         prompts = len(self.encoded.group.unique())
         lines = [
             f"model  {self.config.model}: {parameters / 1e6:.2f} million parameters on "
-            f"{self._place()}",
+            f"{self._place()}{self._adapter()}",
             f"data   {self.config.data}: {count} trajectories of {prompts} prompts, "
             f"{correct / max(count, 1):.1%} correct",
         ]
@@ -88,6 +115,11 @@ class Ground:
         how = "its weights spread over them" if processes.sharding() else "each with all of it"
         return f"{self.device.type}, {count} processes, {how}"
 
+    def _adapter(self) -> str:
+        if self.config.lora_rank is None:
+            return ""
+        return f", frozen; trained: a LoRA adapter of {self.trained_size[0] / 1e6:.2f} million"
+
 
 def lay_ground(config: Config) -> Ground:
     """Load the model, the data and the problems that a configuration names."""
@@ -96,7 +128,10 @@ def lay_ground(config: Config) -> Ground:
     # Online, a file holds problems and not trajectories; of the built-in ones both are known.
     table = None if config.online and config.data != "builtin" else read_table(config.data)
     # Sharded, the model is copied to the devices layer by layer.
-    model, tokenizer = load_model(config.model, device="cpu" if processes.sharding() else device)
+    place = "cpu" if processes.sharding() else device
+    # Frozen weights are computed with in bfloat16 anyway; trained ones must keep small updates.
+    dtype = torch.bfloat16 if half and config.lora_rank else torch.float32
+    model, tokenizer = load_model(config.model, device=place, dtype=dtype)
     base = open_model(model.requires_grad_(False))
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     limit = min(config.max_tokens or math.inf, context or DEFAULT_CONTEXT)

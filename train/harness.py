@@ -10,20 +10,21 @@ from typing import NoReturn
 import torch
 from tqdm import tqdm
 
+from diagnostics.parameters import trained_parameters
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from train import processes
 from train.accumulation import Accumulation
 from train.auto_lam import PAIRS, AutoLam
 from train.batches import MicroBatch
-from train.cost import Cost, matrix_parameters, peak_memory, reset_peak_memory
+from train.cost import begin_cost, peak_memory, reset_peak_memory
 from train.diagnose import Diagnosis, check_lag
 from train.draws import Draw, FixedData
 from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
 from train.lagged import LaggedPolicy
-from train.language_model import Anchors, compile_layers, frozen_copy, recompute_layers, sharded
+from train.language_model import Anchors, compile_layers, recompute_layers, sharded
 from train.online import OnlineData
 from train.probe_pairs import ProbePairs, require_probes
 from train.reference_cache import cached_reference
@@ -90,8 +91,7 @@ class Run:
         lines = [f"{self.name}: {values or 'no hyper-parameters'}; {self.data.describe()}"]
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
         if self.future is not None and self.future.lag:
-            parameters = self.ground.base.model.parameters()
-            lines.append("       " + self.future.memory(sum(p.nbytes for p in parameters)))
+            lines.append("       " + self.future.memory(self.ground.trained_size[1]))
         return "\n".join(lines)
 
     def train(self, origin: dict, resume: bool = False) -> Result:
@@ -186,9 +186,7 @@ class Run:
         wanted = anchored or "reference" in needs or ("future" in needs and not lag)
         # With its states on disk the reference itself is needed no more.
         needless = bool(cached) and not (anchored or lag or self.watched)
-        spare = needless and self.last and base is ground.base
-        policy = base if spare else frozen_copy(base)
-        policy.model.requires_grad_(True)
+        policy = ground.new_policy(base, in_place=needless and self.last and base is ground.base)
         if self.config.gradient_checkpointing:
             recompute_layers(policy)
         reference = base if wanted and not needless else None
@@ -201,9 +199,9 @@ class Run:
             self.future and self.future.first_lam,
             policy,
             reference,
-            Anchors(base, period) if anchored else None,
+            Anchors(base, policy, period) if anchored else None,
             self.ground.precision,
-            LaggedPolicy(base, lag) if lag else None,
+            LaggedPolicy(base, policy, lag) if lag else None,
             on_policy,
             cached and cached[0],
         )
@@ -214,7 +212,7 @@ class Run:
                 plan, self.ground, self.watched, self.learner, self.folder, lag
             )
         self.optimizer = torch.optim.AdamW(
-            policy.model.parameters(),
+            trained_parameters(policy.model).values(),
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             fused=True,
@@ -223,7 +221,7 @@ class Run:
         self.history: list[dict] = []
         pad = self.ground.tokenizer.pad_token_id
         self.work = Accumulation(self.learner, self.config, pad)
-        self.cost = Cost(matrix_parameters(policy.model), tokens_frozen=cached[1] if cached else 0)
+        self.cost = begin_cost(policy.model, tokens_frozen=cached[1] if cached else 0)
 
     def _step(self, step: int) -> None:
         begun, sampled = time.monotonic(), self.cost.generation_seconds
@@ -232,7 +230,7 @@ class Run:
             self.learner.lam = processes.agree(self.learner.lam)
         draw = self._draw(step)
         metrics, divergence = self.work.accumulate(draw)
-        parameters = self.learner.policy.model.parameters()
+        parameters = trained_parameters(self.learner.policy.model).values()
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
         norm = whole_tensor(norm).item()
         if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
@@ -243,9 +241,9 @@ class Run:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.learner.anchors is not None:
-            self.learner.anchors.advance(step, self.learner.policy)
+            self.learner.anchors.advance(step)
         if self.learner.lagged is not None:
-            self.learner.lagged.advance(self.learner.policy)
+            self.learner.lagged.advance()
         cost = self.cost
         cost.tokens_trained += metrics.tokens
         cost.tokens_frozen += metrics.frozen_tokens

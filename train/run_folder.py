@@ -23,7 +23,7 @@ except ImportError:  # not on every system; then two runs in one folder are not 
     fcntl = None
 
 GROWING = ("metrics.jsonl", "eval.jsonl", "diagnostics.csv")
-PACKAGES = ("torch", "transformers", "datasets")
+PACKAGES = ("torch", "transformers", "peft", "datasets")
 
 
 class RunFolder:

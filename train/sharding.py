@@ -17,6 +17,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from diagnostics.parameters import has_adapter, trained_parameters
 from train import processes
 
 
@@ -116,10 +117,15 @@ def from_own_part(tensor: Tensor, parameter: Tensor) -> Tensor:
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return a model's weights gathered on the CPU of the main process; in others nothing."""
+    """Return a model's weights gathered on the CPU of the main process; in others nothing.
+
+    Of one with an adapter, the adapter's.
+    """
     forget_whole(model)
-    weights = {}
-    for name, value in model.state_dict().items():
+    weights, state = {}, model.state_dict()
+    if has_adapter(model):
+        state = {name: state[name] for name in trained_parameters(model)}
+    for name, value in state.items():
         tensor = whole_tensor(value)
         if processes.is_main():
             weights[name] = tensor.cpu()

@@ -1,0 +1,46 @@
+"""Write a model with its LoRA adapter added to its weights, in plain Hugging Face layout.
+
+python -m train.merge --model runs/fpa/checkpoints/step-300 --out merged --dtype bfloat16
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from objectives.errors import InputError, command_line
+from train.flags import Parser, add_flags, flag, from_flags
+from train.models import is_adapter, load_model
+from train.run_folder import require_free
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: str = flag(None, "the folder of an adapter, such as a checkpoint of a LoRA run")
+    out: str = flag("merged", "folder to write")
+    dtype: Literal["float32", "bfloat16"] = flag("float32", "of the weights")
+
+    def __post_init__(self):
+        if self.model is None or not is_adapter(Path(self.model)):
+            raise InputError(f"--model {self.model}: name the folder of an adapter")
+
+
+def merge(settings: Settings) -> Path:
+    """Write what the settings ask for; return the folder."""
+    out = Path(settings.out)
+    require_free(out, "files")
+    model, tokenizer = load_model(settings.model)  # added up in float32 and rounded once
+    model.to(getattr(torch, settings.dtype)).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
+def main() -> None:
+    parser = Parser(prog="python -m train.merge", description=__doc__.splitlines()[0])
+    add_flags(parser, Settings)
+    print(merge(from_flags(Settings, parser.parse_args())))
+
+
+if __name__ == "__main__":
+    command_line(main)
