@@ -51,7 +51,7 @@ def gradients(ground: Ground, case: str, folder: Path) -> tuple[dict, dict]:
     run._prepare()
     policy = run.learner.policy
     for step in range(1, 5):  # often enough for anchors to be written over
-        run.work.accumulate(run.data.draw(step))
+        run.work.accumulate(run.data.draw(1))
         run.optimizer.zero_grad()
         copy_parameters(moved(run.ground, step), policy.model)
         if run.learner.anchors is not None:
