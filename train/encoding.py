@@ -59,10 +59,11 @@ def _encode_part(tokenizer, rows, texts, whole) -> Iterator[EncodedRow]:
     fresh = [n for n, row in enumerate(rows) if not _spelt(tokenizer, row)]
     together = encode_texts(tokenizer, [whole[n] for n in fresh])
     both = dict(zip(fresh, together, strict=True))
+    end = tokenizer.eos_token_id
     for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
         prompt = prompts[text]
         if number in both:
-            tokens = _split(prompt, both[number], row.truncated, tokenizer.eos_token_id)
+            tokens = _split(prompt, both[number], row.truncated, end)
         else:
             tokens = Tokens(prompt, row.token_ids)
         yield EncodedRow(tokens, len(prompt))

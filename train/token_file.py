@@ -51,7 +51,10 @@ def token_path(
 def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer.save_pretrained(folder)  # vocabulary, chat template and settings
+        try:
+            tokenizer.save_pretrained(folder)  # vocabulary, chat template and settings
+        except Exception as error:  # of several libraries, for a full disk
+            raise _unwritable(Path(folder), error) from None
         for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
