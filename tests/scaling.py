@@ -4,6 +4,7 @@ import json
 import random
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -20,12 +21,11 @@ from train.dataset import Encoded
 from train.ground import Ground, lay_ground
 from train.harness import Run
 from train.language_model import open_model
-from train.models import load_model
 from train.tokens import FlatTokens, Tokens
 
 CPU = torch.device("cpu")
 PROMPT = 0.25  # of a trajectory's tokens
-STEPS = 3  # the first allocates the optimizer's state
+STEPS, ENOUGH = 3, 2.0  # measured at most, and seconds after which there is no other
 PROBLEMS = 1000  # different ones of the built-in task, joined to make as many prompts as needed
 
 
@@ -51,21 +51,23 @@ def measure_step(
     torch.set_num_threads(1)
     kernel = patch("train.step.token_log_probs", dense_log_probs) if dense else nullcontext()
     with TemporaryDirectory() as folder, kernel:
-        ground = _ground(length, vocabulary, trajectories, tokens_at_once)
+        ground = _ground(Path(folder), length, vocabulary, trajectories, tokens_at_once)
         run = Run(ground, "fpa", {}, Path(folder) / "run")
         run.folder.create({})
         run._prepare()
-        run._step(1)
+        run._step(1)  # allocates the optimizer's state
         before, seconds = _resident(), []
         reset_peak_memory(CPU)
-        for step in range(2, STEPS + 1):
+        while len(seconds) < STEPS and sum(seconds) < ENOUGH:
             started = time.perf_counter()
-            run._step(step)
+            run._step(2 + len(seconds))
             seconds.append(time.perf_counter() - started)
         return Measured(min(seconds), peak_memory(CPU) - before)
 
 
-def _ground(length: int, vocabulary: int, trajectories: int, tokens_at_once: int | None) -> Ground:
+def _ground(
+    folder: Path, length: int, vocabulary: int, trajectories: int, tokens_at_once: int | None
+) -> Ground:
     torch.manual_seed(0)
     sizes = {
         "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 256,
@@ -73,9 +75,10 @@ def _ground(length: int, vocabulary: int, trajectories: int, tokens_at_once: int
         "max_position_embeddings": length,
     }  # fmt: skip
     base = open_model(LlamaForCausalLM(LlamaConfig(**sizes)).eval().requires_grad_(False))
+    write_rows(folder / "few.jsonl", 8)  # of which nothing is used
     config = Config(
-        batch_size=trajectories, tokens_per_microbatch=tokens_at_once, rows="all",
-        eval_problems="none", reference_cache="off",
+        data=str(folder / "few.jsonl"), batch_size=trajectories, rows="all",
+        tokens_per_microbatch=tokens_at_once, eval_problems="none", reference_cache="off",
     )  # fmt: skip
     prompt = int(PROMPT * length)
     ids = torch.randint(vocabulary, (trajectories, length)).tolist()
@@ -88,7 +91,7 @@ def _ground(length: int, vocabulary: int, trajectories: int, tokens_at_once: int
         left_out={},
         max_tokens=length,
     )
-    return Ground(config, base, load_model("builtin")[1], encoded, None, nullcontext())
+    return replace(lay_ground(config), base=base, encoded=encoded)
 
 
 def dense_log_probs(hidden, head, targets, *, reference, origin, lam, entropy) -> TokenLogProbs:
