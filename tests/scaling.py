@@ -30,7 +30,7 @@ PROBLEMS = 1000  # different ones of the built-in task, joined to make as many p
 
 
 class Measured(NamedTuple):
-    seconds: float
+    seconds: float  # of a processor, so that what else the machine does hardly counts
     bytes: int  # at the peak, above what was there before
 
 
@@ -59,9 +59,9 @@ def measure_step(
         before, seconds = _resident(), []
         reset_peak_memory(CPU)
         while len(seconds) < STEPS and sum(seconds) < ENOUGH:
-            started = time.perf_counter()
+            started = time.process_time()
             run._step(2 + len(seconds))
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.process_time() - started)
         return Measured(min(seconds), peak_memory(CPU) - before)
 
 
@@ -141,10 +141,10 @@ def measure_start(data: Path, cache: Path) -> Measured:
     config = Config(data=str(data), eval_problems="none", token_cache=str(cache))
     before = _resident()
     reset_peak_memory(CPU)
-    started = time.perf_counter()
+    started = time.process_time()
     run = Run(lay_ground(config), "fpa", {}, cache / "run")
     run.data.draw(1)
-    return Measured(time.perf_counter() - started, peak_memory(CPU) - before)
+    return Measured(time.process_time() - started, peak_memory(CPU) - before)
 
 
 def can_measure() -> bool:

@@ -99,12 +99,12 @@ def start(rows: int, folder: Path) -> tuple[float, int]:
 
 
 def test_trajectory_length(sweep):
-    given = partial(step, axis="length", vocabulary=32_768, trajectories=1)
+    given = partial(step, axis="length", vocabulary=8192, trajectories=1)
     sweep(AXES[0], LENGTHS, {"kernel": given, "dense logits": partial(given, dense=True)})
 
 
 def test_vocabulary(sweep):
-    given = partial(step, axis="vocabulary", length=1024, trajectories=1)
+    given = partial(step, axis="vocabulary", length=512, trajectories=1)
     sweep(AXES[1], VOCABULARIES, {"kernel": given, "dense logits": partial(given, dense=True)})
 
 
@@ -144,7 +144,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         column[1].set_xlabel(axis)
         column[1].set_xticks(own["point"].unique(), [_short(n) for n in own["point"].unique()])
         column[1].minorticks_off()
-    panels[0, 0].set_ylabel("seconds, of a step or a start")
+    panels[0, 0].set_ylabel("processor seconds of a step or a start")
     panels[1, 0].set_ylabel("MB at the peak, above what was there")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
