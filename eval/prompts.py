@@ -18,10 +18,18 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     does not carry it already (a rendered chat template often does). An end of sequence is never
     added: a completion follows. Special tokens spelt out in the text become their ids.
     """
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if _adds_bos(tokenizer) and ids[:1] != [tokenizer.bos_token_id]:
-        return [tokenizer.bos_token_id, *ids]
-    return ids
+    return encode_texts(tokenizer, [text])[0]
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of each text as `encode_text` does, many at a time."""
+    if not texts:
+        return []
+    every = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)
+    bos = tokenizer.bos_token_id
+    if not _adds_bos(tokenizer):
+        return every["input_ids"]
+    return [ids if ids[:1] == [bos] else [bos, *ids] for ids in every["input_ids"]]
 
 
 def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:

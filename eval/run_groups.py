@@ -16,8 +16,8 @@ NO_HYPER_PARAMETERS = {
     "objective", "seed", "learning_rate", "out", "device", "micro_batch_size", "eval_every",
     "eval_batch_size", "checkpoint_every", "diagnose_every", "diagnose", "horizons",
     "diagnose_pairs", "left_out", "command", "versions", "git_revision", "threads",
-    "eval_problems", "eval_limit", "keep_checkpoints", "reference_cache", "tokens_per_microbatch",
-    "gradient_checkpointing", "compile", *EVALUATION,
+    "eval_problems", "eval_limit", "keep_checkpoints", "reference_cache", "token_cache",
+    "tokens_per_microbatch", "gradient_checkpointing", "compile", *EVALUATION,
 }  # fmt: skip
 
 

@@ -62,12 +62,18 @@ def pair_rollouts(reward: Tensor, group: Tensor) -> Tensor:
     Within a group, max(#correct, #incorrect) pairs, the smaller side repeated in turn; correct
     means a positive reward. A group with one side only gives none. Columns: chosen, rejected.
     """
-    _groups(reward, group)
-    pairs = []
-    order = torch.argsort(group, stable=True)
-    for rows in order.split(torch.unique(group, return_counts=True)[1].tolist()):
-        good, bad = rows[reward[rows] > 0], rows[reward[rows] <= 0]
-        if len(good) and len(bad):
-            turn = torch.arange(max(len(good), len(bad)))
-            pairs.append(torch.stack([good[turn % len(good)], bad[turn % len(bad)]], 1))
-    return torch.cat(pairs) if pairs else torch.empty(0, 2, dtype=torch.long)
+    index, _ = _groups(reward, group)
+    count = int(index.max()) + 1 if len(index) else 0
+    sides = [side.nonzero().flatten() for side in (reward > 0, reward <= 0)]
+    sides = [rows[index[rows].argsort(stable=True)] for rows in sides]  # group by group
+    sizes = [index[rows].bincount(minlength=count) for rows in sides]
+    mixed = (sizes[0] > 0) & (sizes[1] > 0)
+    pairs = torch.where(mixed, torch.maximum(*sizes), 0)  # of each group
+    of = torch.arange(count, device=group.device).repeat_interleave(pairs)  # the group of each pair
+    turn = torch.arange(len(of), device=group.device) - (pairs.cumsum(0) - pairs)[of]
+    starts = [size.cumsum(0) - size for size in sizes]
+    columns = [
+        rows[start[of] + turn % size[of]]
+        for rows, start, size in zip(sides, starts, sizes, strict=True)
+    ]
+    return torch.stack(columns, 1)

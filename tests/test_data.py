@@ -29,8 +29,8 @@ def test_rollouts_from_json_lines_and_parquet_are_the_same(write_rows, tmp_path)
     path = tmp_path / "rows.parquet"
     pd.DataFrame(ROLLOUTS).fillna({"truncated": False}).to_parquet(path)
     one, other = read_table(write_rows(ROLLOUTS)), read_table(str(path))
-    assert one.trajectories == other.trajectories
-    assert one.trajectories[2].truncated
+    assert list(one.trajectories()) == list(other.trajectories())
+    assert list(one.trajectories())[2].truncated
 
 
 def test_preference_pairs_become_two_rows_each(write_rows, tokenizer):
@@ -51,12 +51,12 @@ def test_labels_and_conversations(write_rows):
     labelled = read_table(
         write_rows([{"prompt": [user], "completion": [answers[0]], "label": False}])
     )
-    assert labelled.trajectories[0][:3] == ([user], "#3", -1.0)
+    assert next(labelled.trajectories())[:3] == ([user], "#3", -1.0)
     implicit = read_table(
         write_rows([{"chosen": [user, answers[0]], "rejected": [user, answers[1]]}])
     )
-    assert [t.prompt for t in implicit.trajectories] == [[user], [user]]
-    assert [t.completion for t in implicit.trajectories] == ["#3", "#4"]
+    assert [t.prompt for t in implicit.trajectories()] == [[user], [user]]
+    assert [t.completion for t in implicit.trajectories()] == ["#3", "#4"]
 
 
 def test_completions_end_with_end_of_sequence_unless_truncated(write_rows, tokenizer):

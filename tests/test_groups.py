@@ -90,3 +90,19 @@ def test_reference_point_is_clamped_and_detached():
     assert reference_point(-ratio).item() == 0.0
     with pytest.raises(ValueError, match=r"\(N,\)"):
         reference_point(torch.zeros(0))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pairs_are_those_made_group_by_group(seed):
+    generator = torch.Generator().manual_seed(seed)
+    count = 60 * (seed > 0)
+    group = torch.randint(3 * seed + 1, (count,), generator=generator) * 7
+    reward = torch.randint(-1, 3, (count,), generator=generator).float()
+    expected = []
+    for own in sorted(set(group.tolist())):
+        rows = [n for n in range(count) if group[n] == own]
+        good, bad = [n for n in rows if reward[n] > 0], [n for n in rows if reward[n] <= 0]
+        if good and bad:
+            turns = range(max(len(good), len(bad)))
+            expected += [[good[t % len(good)], bad[t % len(bad)]] for t in turns]
+    assert pair_rollouts(reward, group).tolist() == expected

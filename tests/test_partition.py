@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from objectives.errors import InputError
 from train.config import Config
-from train.dataset import Tokens
 from train.ground import lay_ground
 from train.harness import Run
 from train.partition import TokenBudget, partition, unit_lengths
+from train.tokens import FlatTokens, Tokens
 
 
 def data(lengths):
-    return SimpleNamespace(tokens=[Tokens([0], [0] * (n - 1)) for n in lengths])
+    return SimpleNamespace(tokens=FlatTokens.of(Tokens([0], [0] * (n - 1)) for n in lengths))
 
 
 def padded(encoded, part):

@@ -30,7 +30,7 @@ def test_rollouts_are_graded_and_train(run, write_rows, tmp_path, monkeypatch):
     assert list(table["group_id"]) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert set(table["reward"]) <= {-1.0, 1.0}
     assert not (tmp_path / "all.parquet.parts").exists()
-    trajectories = read_table(str(tmp_path / "all.parquet")).trajectories
+    trajectories = read_table(str(tmp_path / "all.parquet")).trajectories()
     assert [t.token_ids for t in trajectories] == [list(ids) for ids in table["completion_ids"]]
 
 
@@ -106,7 +106,7 @@ def test_real_formulas(run, benchmarks, tmp_path):
     )
     assert status == 0
     assert "wrote 1534 worked answers" in out
-    assert len(read_table(str(tmp_path / "worked.jsonl")).trajectories) == 1534
+    assert len(list(read_table(str(tmp_path / "worked.jsonl")).trajectories())) == 1534
 
 
 def test_problems_without_formulas_are_refused(run, write_rows):

@@ -1,6 +1,7 @@
 """Optimizer batches: which units a step trains on, and how rows become tensors."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -41,6 +42,7 @@ def unit_indices(count: int, per_step: int, step: int, seed: int) -> Tensor:
     return torch.stack([orders[p // count][p % count] for p in places])
 
 
+@lru_cache(maxsize=4)  # a step is in one epoch or two; problems sampled online have an order too
 def _order(count: int, epoch: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(count, generator=generator)

@@ -104,6 +104,11 @@ class Config:
         "folder to keep the reference's hidden states in, so that it reads each trajectory once; "
         "off; or auto: beside the run, where it pays",
     )
+    token_cache: str = flag(
+        "auto",
+        "folder to keep the token ids of a large data set in, so that it is tokenised once; off; "
+        "or auto: in the cache of Hugging Face datasets",
+    )
     seed: int = flag(0, "seed of the order of the data and of evaluation's samples")
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = flag(

@@ -1,29 +1,36 @@
 """Tokenised trajectories, and what one objective trains on: its units, credit and left-outs."""
 
 from collections import Counter
+from collections.abc import Callable, Hashable
+from hashlib import blake2b
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from eval.prompts import encode_text, render_prompt
 from objectives import ADVANTAGES, Objective, pair_rollouts
 from objectives.errors import InputError
-from train.table import Table, Trajectory
+from train.encoding import encode_rows
+from train.table import Table
+from train.token_file import Columns, kept_ids, token_path
+from train.tokens import FlatTokens, Tokens, flat
 
-
-class Tokens(NamedTuple):
-    """Ids of a prompt and of its completion, end of sequence included unless it was truncated."""
-
-    prompt: list[int]
-    completion: list[int]
+LARGE = 4_000_000  # bytes of a data set whose ids are worth keeping on disk
+COLUMNS = np.dtype([
+    ("prompts", "i4"), ("completions", "i4"), ("reward", "f4"), ("group", "i8"), ("weight", "f4"),
+    ("number", "i8"),
+])  # fmt: skip
+PATIENCE = 2.0  # seconds before a progress bar shows
 
 
 class Encoded(NamedTuple):
     """A table's trajectories as token ids, those that fit, and why others were left out."""
 
-    tokens: list[Tokens]
+    tokens: FlatTokens
     reward: Tensor  # (N,) as graded
     group: Tensor  # (N,) integer id of the prompt
     weight: Tensor  # (N,)
@@ -44,70 +51,93 @@ class Units(NamedTuple):
     left_out: dict[str, int]
 
 
-def encode(table: Table, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Encoded:
-    """Tokenise a table's trajectories.
+def encode(
+    table: Table,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    folder: Path | None = None,
+) -> Encoded:
+    """Tokenise a table's trajectories, a few hundred at a time.
 
     max_tokens: longer trajectories are left out and counted, so are completions without tokens.
-    Raises InputError naming the row where the prompt alone is that long.
+    folder: where the ids of a large table are kept, so that the next start finds them.
+    Raises InputError naming the row where the prompt alone is that long, or where `folder` cannot
+    be written.
     """
-    prompts: dict[str, list[int]] = {}
-    groups: dict[object, int] = {}
-    tokens, kept, group = [], {}, []
-    left_out: Counter[str] = Counter()
-    for number, row in enumerate(table.trajectories):
-        text = render_prompt(tokenizer, row.prompt)
-        if text not in prompts:
-            prompts[text] = encode_text(tokenizer, text)
-        if len(prompts[text]) >= max_tokens:
-            raise InputError(
-                f"{table.name}: the prompt of trajectory {number + 1} has {len(prompts[text])} "
-                f"tokens, more than fit the model's context or --max-tokens ({max_tokens})"
-            )
-        encoded = _encode_row(tokenizer, text, prompts[text], row)
-        group_id = groups.setdefault(row.group, len(groups))
-        if not encoded.completion:
-            left_out["completion without tokens"] += 1
-        elif len(encoded.prompt) + len(encoded.completion) > max_tokens:
-            left_out[f"longer than {max_tokens} tokens"] += 1
-        else:
-            kept[number] = len(tokens)
-            tokens.append(encoded)
-            group.append(group_id)
-    pairs = None
-    if table.pairs is not None:
-        whole = [(kept[w], kept[x]) for w, x in table.pairs if w in kept and x in kept]
-        pairs = torch.tensor(whole, dtype=torch.long).view(-1, 2)
-    rows = [table.trajectories[number] for number in kept]
+
+    def make(append: Callable[[np.ndarray], object]) -> Columns:
+        return _encode(table, tokenizer, max_tokens, append)
+
+    if folder is not None and table.source.bytes >= LARGE:
+        path = token_path(folder, table, tokenizer, max_tokens)
+        ids, (tensors, values) = kept_ids(path, make)
+    else:
+        parts = [np.empty(0, np.int32)]
+        tensors, values = make(parts.append)
+        ids = torch.from_numpy(np.concatenate(parts))
     return Encoded(
-        tokens,
-        torch.tensor([row.reward for row in rows]),
-        torch.tensor(group, dtype=torch.long),
-        torch.tensor([row.weight for row in rows]),
-        pairs,
-        dict(left_out),
+        FlatTokens(ids, tensors["prompts"], tensors["completions"]),
+        tensors["reward"],
+        tensors["group"],
+        tensors["weight"],
+        tensors.get("pairs"),
+        values["left_out"],
         max_tokens,
     )
 
 
-def _encode_row(
-    tokenizer: PreTrainedTokenizerBase, text: str, prompt: list[int], row: Trajectory
-) -> Tokens:
-    ids = row.token_ids
-    if ids is not None and _decode(tokenizer, ids) == row.completion:
-        return Tokens(prompt, ids)
-    # Tokenised together, so that the boundary is where the model would put it: a token that spans
-    # it belongs to the completion.
-    both = encode_text(tokenizer, text + row.completion)
-    shared = next((i for i, (a, b) in enumerate(zip(prompt, both, strict=False)) if a != b), None)
-    boundary = min(len(prompt), len(both)) if shared is None else shared
-    completion = both[boundary:]
-    if not row.truncated and completion[-1:] != [tokenizer.eos_token_id]:
-        completion = [*completion, tokenizer.eos_token_id]
-    return Tokens(both[:boundary], completion)
+def _encode(
+    table: Table,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    append: Callable[[np.ndarray], object],
+) -> Columns:
+    """Hand on the ids batch by batch; return all else that there is to know of the rows."""
+    groups: dict[Hashable, int] = {}
+    left_out: Counter[str] = Counter()
+    columns = [np.empty(0, COLUMNS)]
+    read = 0
+    with tqdm(
+        total=table.count, desc="tokenising", unit="row", delay=PATIENCE, dynamic_ncols=True
+    ) as bar:
+        for batch in table.batches():
+            encoded = zip(batch, encode_rows(tokenizer, batch), strict=True)
+            kept: list[Tokens] = []
+            rows: list[tuple] = []
+            for number, (row, (tokens, prompt)) in enumerate(encoded, read):
+                if prompt >= max_tokens:
+                    raise InputError(
+                        f"{table.name}: the prompt of trajectory {number + 1} has {prompt} "
+                        f"tokens, more than fit the model's context or --max-tokens ({max_tokens})"
+                    )
+                group = groups.setdefault(_group_key(row.group), len(groups))
+                lengths = len(tokens.prompt), len(tokens.completion)
+                if not lengths[1]:
+                    left_out["completion without tokens"] += 1
+                elif sum(lengths) > max_tokens:
+                    left_out[f"longer than {max_tokens} tokens"] += 1
+                else:
+                    kept.append(tokens)
+                    rows.append((*lengths, row.reward, group, row.weight, number))
+            append(flat(kept))
+            columns.append(np.array(rows, COLUMNS))
+            read += len(batch)
+            bar.update(len(batch))
+    whole = np.concatenate(columns)
+    tensors = {name: torch.from_numpy(whole[name].copy()) for name in COLUMNS.names}
+    number = tensors.pop("number")
+    if table.paired:
+        place = torch.full((read,), -1).index_put_((number,), torch.arange(len(number)))
+        pairs = place.view(-1, 2)
+        tensors["pairs"] = pairs[(pairs >= 0).all(1)]
+    return tensors, {"left_out": dict(left_out)}
 
 
-def _decode(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
-    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+def _group_key(group: Hashable) -> Hashable:
+    """Return what stands for a group: not its text, which may be a long prompt."""
+    if not isinstance(group, str):
+        return group
+    return blake2b(group.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def advantages(encoded: Encoded, objective: Objective, advantage: str) -> Tensor:
@@ -131,7 +161,7 @@ def select_units(encoded: Encoded, objective: Objective, rows: str, advantage: s
     units = pairs if paired else torch.arange(total)[:, None]
     reason = "of prompts all correct or all incorrect"
     if objective.only_correct:
-        units = units[:, :1].unique(dim=0)
+        units = units[:, 0].unique()[:, None]
         units = units[encoded.reward[units[:, 0]] > 0]
         reason = "incorrect, or " + reason if paired else "incorrect"
     elif not paired:

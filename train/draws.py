@@ -40,7 +40,7 @@ class FixedData:
     @property
     def tokens_generated(self) -> int:
         """Tokens of all completions of the data set: somebody had to sample them."""
-        return sum(len(tokens.completion) for tokens in self.encoded.tokens)
+        return int(self.encoded.tokens.completions.sum())
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -56,10 +56,10 @@ class FixedData:
         index = unit_indices(len(self.units.rows), self.units_per_step, step - 1, self.config.seed)
         chosen = self.units.rows[index]
         count = len(chosen) if self.objective.unit == "pair" else chosen.numel()
-        length = mean_length(self.encoded, chosen.flatten().tolist())
+        length = mean_length(self.encoded, chosen.flatten())
         return Draw(self.encoded, self.units.reward, chosen, count, length, {})
 
 
-def mean_length(encoded: Encoded, rows: list[int]) -> float:
+def mean_length(encoded: Encoded, rows: Tensor) -> float:
     """Return the mean number of tokens of the completions of some rows."""
-    return sum(len(encoded.tokens[row].completion) for row in rows) / len(rows)
+    return int(encoded.tokens.completions[rows].sum()) / len(rows)

@@ -24,6 +24,7 @@ from train.models import choose_device, load_model
 from train.sampler import Sampler
 from train.sharding import whole
 from train.table import Table, read_table
+from train.token_file import token_folder
 
 DEFAULT_CONTEXT = 4096  # where a model states none
 
@@ -142,7 +143,7 @@ def lay_ground(config: Config) -> Ground:
             _training_problems(config, table, tokenizer), tokenizer, config, precision
         )
     if table is not None:
-        encoded = encode(table, tokenizer, int(limit))
+        encoded = encode(table, tokenizer, int(limit), token_folder(config.token_cache))
     else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
         encoded = sampler.encoded(sampler.sample(base, 0))
     return Ground(
@@ -155,7 +156,7 @@ def _training_problems(
 ) -> ProblemSet:
     if table is None:
         return word_problem_set(config.data, tokenizer, config.online_max_new_tokens)
-    prompts = list(dict.fromkeys(trajectory.prompt for trajectory in table.trajectories))
+    prompts = list(dict.fromkeys(trajectory.prompt for trajectory in table.trajectories()))
     return arithmetic_set(prompts, config.online_max_new_tokens)
 
 

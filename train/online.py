@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import torch
+
 from objectives import Objective
 from objectives.errors import InputError
 from train.config import Config
-from train.dataset import Encoded, Tokens, Units, select_units
+from train.dataset import Encoded, Units, select_units
 from train.draws import Draw, mean_length
 from train.language_model import LanguageModel
 from train.sampler import Rollout, Sampler
+from train.tokens import Tokens
 
 MOST_ROUNDS = 10  # of sampling for one batch
 
@@ -77,7 +80,7 @@ class OnlineData:
     def _as_draw(self, kept: list[Rollout], metrics: dict[str, float]) -> Draw:
         encoded = self.sampler.encoded(kept)
         units = self._units(encoded)
-        length = mean_length(encoded, list(range(len(kept))))
+        length = mean_length(encoded, torch.arange(len(kept)))
         return Draw(
             encoded, units.reward, units.rows, self._count(units, len(kept)), length, metrics
         )

@@ -52,7 +52,7 @@ def divide(encoded: Encoded, chosen: Tensor, count: int) -> list[Tensor]:
 
 def unit_lengths(encoded: Encoded, chosen: Tensor) -> list[int]:
     """Return the tokens of each unit's longest row, prompt included."""
-    return [max(sum(map(len, encoded.tokens[row])) for row in unit) for unit in chosen.tolist()]
+    return encoded.tokens.lengths[chosen].amax(1).tolist()
 
 
 class TokenBudget:

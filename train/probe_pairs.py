@@ -49,15 +49,13 @@ def probe_pairs(encoded: Encoded, reward: Tensor, count: int, pad_id: int) -> Pr
     if not len(pairs):
         return None
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(SEED))
-    groups = encoded.group[pairs[order, 0]].tolist()
-    seen: dict[int, int] = {}
-    rounds = []  # how many pairs of the same prompt came before
-    for group in groups:
-        rounds.append(seen.get(group, 0))
-        seen[group] = rounds[-1] + 1
-    order = order[torch.tensor(rounds).argsort(stable=True)][:count]
+    _, group, size = encoded.group[pairs[order, 0]].unique(return_inverse=True, return_counts=True)
+    together = group.argsort(stable=True)
+    before = torch.empty_like(group)  # how many pairs of the same prompt came before
+    before[together] = torch.arange(len(group)) - (size.cumsum(0) - size)[group[together]]
+    order = order[before.argsort(stable=True)][:count]
     chosen = pairs[order.sort().values]
-    length = mean_length(encoded, chosen.flatten().tolist())
+    length = mean_length(encoded, chosen.flatten())
     (micro,) = micro_batches(encoded, reward, [chosen], pad_id, length)
     return ProbePairs(micro, chosen)
 

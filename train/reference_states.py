@@ -50,7 +50,7 @@ class ReferenceStates:
 class Layout:
     """Where which row's states are in the file, and how big that is."""
 
-    rows: list[int]  # by length, the longest first
+    rows: Tensor  # by length, the longest first
     start: Tensor
     length: Tensor
     width: int
@@ -58,7 +58,7 @@ class Layout:
 
     @property
     def tokens(self) -> int:
-        return int(self.length[torch.tensor(self.rows)].sum())
+        return int(self.length[self.rows].sum())
 
     @property
     def bytes(self) -> int:
@@ -67,8 +67,11 @@ class Layout:
     def batches(self, encoded: Encoded) -> Iterator[list[int]]:
         """Yield rows to read at a time: of about one length, up to TOKENS_AT_ONCE tokens."""
         batch: list[int] = []
-        for row in self.rows:
-            longest = sum(map(len, encoded.tokens[batch[0] if batch else row]))
+        longest = 0
+        for row, length in zip(
+            self.rows.tolist(), encoded.tokens.lengths[self.rows].tolist(), strict=True
+        ):
+            longest = longest if batch else length
             if batch and longest * (len(batch) + 1) > TOKENS_AT_ONCE:
                 yield batch
                 batch = []
@@ -79,11 +82,10 @@ class Layout:
 
 def lay_out(encoded: Encoded, rows: Tensor, width: int, dtype: torch.dtype) -> Layout:
     """Plan the states of the distinct `rows` of a data set, d = width numbers a token."""
-    length = torch.tensor([len(tokens.completion) for tokens in encoded.tokens])
-    distinct = rows.unique().tolist()
-    order = sorted(distinct, key=lambda row: (-sum(map(len, encoded.tokens[row])), row))
+    length, distinct = encoded.tokens.completions, rows.unique()
+    order = distinct[encoded.tokens.lengths[distinct].argsort(descending=True, stable=True)]
     start = torch.full((len(encoded.tokens),), -1)
-    start[torch.tensor(order)] = length[torch.tensor(order)].cumsum(0) - length[torch.tensor(order)]
+    start[order] = length[order].cumsum(0) - length[order]
     return Layout(order, start, length, width, dtype)
 
 
@@ -207,8 +209,8 @@ def _key(reference: LanguageModel, encoded: Encoded, layout: Layout) -> str:
     for name, value in reference.model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    for row in layout.rows:
-        digest.update(json.dumps(encoded.tokens[row]).encode())
+    for part in encoded.tokens.parts(layout.rows):
+        digest.update(part.numpy().tobytes())
     return digest.hexdigest()
 
 

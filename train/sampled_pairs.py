@@ -54,14 +54,8 @@ def sample_pairs(encoded: Encoded, count: int, seed: int) -> SampledPairs:
             f"correct (reward above 0), and a pair needs a correct and an incorrect one of one "
             f"prompt{' (' + left + ')' if left else ''}"
         )
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
-    numbers = order[:count].tolist()
-
-    def length(number: int) -> int:
-        sides = (encoded.tokens[row] for row in pairs[number].tolist())
-        return max(len(prompt) + len(completion) for prompt, completion in sides)
-
-    number = torch.tensor(sorted(numbers, key=length))
+    drawn = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))[:count]
+    number = drawn[encoded.tokens.lengths[pairs[drawn]].amax(1).argsort(stable=True)]
     index = pairs[number].flatten()
     return SampledPairs(number, index, [encoded.tokens[i] for i in index.tolist()], len(pairs))
 

@@ -10,10 +10,11 @@ from transformers import PreTrainedTokenizerBase
 from eval.prompts import encode_text
 from train.batches import unit_indices
 from train.config import Config
-from train.dataset import Encoded, Tokens
+from train.dataset import Encoded
 from train.evaluation import ProblemSet
 from train.language_model import LanguageModel, uncompiled
 from train.sharding import whole
+from train.tokens import FlatTokens, Tokens
 
 
 class Rollout(NamedTuple):
@@ -65,7 +66,7 @@ class Sampler:
     def encoded(self, rollouts: list[Rollout]) -> Encoded:
         """Return rollouts as a data set."""
         return Encoded(
-            [rollout.tokens for rollout in rollouts],
+            FlatTokens.of(rollout.tokens for rollout in rollouts),
             torch.tensor([rollout.reward for rollout in rollouts]),
             torch.tensor([rollout.group for rollout in rollouts], dtype=torch.long),
             torch.ones(len(rollouts)),

@@ -16,6 +16,7 @@ UNCOMPARED = {
     "device",
     "checkpoint_every",
     "keep_checkpoints",
+    "token_cache",
 }  # settings that may differ where a run is done
 
 

@@ -1,13 +1,13 @@
-"""Reading graded trajectories: rollouts, preference pairs or labelled completions, as one table."""
+"""Graded trajectories: rollouts, preference pairs or labelled completions, read as one table."""
 
 import json
 import math
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets import Dataset, disable_progress_bars, load_dataset
-
 from objectives.errors import InputError
+from train.row_source import RowSource, open_rows
 
 BUILTIN = Path(__file__).parent / "builtin" / "rollouts.parquet"
 FORMATS = "prompt, completion, reward | prompt, chosen, rejected | prompt, completion, label"
@@ -27,80 +27,69 @@ class Trajectory(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Trajectories in the order of the file, and the pairs that the file itself states."""
+    """Trajectories in the order of their source, made and checked as one goes through them."""
 
     name: str
-    trajectories: list[Trajectory]
-    pairs: list[tuple[int, int]] | None = None  # (chosen, rejected)
+    source: RowSource
+    paired: bool  # each row of the source states a pair: trajectories 2n, chosen, and 2n + 1
+
+    @property
+    def count(self) -> int | None:
+        """How many trajectories, where that is known beforehand."""
+        rows = self.source.count
+        return rows if rows is None else rows * (1 + self.paired)
+
+    def batches(self) -> Iterator[list[Trajectory]]:
+        """Yield the trajectories, a few hundred at a time.
+
+        Raises InputError naming the file and row for what does not fit.
+        """
+        read = 0
+        for rows in self.source.batches():
+            batch: list[Trajectory] = []
+            for number, row in enumerate(rows, read + 1):
+                where = f"{self.name} row {number}"
+                batch += _pair(where, row) if self.paired else [_rollout(where, row)]
+            read += len(rows)
+            yield batch
+
+    def trajectories(self) -> Iterator[Trajectory]:
+        """Yield the trajectories one by one, as `batches` does."""
+        for batch in self.batches():
+            yield from batch
 
 
 def read_table(source: str) -> Table:
-    """Read `builtin`, a Parquet or JSON Lines file, or a hub data set (its split `train`).
+    """Open `builtin`, a Parquet or JSON Lines file, or a hub data set (its split `train`).
 
     Columns: `prompt, completion, reward` with optional `group_id, weight, truncated,
     completion_ids`; or `prompt, chosen, rejected`; or `prompt, completion, label`. Prompts and
     completions may be conversations, and a missing prompt is then what both sides share.
-    Raises InputError naming the file and row for what does not fit.
+    Raises InputError for a source without the columns; the first rows are checked at
+    once, the others when they are read.
     """
     name = "the built-in rollouts" if source == "builtin" else source
-    rows = _read_rows(source)
-    if not rows:
+    path = BUILTIN if source == "builtin" else Path(source)
+    rows = open_rows(source, path, FORMATS)
+    first = next(rows.batches(), None)
+    if not first:
         raise InputError(f"{name} holds no rows: expected the columns {FORMATS}")
-    columns = set(rows[0])
-    if {"chosen", "rejected"} <= columns:
-        return _from_pairs(name, rows)
-    missing = {"prompt", "completion"} - columns
-    if not missing and not columns & {"reward", "label"}:
+    columns = set(first[0])
+    paired = {"chosen", "rejected"} <= columns
+    missing = set() if paired else {"prompt", "completion"} - columns
+    if not paired and not missing and not columns & {"reward", "label"}:
         missing = {"reward"}
     if missing:
         raise InputError(
             f"{name}: no column {', '.join(sorted(missing))} among {', '.join(sorted(columns))}; "
             f"expected {FORMATS}"
         )
-    return Table(name, [_rollout(name, number, row) for number, row in enumerate(rows, 1)])
+    table = Table(name, rows, paired)
+    next(table.batches())  # what is wrong with all rows is said before a model is loaded
+    return table
 
 
-def _read_rows(source: str) -> list[dict]:
-    path = BUILTIN if source == "builtin" else Path(source)
-    disable_progress_bars()  # a file is read in an instant, and errors are to be one line
-    if path.is_file():
-        if path.suffix in (".jsonl", ".json"):
-            return _read_json_lines(path)
-        if path.suffix == ".parquet":
-            try:
-                return Dataset.from_parquet(str(path), keep_in_memory=True).to_list()
-            except Exception as error:
-                raise InputError(f"{path} is not a readable Parquet file: {error}") from None
-        raise InputError(f"--data {path}: expected a file ending in .parquet or .jsonl")
-    if path.suffix in (".jsonl", ".json", ".parquet") or source.startswith((".", "/")):
-        raise InputError(f"--data {source}: no such file")
-    try:
-        return load_dataset(source, split="train").to_list()
-    except Exception as error:
-        raise InputError(
-            f"--data {source}: neither a file here nor a data set with a split `train` that can "
-            f"be had from the hub ({type(error).__name__})"
-        ) from None
-
-
-def _read_json_lines(path: Path) -> list[dict]:
-    rows = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path} line {number}: not JSON ({error})") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{path} line {number}: expected an object with {FORMATS}")
-            rows.append(row)
-    return rows
-
-
-def _rollout(name: str, number: int, row: dict) -> Trajectory:
-    where = f"{name} row {number}"
+def _rollout(where: str, row: dict) -> Trajectory:
     prompt = _prompt(where, row.get("prompt"))
     if "reward" in row:
         reward = _number(where, "reward", row["reward"])
@@ -110,7 +99,8 @@ def _rollout(name: str, number: int, row: dict) -> Trajectory:
             raise InputError(f"{where}: label is {label!r}, expected true or false")
         reward = 1.0 if label else -1.0
     group = row.get("group_id")
-    ids = row.get("completion_ids")
+    if not isinstance(group, Hashable):
+        raise InputError(f"{where}: group_id is {group!r:.60}, expected a number or text")
     return Trajectory(
         prompt,
         _completion(where, "completion", row.get("completion")),
@@ -118,27 +108,31 @@ def _rollout(name: str, number: int, row: dict) -> Trajectory:
         _key(prompt) if group is None else group,
         _number(where, "weight", row["weight"]) if row.get("weight") is not None else 1.0,
         bool(row.get("truncated")),
-        None if ids is None else [int(i) for i in ids],
+        _ids(where, row.get("completion_ids")),
     )
 
 
-def _from_pairs(name: str, rows: list[dict]) -> Table:
-    trajectories, pairs = [], []
-    for number, row in enumerate(rows, 1):
-        where = f"{name} row {number}"
-        prompt = row.get("prompt")
-        if prompt is None and isinstance(row["chosen"], list):
-            prompt = row["chosen"][:-1]
-        prompt = _prompt(where, prompt)
-        weight = row.get("weight")
-        weight = 1.0 if weight is None else _number(where, "weight", weight)
-        pairs.append((len(trajectories), len(trajectories) + 1))
-        for side, reward in (("chosen", 1.0), ("rejected", -1.0)):
-            text = _completion(where, side, row.get(side))
-            # A pair is weighted by the product of its rows' weights.
-            factor = weight if side == "chosen" else 1.0
-            trajectories.append(Trajectory(prompt, text, reward, _key(prompt), factor))
-    return Table(name, trajectories, pairs)
+def _pair(where: str, row: dict) -> list[Trajectory]:
+    prompt = row.get("prompt")
+    if prompt is None and isinstance(row.get("chosen"), list):
+        prompt = row["chosen"][:-1]
+    prompt = _prompt(where, prompt)
+    key = _key(prompt)
+    weight = row.get("weight")
+    weight = 1.0 if weight is None else _number(where, "weight", weight)
+    # A pair is weighted by the product of its rows' weights.
+    return [
+        Trajectory(prompt, _completion(where, side, row.get(side)), reward, key, factor)
+        for side, reward, factor in (("chosen", 1.0, weight), ("rejected", -1.0, 1.0))
+    ]
+
+
+def _ids(where: str, value: Any) -> list[int] | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(i, int) and i >= 0 for i in value):
+        return value
+    raise InputError(f"{where}: completion_ids is {value!r:.60}, expected a list of token ids")
 
 
 def _prompt(where: str, value: Any) -> Text:

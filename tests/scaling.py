@@ -1,0 +1,161 @@
+"""Time and memory of a training step and of a start, one point at a time, for the benchmarks."""
+
+import json
+import random
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from unittest.mock import patch
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from eval.arithmetic import sample_problems, solve
+from objectives.kernel import TokenLogProbs
+from train.config import Config
+from train.cost import CLEAR_PEAK, peak_memory, reset_peak_memory
+from train.dataset import Encoded
+from train.ground import Ground, lay_ground
+from train.harness import Run
+from train.language_model import open_model
+from train.tokens import FlatTokens, Tokens
+
+CPU = torch.device("cpu")
+PROMPT = 0.25  # of a trajectory's tokens
+STEPS, ENOUGH = 3, 2.0  # measured at most, and seconds after which there is no other
+PROBLEMS = 1000  # different ones of the built-in task, joined to make as many prompts as needed
+
+
+class Measured(NamedTuple):
+    seconds: float  # of a processor, so that what else the machine does hardly counts
+    bytes: int  # at the peak, above what was there before
+
+
+def measure_step(
+    *,
+    length: int,
+    vocabulary: int,
+    trajectories: int,
+    dense: bool = False,
+    tokens_at_once: int | None = None,
+) -> Measured:
+    """Measure an fpa step of the harness on a random Llama of 2 layers, d = 64.
+
+    length: tokens of a trajectory, prompt included. dense: with the logits of all tokens at once,
+    by autograd, in the place of the kernel. tokens_at_once: of a micro-batch, by default all.
+    Seconds are the least of the steps after the first; memory is above model and optimizer.
+    """
+    torch.set_num_threads(1)
+    kernel = patch("train.step.token_log_probs", dense_log_probs) if dense else nullcontext()
+    with TemporaryDirectory() as folder, kernel:
+        ground = _ground(Path(folder), length, vocabulary, trajectories, tokens_at_once)
+        run = Run(ground, "fpa", {}, Path(folder) / "run")
+        run.folder.create({})
+        run._prepare()
+        run._step(1)  # allocates the optimizer's state
+        before, seconds = _resident(), []
+        reset_peak_memory(CPU)
+        while len(seconds) < STEPS and sum(seconds) < ENOUGH:
+            started = time.process_time()
+            run._step(2 + len(seconds))
+            seconds.append(time.process_time() - started)
+        return Measured(min(seconds), peak_memory(CPU) - before)
+
+
+def _ground(
+    folder: Path, length: int, vocabulary: int, trajectories: int, tokens_at_once: int | None
+) -> Ground:
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 256,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "tie_word_embeddings": True,
+        "max_position_embeddings": length,
+    }  # fmt: skip
+    base = open_model(LlamaForCausalLM(LlamaConfig(**sizes)).eval().requires_grad_(False))
+    write_rows(folder / "few.jsonl", 8)  # of which nothing is used
+    config = Config(
+        data=str(folder / "few.jsonl"), batch_size=trajectories, rows="all",
+        tokens_per_microbatch=tokens_at_once, eval_problems="none", reference_cache="off",
+    )  # fmt: skip
+    prompt = int(PROMPT * length)
+    ids = torch.randint(vocabulary, (trajectories, length)).tolist()
+    encoded = Encoded(
+        FlatTokens.of(Tokens(row[:prompt], row[prompt:]) for row in ids),
+        reward=torch.tensor([1.0, -1.0]).repeat(trajectories)[:trajectories],
+        group=torch.arange(trajectories),
+        weight=torch.ones(trajectories),
+        pairs=None,
+        left_out={},
+        max_tokens=length,
+    )
+    return replace(lay_ground(config), base=base, encoded=encoded)
+
+
+def dense_log_probs(hidden, head, targets, *, reference, origin, lam, entropy) -> TokenLogProbs:
+    """Return what the kernel returns, by the logits of all tokens and autograd."""
+    assert origin is None
+    assert entropy
+
+    def picked(log_probs):
+        return log_probs.gather(-1, targets[:, None])[:, 0]
+
+    logits = head.logits(hidden)
+    policy = logits.log_softmax(-1)
+    with torch.no_grad():
+        before = reference[1].logits(reference[0])
+        known = picked(before.log_softmax(-1))
+        ahead = picked(((1 + lam) * logits - lam * before).log_softmax(-1))
+        spread = -(policy.exp() * policy).sum(-1)
+    return TokenLogProbs(picked(policy), known, ahead, spread)
+
+
+def write_rows(path: Path, count: int) -> None:
+    """Write graded rows of the built-in task as JSON Lines, eight of a prompt."""
+    problems = [(problem[:-1], solve(problem)) for problem in sample_problems(PROBLEMS, 0)]
+    chance = random.Random(0)
+    with path.open("w") as lines:
+        for number in range(count):
+            group = number // 8
+            one, other = problems[group % PROBLEMS], problems[group // PROBLEMS % PROBLEMS]
+            gold = one[1] + other[1]
+            answer = gold + chance.choice([0, 0, 0, 1, 2, 3, 4, 5])
+            row = {
+                "prompt": f"{one[0]}+{other[0]}=",
+                "completion": f"{one[1]}+{other[1]}={answer};#{answer}",
+                "reward": 1.0 if answer == gold else -1.0,
+                "group_id": group,
+            }
+            lines.write(json.dumps(row) + "\n")
+
+
+def measure_start(data: Path, cache: Path) -> Measured:
+    """Measure a start of fpa with the built-in model: from the file to what step 1 trains on.
+
+    The model and its tokenizer are read once before, so that they do not count.
+    """
+    torch.set_num_threads(1)
+    lay_ground(Config(eval_problems="none"))
+    config = Config(data=str(data), eval_problems="none", token_cache=str(cache))
+    before = _resident()
+    reset_peak_memory(CPU)
+    started = time.process_time()
+    run = Run(lay_ground(config), "fpa", {}, cache / "run")
+    run.data.draw(1)
+    return Measured(time.process_time() - started, peak_memory(CPU) - before)
+
+
+def can_measure() -> bool:
+    """Say whether the peak of memory can be reset on this system."""
+    return CLEAR_PEAK.exists()
+
+
+def _resident() -> int:
+    (line,) = [
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmRSS:")
+    ]
+    return int(line.split()[1]) * 1024
