@@ -146,9 +146,8 @@ def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tenso
     if lam is not None:
         if origin is not None:
             other = origin[1].logits(origin[0])
-        # logits + λ (logits - other): exactly the logits where both are the same.
-        ahead = other.neg_().add_(logits).mul_(lam).add_(logits)
-        future, _ = _pick(ahead, target)
+        # logits - λ (other - logits): exactly the logits where both are the same.
+        future, _ = _pick(logits.lerp_(other, -lam), target)
     return policy, reference_log_prob, future, spread
 
 
