@@ -25,23 +25,23 @@ PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
 ROUNDS, WARMUP_ROUNDS = int(os.environ.get("TRL_ROUNDS", "5")), 1
 PLAIN = {"gradient_checkpointing": False}
 LIKE_LENGTHS = {"tokens_per_microbatch": 1024}
+CACHED = {"reference_cache": "FOLDER/cache"}  # as ours does by itself from two epochs on
 # What ours sets and what TRL sets; TRL checkpoints activations by default.
 BUILTIN = {
     "defaults": ({}, {}),
+    "defaults, second epoch": (CACHED, {}),
     "no checkpointing": ({}, PLAIN),
-    "reference read before": (
-        {"reference_cache": "FOLDER/cache"}, {**PLAIN, "precompute_ref_log_probs": True},
-    ),
-}  # fmt: skip
+    "reference read before": (CACHED, {**PLAIN, "precompute_ref_log_probs": True}),
+}
 SMOLLM2 = {
     "checkpointing": ({**LIKE_LENGTHS, "gradient_checkpointing": True}, {}),
     "no checkpointing": (LIKE_LENGTHS, PLAIN),
     "no checkpointing, a pair at a time": (LIKE_LENGTHS, {**PLAIN, "pairs_at_once": 1}),
     "reference read before": (
-        {**LIKE_LENGTHS, "reference_cache": "FOLDER/cache"},
+        {**LIKE_LENGTHS, **CACHED},
         {**PLAIN, "precompute_ref_log_probs": True},
     ),
-}  # fmt: skip
+}
 CASES = {f"builtin, {name}": ("builtin", "float32", 32, *case) for name, case in BUILTIN.items()}
 CASES |= {
     f"smollm2 {dtype}, {name}": ("smollm2", dtype, PAIRS, *case)
