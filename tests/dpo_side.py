@@ -102,9 +102,11 @@ def theirs(given: dict, steps: Steps, folder: str) -> None:
             control.should_training_stop = not steps.wait()
 
     # The table's pairs in the order in which ours draws them.
-    table, per_step = read_table(given["data"]), given["pairs"]
-    drawn = [unit_indices(len(table.pairs), per_step, n, 0) for n in range(given["steps"])]
-    pairs = [[table.trajectories[row] for row in table.pairs[unit]] for unit in torch.cat(drawn)]
+    table = read_table(given["data"])
+    known = list(table.trajectories())  # chosen and rejected in turns
+    count, per_step = len(known) // 2, given["pairs"]
+    drawn = torch.cat([unit_indices(count, per_step, n, 0) for n in range(given["steps"])])
+    pairs = [(known[2 * unit], known[2 * unit + 1]) for unit in drawn.tolist()]
     rows = [
         {"prompt": chosen.prompt, "chosen": chosen.completion, "rejected": rejected.completion}
         for chosen, rejected in pairs
@@ -127,14 +129,14 @@ def theirs(given: dict, steps: Steps, folder: str) -> None:
         processing_class=tokenizer,
         callbacks=[Steered()],
     )
-    _check_same_tokens(table, tokenizer, torch.cat(drawn).tolist(), trainer.train_dataset)
+    _check_same_tokens(table, tokenizer, drawn.tolist(), trainer.train_dataset)
     trainer.train()
 
 
 def _check_same_tokens(table, tokenizer, drawn, dataset) -> None:
     tokens = encode(table, tokenizer, 10**6).tokens
     for unit, row in zip(drawn, dataset, strict=True):
-        chosen, rejected = (tokens[side] for side in table.pairs[unit])
+        chosen, rejected = tokens[2 * unit], tokens[2 * unit + 1]
         assert row["prompt_ids"] + row["chosen_ids"] == chosen.prompt + chosen.completion
         assert row["prompt_ids"] + row["rejected_ids"] == rejected.prompt + rejected.completion
         assert row["prompt_ids"] == chosen.prompt == rejected.prompt

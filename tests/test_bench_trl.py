@@ -85,7 +85,7 @@ class Side:
 
 
 def builtin_pairs() -> list[dict]:
-    rows = read_table("builtin").trajectories
+    rows = list(read_table("builtin").trajectories())
     columns = (torch.tensor([getattr(row, name) for row in rows]) for name in ("reward", "group"))
     pairs = pair_rollouts(*columns).tolist()
     return [_pair(rows[w].prompt, rows[w].completion, rows[x].completion) for w, x in pairs]

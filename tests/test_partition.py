@@ -92,6 +92,8 @@ def test_a_run_goes_on_with_less_at_a_time_and_is_the_same(tmp_path):
 
 
 def test_one_of_the_two():
-    with pytest.raises(InputError, match="--tokens-per-microbatch 100: not with --micro-batch-size 2"):
+    with pytest.raises(
+        InputError, match="--tokens-per-microbatch 100: not with --micro-batch-size 2"
+    ):
         Config(micro_batch_size=2, tokens_per_microbatch=100)
     assert replace(Config(), tokens_per_microbatch=100).micro_batch_size is None
