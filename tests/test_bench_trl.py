@@ -1,7 +1,7 @@
 """A step of DPO against TRL's DPOTrainer: trained tokens per second, memory and losses.
 
-`pip install -e '.[bench]' && pytest tests/test_bench_trl.py --benchmark-only -s`; TRL_PAIRS and
-TRL_ROUNDS make it shorter. The same model, pairs, order, AdamW, clipping, constant rate and beta;
+`pip install -e '.[bench]' && pytest tests/test_bench_trl.py --benchmark-only -s`; TRL_PAIRS,
+TRL_ROUNDS and TRL_THREADS make it shorter. The same model, pairs, order, AdamW, clipping, constant rate and beta;
 float32 weights on both sides, the forward pass in bfloat16 autocast where it says so. Each side is
 a process of its own with one thread, and takes its steps in turns with the other. Time is the
 processor's; memory is the highest in a step above what is held before it (weights, reference,
@@ -22,19 +22,22 @@ from objectives import pair_rollouts
 from train.table import read_table
 
 PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
+THREADS = os.environ.get("TRL_THREADS", "1")
 ROUNDS, WARMUP_ROUNDS = int(os.environ.get("TRL_ROUNDS", "5")), 1
 PLAIN = {"gradient_checkpointing": False}
-LIKE_LENGTHS = {"tokens_per_microbatch": 1024}
+LIKE_LENGTHS, FEW = {"tokens_per_microbatch": 1024}, {"tokens_per_microbatch": 512}
 CACHED = {"reference_cache": "FOLDER/cache"}  # as ours does by itself from two epochs on
 # What ours sets and what TRL sets; TRL checkpoints activations by default.
 BUILTIN = {
     "defaults": ({}, {}),
     "defaults, second epoch": (CACHED, {}),
+    "few tokens at a time, second epoch": ({**FEW, **CACHED}, {}),
     "no checkpointing": ({}, PLAIN),
     "reference read before": (CACHED, {**PLAIN, "precompute_ref_log_probs": True}),
 }
 SMOLLM2 = {
     "checkpointing": ({**LIKE_LENGTHS, "gradient_checkpointing": True}, {}),
+    "second epoch": ({**LIKE_LENGTHS, **CACHED}, {}),
     "no checkpointing": (LIKE_LENGTHS, PLAIN),
     "no checkpointing, a pair at a time": (LIKE_LENGTHS, {**PLAIN, "pairs_at_once": 1}),
     "reference read before": (
@@ -57,7 +60,7 @@ class Side:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.dpo_side", json.dumps(given)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": THREADS, "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
         self.steps = []
         self._answer()
