@@ -1,11 +1,11 @@
 """A step of DPO against TRL's DPOTrainer: trained tokens per second, memory and losses.
 
 `pip install -e '.[bench]' && pytest tests/test_bench_trl.py --benchmark-only -s`; TRL_PAIRS,
-TRL_ROUNDS and TRL_THREADS make it shorter. The same model, pairs, order, AdamW, clipping, constant rate and beta;
-float32 weights on both sides, the forward pass in bfloat16 autocast where it says so. Each side is
-a process of its own with one thread, and takes its steps in turns with the other. Time is the
-processor's; memory is the highest in a step above what is held before it (weights, reference,
-optimizer).
+TRL_ROUNDS and TRL_THREADS make it shorter. The same model, pairs, order, AdamW, clipping, constant
+rate and beta; float32 weights on both sides, the forward pass in bfloat16 autocast where it says
+so. Each side is a process of its own, with one thread by default, and takes its steps in turns with
+the other. Time is the processor's; memory is the highest in a step above what is held before it
+(weights, reference, optimizer).
 """
 
 import importlib.util
