@@ -93,13 +93,11 @@ def saved_bytes(model, half):
         return tensor
 
     ids = torch.randint(10, 90, (ROWS, LENGTH), generator=torch.Generator().manual_seed(0))
-    mask = torch.ones_like(ids)
-    mask[0, -3:] = 0  # padding, so that attention gets a mask
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=half),
     ):
-        output = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+        output = model.base_model(input_ids=ids, use_cache=False)
         del output.past_key_values
     return sum(storage.nbytes() for storage in seen.values()), output
 

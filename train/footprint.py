@@ -14,11 +14,11 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from objectives.errors import InputError
-from objectives.kernel import CHUNK_ELEMENTS
+from objectives.kernel import CHUNK_ELEMENTS, CHUNK_POSITIONS
 from train.sharding import layers_of
 
 FLOAT, HALF = 4, 2  # bytes of a number
-CHUNKS = 3  # chunks of logits at a time where entropy is computed: logits, their softmax, products
+CHUNKS = 3  # at a time: a chunk's logits, another model's, and exponentials of one
 
 # When in a run: after the policy's forward pass, in the log-prob kernel, in the backward pass of a
 # layer, at its end, and while completions are sampled.
@@ -145,8 +145,8 @@ def layer_activations(shape: Shape, plan: Plan) -> int:
     """Return the bytes that autograd saves in a layer's forward pass for each token.
 
     Two norms save their float32 input, a factor, and the input normalised where they are trained;
-    attention its query, key and value for every head, what comes out, a normaliser a head, and the
-    mask's row of the token; the gated feed-forward its gate before and after the activation, the
+    attention its query and what comes out for every head, key and value as often as they are
+    there, and a normaliser a head; the gated feed-forward its gate before and after the activation, the
     other branch and the product. Linear maps save their inputs: in float32 those behind the norms,
     shared; in bfloat16 each of the five maps there casts its own. Frozen maps save none; adapters
     save their own casts, and what is between their two maps.
@@ -154,7 +154,7 @@ def layer_activations(shape: Shape, plan: Plan) -> int:
     number, width = (HALF if plan.half else FLOAT), FLOAT * shape.hidden
     frozen = plan.lora_rank is not None
     norms = 2 * (width * (1 if frozen else 2) + FLOAT)
-    attention = number * (4 * shape.query + plan.length) + FLOAT * shape.heads
+    attention = number * 2 * (shape.query + shape.key) + FLOAT * shape.heads
     if not plan.half:
         inputs, branches = 2 * width, 4
     elif frozen:
@@ -235,7 +235,8 @@ def _kernel(shape: Shape, plan: Plan) -> list[Part]:
     others = (
         (HALF if plan.half and plan.reference == "head" else FLOAT) * plan.tokens * shape.hidden
     )
-    chunk = FLOAT * shape.vocabulary * min(plan.tokens, max(1, CHUNK_ELEMENTS // shape.vocabulary))
+    most = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // shape.vocabulary)
+    chunk = FLOAT * shape.vocabulary * min(plan.tokens, most)
     found = [
         Part("hidden states", states + others,
              f"{plan.tokens} tokens x {(states + others) // plan.tokens:,}, policy and reference",

@@ -34,9 +34,9 @@ class LanguageModel:
 
     def hidden(self, rows: Rows) -> Tensor:
         """Return the final hidden states that predict the completions' tokens, (N, d)."""
-        output = self.backbone(
-            input_ids=rows.input_ids, attention_mask=rows.attention_mask, use_cache=False
-        )
+        # Padding is on the right, where causal attention looks from no real token; without a mask
+        # attention may use its fastest kernel.
+        output = self.backbone(input_ids=rows.input_ids, use_cache=False)
         return output.last_hidden_state[rows.row, rows.position]
 
     @torch.no_grad()
@@ -87,15 +87,17 @@ def _head(model: PreTrainedModel) -> Head:
 def _check_head(language_model: LanguageModel) -> None:
     model, backbone, head = language_model.model, language_model.backbone, language_model.head
     vocabulary = head.weight.shape[0]
-    ids = rearrange(torch.arange(8, device=model.device) * 37 % vocabulary, "n -> 1 n")
-    hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state
-    ours, theirs = head.logits(hidden[0]), model(input_ids=ids, use_cache=False).logits[0]
+    ids = rearrange(torch.arange(12, device=model.device) * 37 % vocabulary, "n -> 1 n")
+    # Tokens after those compared: what is padding in a batch must not be seen.
+    hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[:, :8]
+    ours, theirs = head.logits(hidden[0]), model(input_ids=ids[:, :8], use_cache=False).logits[0]
     difference = (ours - theirs.to(ours.dtype)).abs().max()
     tolerance = max(1e-3, 2 * torch.finfo(theirs.dtype).eps)
     if not difference <= tolerance * theirs.abs().max().clamp(min=1):
         raise InputError(
-            f"{type(model).__name__} makes its logits in a way this project does not know "
-            f"(they differ by {difference:.3g}): it would be trained on wrong log-probs"
+            f"{type(model).__name__} makes its logits in a way this project does not know, or "
+            f"from tokens that come later (they differ by {difference:.3g}): it would be trained "
+            f"on wrong log-probs"
         )
 
 
