@@ -146,10 +146,10 @@ def layer_activations(shape: Shape, plan: Plan) -> int:
 
     Two norms save their float32 input, a factor, and the input normalised where they are trained;
     attention its query and what comes out for every head, key and value as often as they are
-    there, and a normaliser a head; the gated feed-forward its gate before and after the activation, the
-    other branch and the product. Linear maps save their inputs: in float32 those behind the norms,
-    shared; in bfloat16 each of the five maps there casts its own. Frozen maps save none; adapters
-    save their own casts, and what is between their two maps.
+    there, and a normaliser a head; the gated feed-forward its gate before and after the
+    activation, the other branch and the product. Linear maps save their inputs: in float32 those
+    behind the norms, shared; in bfloat16 each of the five maps there casts its own. Frozen maps
+    save none; adapters save their own casts, and what is between their two maps.
     """
     number, width = (HALF if plan.half else FLOAT), FLOAT * shape.hidden
     frozen = plan.lora_rank is not None
