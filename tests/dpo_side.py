@@ -70,7 +70,7 @@ def ours(given: dict, steps: Steps, folder: str) -> None:
                for k, v in given["ours"].items()}  # fmt: skip
     run = Run(lay_ground(replace(config, **changes)), "dpo", {"beta": BETA}, Path(folder) / "run")
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     steps.say(ready=True)
     for step in range(1, given["steps"] + 1):
         if not steps.wait():

@@ -54,7 +54,7 @@ def measure_step(
         ground = _ground(Path(folder), length, vocabulary, trajectories, tokens_at_once)
         run = Run(ground, "fpa", {}, Path(folder) / "run")
         run.folder.create({})
-        run._prepare()
+        run.prepare()
         run._step(1)  # allocates the optimizer's state
         before, seconds = _resident(), []
         reset_peak_memory(CPU)

@@ -74,7 +74,7 @@ def test_a_harness_step_against_a_bare_loop_s(benchmark, model, name, tmp_path):
     )  # fmt: skip
     run = Run(ground, name, {}, tmp_path / "run")
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     bare = BareLoop(ground, run)
     timer, numbers, bare_times = benchmark._timer, count(1), []
 

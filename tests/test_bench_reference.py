@@ -38,7 +38,7 @@ def test_a_step_that_looks_ahead(benchmark, model, tmp_path):
         ground.config = Config(**{**vars(config), "reference_cache": cache})
         runs[name] = Run(ground, objective, {}, tmp_path / name)
         runs[name].folder.create({})
-        runs[name]._prepare()
+        runs[name].prepare()
     timer, times, numbers = benchmark._timer, {name: [] for name in runs}, iter(range(1, 1000))
 
     def in_turns():

@@ -65,7 +65,7 @@ def logits(model, rows):
 def test_the_rows_are_what_one_computes_directly(ground, tmp_path):
     run = Run(ground, "fpa_dpo", {"lam": 1.5}, tmp_path / "run")
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     rows = run.watched.micro.rows
     policies = [frozen_copy(run.learner.policy)]
     run.diagnosis.observe(0)
@@ -118,7 +118,7 @@ def test_the_rows_are_what_one_computes_directly(ground, tmp_path):
 def test_every_objective_can_be_watched(ground, name, tmp_path):
     run = Run(ground, name, {}, tmp_path / "run")
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     run.diagnosis.observe(0)
     table = pd.read_csv(tmp_path / "run" / "diagnostics.csv").set_index("quantity")["value"]
     assert table.filter(like="regime/").sum() == pytest.approx(1)
@@ -128,7 +128,7 @@ def test_every_objective_can_be_watched(ground, name, tmp_path):
 def test_problems_gained_and_forgotten(tmp_path, ground):
     run = Run(ground, "fpa", {}, tmp_path / "run")
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     for step, solved in enumerate([(1, 1, 0, 0), (1, 0, 1, 1)]):
         kept = [{"problem": n, "mode": "greedy", "correct": bool(x)} for n, x in enumerate(solved)]
         Diagnosis.evaluated(run.diagnosis, step, Scores(None, None, kept))

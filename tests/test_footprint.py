@@ -57,7 +57,7 @@ def test_what_lasts_is_what_the_harness_holds(name, cache, tmp_path):
                     reference_cache=place, eval_problems="none")  # fmt: skip
     run = Run(lay_ground(config), "fpa", {}, tmp_path / "run", last=True)
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     run.work.accumulate(run.data.draw(1, run.learner.policy))
     policy = list(run.learner.policy.model.parameters())
     gradients = sum(p.grad.nbytes for p in policy)
@@ -161,7 +161,7 @@ def test_the_bfloat16_copies_that_a_step_keeps(checkpointing, tmp_path):
     config = Config(steps=1, batch_size=8, dtype="bfloat16", reference_cache="off",
                     gradient_checkpointing=checkpointing, eval_problems="none")  # fmt: skip
     run = Run(lay_ground(config), "fpa", {}, tmp_path / "run")
-    run._prepare()
+    run.prepare()
     model, held = run.learner.policy.model, []
     linear = [m.weight for m in model.model.layers.modules() if isinstance(m, torch.nn.Linear)]
     micro, _ = run._first_micro_batch()

@@ -23,7 +23,7 @@ def ground():
 def started(ground, name, folder, **given):
     run = Run(ground, name, given, folder)
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     return run
 
 

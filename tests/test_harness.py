@@ -10,6 +10,7 @@ from torch._dynamo.utils import counters
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from tests.started_runs import started, with_config
 from train import language_model
 from train.batches import micro_batches
 from train.config import Config
@@ -32,18 +33,6 @@ KINDS = ["dpo", "fpa", "kto", "grpo", "omd", "sft", "fpa_rpo"]
 @pytest.fixture(scope="module")
 def ground():
     return lay_ground(QUICK)
-
-
-def with_config(ground, **changes):
-    return ground.with_config(replace(ground.config, **changes))
-
-
-def started(ground, name, folder, **given):
-    """Return a run about to take its first step."""
-    run = Run(ground, name, given, folder)
-    run.folder.create({})
-    run._prepare()
-    return run
 
 
 def gradients(run, **how):
@@ -193,7 +182,7 @@ def test_what_is_not_finite_stops_before_the_update(ground, tmp_path):
     encoded = ground.encoded._replace(weight=torch.full_like(ground.encoded.weight, 1e38))
     run = Run(replace_encoded(ground, encoded), "reinforce", {}, tmp_path / "run")
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     before = [p.clone() for p in run.learner.policy.model.parameters()]
     with pytest.raises(InputError, match=r"step 1 of reinforce: loss .* stopped before the update"):
         run._step(1)

@@ -10,6 +10,7 @@ from diagnostics.gram import ROUTES, pair_grams
 from diagnostics.parameters import select_parameters, trained_parameters
 from diagnostics.trajectories import pack
 from objectives import token_log_probs
+from tests.started_runs import started, with_config
 from train import language_model
 from train.__main__ import main
 from train.batches import collate
@@ -31,18 +32,6 @@ SCALE = 5 / 3
 @pytest.fixture(scope="module")
 def ground():
     return lay_ground(CONFIG)
-
-
-def with_config(ground, **changes):
-    return ground.with_config(replace(ground.config, **changes))
-
-
-def started(ground, name, folder, **given):
-    """Return a run about to take its first step."""
-    run = Run(ground, name, given, folder)
-    run.folder.create({})
-    run._prepare()
-    return run
 
 
 def trained(ground, **changes):

@@ -93,7 +93,7 @@ def test_rewards_are_those_of_the_task(ground):
 def test_updates_on_the_same_samples_keep_the_anchor_that_sampled_them(ground, tmp_path):
     run = run_of(ground, "grpo", tmp_path / "run", online_updates=2)
     run.folder.create({})
-    run._prepare()
+    run.prepare()
     run._step(1)
     after_one = frozen_copy(run.learner.policy)
     first = run.data._current

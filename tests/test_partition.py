@@ -65,7 +65,7 @@ def test_a_run_goes_on_with_less_at_a_time_and_is_the_same(tmp_path):
 
     def losses(name, room):
         run = Run(ground, "fpa_dpo", {}, tmp_path / name)
-        prepare = run._prepare
+        prepare = run.prepare
 
         def prepared():
             prepare()
@@ -79,7 +79,7 @@ def test_a_run_goes_on_with_less_at_a_time_and_is_the_same(tmp_path):
 
             run.learner.evaluate = limited
 
-        run._prepare = prepared
+        run.prepare = prepared
         run.train({})
         return run, [line["loss"] for line in run.history]
 

@@ -48,7 +48,7 @@ def gradients(ground: Ground, case: str, folder: Path) -> tuple[dict, dict]:
     if "reference_cache" in settings:
         settings = {**settings, "reference_cache": str(folder / "cache"), "steps": 1}
     run = Run(ground.with_config(replace(ground.config, **settings)), name, given, folder / case)
-    run._prepare()
+    run.prepare()
     policy = run.learner.policy
     for step in range(1, 5):  # often enough for anchors to be written over
         run.work.accumulate(run.data.draw(1))

@@ -107,7 +107,7 @@ class Run:
                 settings |= {"objective": self.name, "left_out": self.data.left_out, **origin}
                 self.folder.create(settings)
             reset_peak_memory(self.ground.device)
-            self._prepare()
+            self.prepare()
             done = self._resume() if resume else 0
             self._started = time.monotonic() - self.cost.seconds
             with tqdm(
@@ -172,7 +172,8 @@ class Run:
             self.name, self.folder.path, self.evaluations, self.history, self.cost.seconds
         )
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Make the models and the optimizer, and read the reference where its states are kept."""
         ground, needs = self.ground, self.objective.needs
         base = sharded(ground.base, ground.device) if processes.sharding() else ground.base
         cached = cached_reference(self, base)
