@@ -144,7 +144,11 @@ def choose_device(device: str, dtype: str) -> tuple[str, bool]:
 
 def _forget_quantisation(model: PreTrainedModel) -> None:
     """Drop what says that a model is quantised: it no longer is, and could not be saved."""
-    for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
+    for owner, name in (
+        (model.config, "quantization_config"),
+        (model, "hf_quantizer"),
+        (model, "is_quantized"),
+    ):
         if hasattr(owner, name):
             delattr(owner, name)
 
