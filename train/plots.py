@@ -93,7 +93,8 @@ def _log_probs(axis: Axes, metrics: pd.DataFrame) -> None:
         axis.plot(rows["step"], smooth, color=colour, linestyle=dashes, label=side)
     axis.set(xlabel="step", ylabel="log-prob per token")
     axis.set_title(f"training trajectories, mean of {SMOOTHING} steps", fontsize="medium")
-    axis.legend(loc="best")
+    if axis.lines:
+        axis.legend(loc="best")
 
 
 def _save(figure: Figure, path: Path) -> Path:
