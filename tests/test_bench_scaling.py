@@ -104,7 +104,7 @@ def test_trajectory_length(sweep):
 
 
 def test_vocabulary(sweep):
-    given = partial(step, axis="vocabulary", length=512, trajectories=1)
+    given = partial(step, axis="vocabulary", length=2048, trajectories=1)
     sweep(AXES[1], VOCABULARIES, {"kernel": given, "dense logits": partial(given, dense=True)})
 
 
