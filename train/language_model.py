@@ -62,7 +62,7 @@ def open_model(model: PreTrainedModel) -> LanguageModel:
 
 def sharded(whole: LanguageModel, device: torch.device) -> LanguageModel:
     """Return a copy of a model whose weights are spread over the run's processes."""
-    model = copy.deepcopy(whole.model)
+    model = copy_around(whole.model, whole.model.parameters())
     shard(model, device)
     return LanguageModel(model, model.trunk, whole)
 

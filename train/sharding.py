@@ -24,13 +24,16 @@ from train import processes
 def shard(model: PreTrainedModel, device: torch.device) -> None:
     """Spread a model's parameters over all processes, in place; gradients are their sums.
 
-    device: of this process, to which its part of the parameters moves.
+    device: of this process, to which copies of the parameters move, layer by layer, and of which
+    it keeps its part. The parameters that the model had stay as they were.
     `model.trunk` then gives what the backbone gives: the model itself must be what is called.
     """
     mesh = _mesh(device.type)
     again = processes.sharding().reshard_after_forward
     for layer in layers_of(model):
+        _copy_parameters(layer, device)
         fully_shard(layer, mesh=mesh, reshard_after_forward=again)
+    _copy_parameters(model, device)
     fully_shard(model, mesh=mesh, reshard_after_forward=False)
     for module in _parts(model):
         module.set_gradient_divide_factor(1.0)
@@ -43,6 +46,19 @@ def shard(model: PreTrainedModel, device: torch.device) -> None:
 @functools.cache
 def _mesh(device_type: str) -> DeviceMesh:
     return init_device_mesh(device_type, (processes.count(),))
+
+
+def _copy_parameters(module: nn.Module, device: torch.device) -> None:
+    """Give a module copies, on the device, of those of its parameters that are not spread yet."""
+    copies: dict[int, nn.Parameter] = {}  # by the original: tied ones stay tied
+    for part in module.modules():
+        for name, own in part.named_parameters(recurse=False, remove_duplicate=False):
+            if isinstance(own, DTensor):
+                continue
+            if id(own) not in copies:
+                copied = own.detach().to(device, copy=True)
+                copies[id(own)] = nn.Parameter(copied, own.requires_grad)
+            setattr(part, name, copies[id(own)])
 
 
 def _trunk(model: PreTrainedModel, **inputs):
