@@ -1,5 +1,6 @@
 """Sample completions in batches, each from its own random stream."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -149,16 +150,17 @@ def _decode_batch(
     input_ids, mask = _left_pad(distinct, max_new_tokens, device)
     width, owner = input_ids.shape[1], owner.to(device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache, named = growing_cache(model.config), cache_argument(model)
     # Each distinct prompt is read once; its samples then share what the cache holds of it.
     output = model(
         input_ids=input_ids,
         attention_mask=mask[:, :width],
         position_ids=positions[:, :width],
-        past_key_values=growing_cache(model.config),
         use_cache=True,
         logits_to_keep=1,
+        **{named: cache},
     )
-    cache, logits = output.past_key_values, output.logits[owner, -1]
+    logits = output.logits[owner, -1]
     cache.batch_select_indices(owner)
     mask, positions = mask[owner], positions[owner]
 
@@ -185,12 +187,18 @@ def _decode_batch(
                 input_ids=token[:, None],
                 attention_mask=mask[:, : width + step + 1],
                 position_ids=positions[:, width + step, None],
-                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
+                **{named: cache},
             )
             logits = output.logits[:, -1]
     return sampled
+
+
+def cache_argument(model: PreTrainedModel) -> str:
+    """Return the name by which a model takes a cache: that of transformers 5.24, or the older."""
+    known = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
 
 
 def _distinct(prompts: list[list[int]]) -> tuple[list[list[int]], Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
+from eval.generation import cache_argument
 from eval.growing_cache import growing_cache
 from objectives import Head
 from objectives.kernel import token_log_probs
@@ -98,7 +99,6 @@ def saved_bytes(model, half):
         torch.autocast("cpu", torch.bfloat16, enabled=half),
     ):
         output = model.base_model(input_ids=ids, use_cache=False)
-        del output.past_key_values
     return sum(storage.nbytes() for storage in seen.values()), output
 
 
@@ -197,7 +197,8 @@ def test_keys_and_values_of_sampling(name):
     model = tiny_model(name)
     cache = growing_cache(model.config)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        model(input_ids=torch.full((3, LENGTH), 20), past_key_values=cache, use_cache=True)
+        ids = torch.full((3, LENGTH), 20)
+        model(input_ids=ids, use_cache=True, **{cache_argument(model): cache})
     held = sum(x.nbytes for layer in cache.layers for x in (layer.keys, layer.values))
     plan = replace(PLAN, half=True, sampled=3)
     assert part(parts(shape_of(model.config), plan), "keys and values") == held * 3 // 2
@@ -224,7 +225,7 @@ def test_an_adapter_s_parameters_and_activations(half):
     for layers in (2, 3):  # nothing in the first layer needs a gradient before its adapters
         settings = peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
         model = tiny_model(name, num_hidden_layers=layers)
-        model.add_adapter(settings)
+        peft.inject_adapter_in_model(settings, model)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         sizes.append(saved_bytes(model, half)[0])
     shape = shape_of(tiny_config(name, num_hidden_layers=3))

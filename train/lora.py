@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model_state_dict,
+    inject_adapter_in_model,
+    set_peft_model_state_dict,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -108,7 +114,7 @@ def merged(base: PreTrainedModel, folder: str) -> PreTrainedModel:
 
 def _with_adapter(base: PreTrainedModel, settings: LoraConfig) -> PreTrainedModel:
     model = copy_around(base, base.parameters())
-    model.add_adapter(settings)
+    inject_adapter_in_model(settings, model)
     for parameter in trained_parameters(model).values():
         parameter.data = parameter.data.float()  # where the base's weights are bfloat16
     return model
