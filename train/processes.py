@@ -3,7 +3,6 @@
 `accelerate launch -m train ...` starts them. Where there is one process alone, all of this is free.
 """
 
-import builtins
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -19,8 +18,6 @@ from objectives.errors import InputError
 
 if TYPE_CHECKING:
     from accelerate import FullyShardedDataParallelPlugin
-
-ERRORS = {"OSError": OSError, "InputError": InputError}
 
 
 def rank() -> int:
@@ -152,13 +149,9 @@ def on_main(work: Callable[[], Any]) -> Any:
             done = work()
         except (InputError, OSError) as error:
             failed = error
-    known = failed and (type(failed).__name__, failed.args)
-    done, known = agree((done, known))
+    done, failed = agree((done, failed))
     if failed is not None:
         raise failed
-    if known is not None:
-        kind = ERRORS.get(known[0]) or getattr(builtins, known[0], OSError)
-        raise kind(*known[1])
     return done
 
 
