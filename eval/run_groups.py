@@ -17,7 +17,7 @@ NO_HYPER_PARAMETERS = {
     "eval_batch_size", "checkpoint_every", "diagnose_every", "diagnose", "horizons",
     "diagnose_pairs", "left_out", "command", "versions", "git_revision", "threads",
     "eval_problems", "eval_limit", "keep_checkpoints", "reference_cache", "token_cache",
-    "tokens_per_microbatch", "gradient_checkpointing", "compile", *EVALUATION,
+    "tokens_per_microbatch", "gradient_checkpointing", "compile", "share_prefixes", *EVALUATION,
 }  # fmt: skip
 
 

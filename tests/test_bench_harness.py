@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from objectives import OBJECTIVES
-from train.batches import collate
 from train.config import Config
 from train.ground import lay_ground
 from train.harness import Run
 from train.language_model import frozen_copy
+from train.rows import collate
 
 KINDS = {"builtin": (64, 20), "smollm2": (8, 4)}  # trajectories of a step, rounds
 WARMUP_ROUNDS = 2

@@ -6,9 +6,10 @@ import torch
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
-from train.batches import collate, micro_batches, unit_indices
+from train.batches import micro_batches, unit_indices
 from train.dataset import Tokens, encode, select_units
 from train.models import load_model
+from train.rows import collate
 from train.table import read_table
 
 

@@ -12,9 +12,9 @@ from diagnostics.trajectories import pack
 from objectives import Head
 from tests.test_diagnostics_gradients import CLOSE, splits
 from tests.tiny import NAMES, TOKENS, model, twin_gradient
-from train.batches import collate
 from train.dataset import Tokens
 from train.language_model import open_model, spread
+from train.rows import collate
 
 
 def one_hot(position, length):

@@ -13,13 +13,13 @@ from objectives import token_log_probs
 from tests.started_runs import started, with_config
 from train import language_model
 from train.__main__ import main
-from train.batches import collate
 from train.config import Config
 from train.cost import matrix_parameters
 from train.ground import lay_ground
 from train.harness import Run
 from train.language_model import compile_layers, frozen_copy, recompute_layers
 from train.lora import load_adapter
+from train.rows import collate
 from train.run_folder import read_metrics
 
 CONFIG = Config(

@@ -19,10 +19,10 @@ from transformers import (
 )
 
 from objectives.errors import InputError
-from train.batches import collate
 from train.dataset import Tokens
 from train.language_model import Anchors, frozen_copy, open_model
 from train.models import load_model
+from train.rows import collate
 
 SIZES = {
     "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,

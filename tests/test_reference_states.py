@@ -11,12 +11,12 @@ import torch
 
 from objectives.errors import InputError
 from train import reference_states as module
-from train.batches import collate
 from train.config import Config
 from train.ground import lay_ground
 from train.harness import Run
 from train.language_model import frozen_copy
 from train.reference_states import lay_out, reference_states
+from train.rows import collate
 from train.run_folder import read_metrics
 
 QUICK = Config(steps=3, batch_size=8, eval_problems="none", learning_rate=1e-3, warmup_steps=0)

@@ -22,8 +22,9 @@ from train.step import Learner, StepMetrics, step_metrics
 class Accumulation:
     """Cuts what a step draws into micro-batches for a learner, and divides it among processes."""
 
-    def __init__(self, learner: Learner, config: Config, pad_id: int):
-        self.learner, self.config, self.pad_id = learner, config, pad_id
+    def __init__(self, learner: Learner, config: Config, pad_id: int, width: int | None):
+        """width: as `collate` has it."""
+        self.learner, self.config, self.pad_id, self.width = learner, config, pad_id, width
         given = config.tokens_per_microbatch
         automatic = learner.device.type == "cuda" and given is None and not config.micro_batch_size
         self.sharded = is_sharded(learner.policy.model)
@@ -70,11 +71,12 @@ class Accumulation:
         encoded, count = draw.encoded, processes.count()
         parts = [self._parts(draw, share) for share in divide(encoded, draw.chosen, count)]
         own = parts[processes.rank()]
-        counted = micro_batches(encoded, draw.reward, own, self.pad_id, draw.mean_length)
+        rest = self.pad_id, draw.mean_length, self.width
+        counted = micro_batches(encoded, draw.reward, own, *rest)
         idle = max(map(len, parts)) - len(own)
         lengths = unit_lengths(encoded, draw.chosen) if idle else []
         shortest = [draw.chosen[[lengths.index(min(lengths))]]] * idle if idle else []
-        spare = micro_batches(encoded, draw.reward, shortest, self.pad_id, draw.mean_length)
+        spare = micro_batches(encoded, draw.reward, shortest, *rest)
         yield from counted
         yield from (micro._replace(counted=False) for micro in spare)
 

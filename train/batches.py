@@ -1,4 +1,4 @@
-"""Optimizer batches: which units a step trains on, and how rows become tensors."""
+"""Optimizer batches: which units a step trains on, and what the objective sees of them."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -8,21 +8,8 @@ import torch
 from torch import Tensor
 
 from objectives import Batch
-from train.dataset import Encoded, Tokens
-
-
-class Rows(NamedTuple):
-    """Trajectories as padded tensors: B rows, L tokens, T completion positions, N of them real."""
-
-    input_ids: Tensor  # (B, L) right-padded
-    attention_mask: Tensor  # (B, L)
-    mask: Tensor  # (B, T) bool
-    row: Tensor  # (N,) of each completion token, in the order of `mask`
-    position: Tensor  # (N,) in L of the token before it, which predicts it
-    targets: Tensor  # (N,) its id
-
-    def to(self, device: torch.device) -> "Rows":
-        return Rows(*(x.to(device, non_blocking=True) for x in self))
+from train.dataset import Encoded
+from train.rows import Rows, collate
 
 
 class MicroBatch(NamedTuple):
@@ -54,15 +41,17 @@ def micro_batches(
     parts: Iterable[Tensor],
     pad_id: int,
     mean_length: float,
+    width: int | None = None,
 ) -> Iterator[MicroBatch]:
     """Make tensors of each part of a step's units, (U, 1 or 2 rows) as `partition` has them.
 
     reward: (N,) what the objective sees, for every row of the Encoded.
     mean_length: of the completions of the whole optimizer batch, in tokens.
+    width: as `collate` has it.
     """
     for part in parts:
         index = part.flatten()
-        rows = collate([encoded.tokens[i] for i in index.tolist()], pad_id)
+        rows = collate([encoded.tokens[i] for i in index.tolist()], pad_id, width)
         batch = Batch(
             mask=rows.mask,
             reward=reward[index],
@@ -72,18 +61,3 @@ def micro_batches(
             mean_length=torch.full((len(index),), mean_length),
         )
         yield MicroBatch(rows, batch, index)
-
-
-def collate(tokens: list[Tokens], pad_id: int) -> Rows:
-    """Pad trajectories on the right and mark their completions."""
-    length = max(len(prompt) + len(completion) for prompt, completion in tokens)
-    width = max(len(completion) for _, completion in tokens)
-    ids = [[*p, *c, *[pad_id] * (length - len(p) - len(c))] for p, c in tokens]
-    prompts = torch.tensor([len(prompt) for prompt, _ in tokens])
-    completions = torch.tensor([len(completion) for _, completion in tokens])
-    input_ids = torch.tensor(ids)
-    attention = torch.arange(length) < (prompts + completions)[:, None]
-    mask = torch.arange(width) < completions[:, None]
-    row, offset = mask.nonzero(as_tuple=True)
-    position = prompts[row] + offset - 1
-    return Rows(input_ids, attention.long(), mask, row, position, input_ids[row, position + 1])

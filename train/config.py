@@ -61,6 +61,11 @@ class Config:
         "tokens at a time, padding included, in micro-batches of like length; on a GPU by default "
         "as many as its memory holds",
     )
+    share_prefixes: Literal["auto", "off"] = flag(
+        "auto",
+        "compute once what trajectories of one prompt begin with; auto: where that saves "
+        "operations and the model allows it",
+    )
     compile: bool = flag(False, "compile the models' layers, at first use")
     gradient_checkpointing: bool = flag(
         False, "compute activations again in the backward pass, to save memory"

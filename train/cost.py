@@ -21,6 +21,7 @@ class Cost:
     parameters: int  # as `matrix_parameters` counts them
     trained_parameters: int  # those of them that are trained
     tokens_trained: int = 0  # of prompts and completions, forward and backward
+    tokens_shared: int = 0  # of these, computed once with another trajectory's
     tokens_frozen: int = 0  # forward alone: reference, anchors, origin, KTO's mismatched rows
     tokens_generated: int = 0  # completions sampled to be trained on, whoever sampled them
     generation_seconds: float = 0.0  # within this run
@@ -37,7 +38,8 @@ class Cost:
         """
         forward = self.tokens_frozen + self.tokens_generated
         trained = 4.0 * self.parameters + 2.0 * self.trained_parameters
-        return trained * self.tokens_trained + 2.0 * self.parameters * forward
+        computed = self.tokens_trained - self.tokens_shared
+        return trained * computed + 2.0 * self.parameters * forward
 
     def as_dict(self) -> dict:
         return {**vars(self), "flops": self.flops}

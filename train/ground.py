@@ -19,7 +19,14 @@ from train.evaluation import (
     load_problem_set,
     word_problem_set,
 )
-from train.language_model import LanguageModel, frozen_copy, open_model, sharded, uncompiled
+from train.language_model import (
+    LanguageModel,
+    frozen_copy,
+    open_model,
+    sharded,
+    sharing_width,
+    uncompiled,
+)
 from train.models import choose_device, load_model
 from train.sampler import Sampler
 from train.sharding import whole
@@ -40,6 +47,7 @@ class Ground:
     problems: ProblemSet | None
     precision: torch.autocast | nullcontext  # the context of forward passes
     device: torch.device  # of this process
+    width: int | None  # of the hidden states, where rows may share a beginning
     sampler: Sampler | None = None  # of training problems, online
     before: dict[tuple, Scores] = field(default_factory=dict)  # the base's, by what they depend on
 
@@ -146,8 +154,9 @@ def lay_ground(config: Config) -> Ground:
         encoded = encode(table, tokenizer, int(limit), token_folder(config.token_cache))
     else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
         encoded = sampler.encoded(sampler.sample(base, 0))
+    width = sharing_width(base) if config.share_prefixes == "auto" else None
     return Ground(
-        config, base, tokenizer, encoded, problems, precision, torch.device(device), sampler
+        config, base, tokenizer, encoded, problems, precision, torch.device(device), width, sampler
     )
 
 

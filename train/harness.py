@@ -221,7 +221,7 @@ class Run:
         self.evaluations: list[tuple[int, Scores]] = []
         self.history: list[dict] = []
         pad = self.ground.tokenizer.pad_token_id
-        self.work = Accumulation(self.learner, self.config, pad)
+        self.work = Accumulation(self.learner, self.config, pad, ground.width)
         self.cost = begin_cost(policy.model, tokens_frozen=cached[1] if cached else 0)
 
     def _step(self, step: int) -> None:
@@ -247,6 +247,7 @@ class Run:
             self.learner.lagged.advance()
         cost = self.cost
         cost.tokens_trained += metrics.tokens
+        cost.tokens_shared += metrics.shared_tokens
         cost.tokens_frozen += metrics.frozen_tokens
         sampling = cost.generation_seconds - sampled
         cost.training_seconds += time.monotonic() - begun - sampling

@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from diagnostics.parameters import trained_parameters
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
-from train.batches import Rows
+from train.rows import Rows, collate
 from train.sharding import forget_whole, layers_of, own_part, shard, spread_like
+from train.tokens import Tokens
 
 COMPILER = "inductor"
 
@@ -34,9 +35,7 @@ class LanguageModel:
 
     def hidden(self, rows: Rows) -> Tensor:
         """Return the final hidden states that predict the completions' tokens, (N, d)."""
-        # Padding is on the right, where causal attention looks from no real token; without a mask
-        # attention may use its fastest kernel.
-        output = self.backbone(input_ids=rows.input_ids, use_cache=False)
+        output = self.backbone(**rows.inputs(), use_cache=False)
         return output.last_hidden_state[rows.row, rows.position]
 
     @torch.no_grad()
@@ -99,6 +98,29 @@ def _check_head(language_model: LanguageModel) -> None:
             f"from tokens that come later (they differ by {difference:.3g}): it would be trained "
             f"on wrong log-probs"
         )
+
+
+@torch.no_grad()
+def sharing_width(language_model: LanguageModel) -> int | None:
+    """Return the width of the hidden states where rows can share a beginning, None where not.
+
+    All layers must look at every earlier token, and take a mask and the tokens' places from us,
+    which is tried.
+    """
+    config = language_model.model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or [])
+    if kinds - {"full_attention"} or (not kinds and getattr(config, "sliding_window", None)):
+        return None
+    device, width = language_model.model.device, config.hidden_size
+    ids = (torch.arange(16) * 37 % config.vocab_size).tolist()
+    tokens = [Tokens(ids[:8], ids[8:12]), Tokens(ids[:8], ids[12:])]
+    apart = language_model.hidden(collate(tokens, 0).to(device))
+    try:
+        together = language_model.hidden(collate(tokens, 0, width).to(device))
+    except (TypeError, ValueError, RuntimeError):  # of a model that takes no such inputs
+        return None
+    tolerance = max(1e-4, 2 * torch.finfo(apart.dtype).eps) * apart.abs().max()
+    return width if (together - apart).abs().max() <= tolerance else None
 
 
 def frozen_copy(language_model: LanguageModel) -> LanguageModel:

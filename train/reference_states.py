@@ -22,9 +22,9 @@ from eval.whole_files import write_whole
 from objectives import Head
 from objectives.errors import InputError
 from train import processes
-from train.batches import collate
 from train.dataset import Encoded
 from train.language_model import LanguageModel
+from train.rows import collate
 
 TOKENS_AT_ONCE = 8192  # of a batch that the reference reads, padding included
 STORED = {torch.float32: np.float32, torch.bfloat16: np.uint16, torch.float16: np.float16}

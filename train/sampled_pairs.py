@@ -8,9 +8,9 @@ from torch import Tensor
 
 from objectives import ADVANTAGES, Batch, Objective, token_log_probs
 from objectives.errors import InputError
-from train.batches import collate
 from train.dataset import Encoded, Tokens
 from train.language_model import LanguageModel, spread
+from train.rows import collate
 from train.step import Learner
 
 

@@ -13,15 +13,17 @@ from diagnostics.log_probs import log_prob_metrics, log_prob_totals
 from objectives import Head, Objective, mismatch, reference_point, token_log_probs
 from objectives.errors import InputError
 from train import processes
-from train.batches import MicroBatch, Rows, collate
+from train.batches import MicroBatch
 from train.dataset import Encoded, Tokens
 from train.lagged import LaggedPolicy
 from train.language_model import Anchors, LanguageModel, spread
 from train.reference_states import ReferenceStates
+from train.rows import Rows, collate
 
 
 class StepMetrics(NamedTuple):
     tokens: int  # of prompts and completions, without padding
+    shared_tokens: int  # those of them that were computed with another trajectory's
     frozen_tokens: int  # those that a model without gradients read, once for each such model
     values: dict[str, float]
 
@@ -158,7 +160,8 @@ class Learner:
             values = log_prob_totals(policy, batch, self.hyper.get("beta"))
             values |= {"loss": loss.detach(), "entropy": entropy}
             values["completion_tokens"] = batch.mask.sum()
-            values["tokens"] = micro.rows.attention_mask.sum()
+            values["tokens"] = micro.rows.tokens
+            values["computed"] = micro.rows.attention_mask.sum()
             values["places"] = torch.tensor(micro.rows.input_ids.numel())
             for name, value in values.items():
                 value = value if micro.counted else torch.zeros_like(value)
@@ -175,11 +178,11 @@ def step_metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
     sums = torch.stack([total.double() for total in totals.values()])
     numbers = processes.add_up(sums).tolist()
     named = dict(zip(totals, numbers, strict=True))
-    loss, tokens = named.pop("loss"), int(named.pop("tokens"))
+    loss, tokens, computed = (named.pop(name) for name in ("loss", "tokens", "computed"))
     entropy = named.pop("entropy") / named.pop("completion_tokens")
-    padding = 1 - tokens / named.pop("places")
+    padding = 1 - computed / named.pop("places")
     values = {"loss": loss, "entropy": entropy, "padding": padding, **log_prob_metrics(named)}
-    return StepMetrics(tokens, tokens * frozen_models, values)
+    return StepMetrics(int(tokens), int(tokens - computed), int(computed) * frozen_models, values)
 
 
 def _mismatched(encoded: Encoded, own: int, other: int) -> Tokens:

@@ -1,0 +1,150 @@
+"""Trajectories as padded tensors, in which those that begin alike may share their beginning."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from train.tokens import Tokens
+
+WORTHWHILE = 0.95  # of the operations without sharing
+
+
+class Rows(NamedTuple):
+    """B trajectories in R rows of L tokens; T completion positions, N of them real.
+
+    A row holds one trajectory, or several that begin alike: what they share once, then what each
+    of them goes on with. The tokens of one do not see those of another.
+    """
+
+    input_ids: Tensor  # (R, L) right-padded
+    attention_mask: Tensor  # (R, L) 1 where no padding is
+    mask: Tensor  # (B, T) bool
+    row: Tensor  # (N,) in R of each completion token, in the order of `mask`
+    position: Tensor  # (N,) in L of the token before it, which predicts it
+    targets: Tensor  # (N,) its id
+    tokens: Tensor  # () of all trajectories, those that are shared counted for each
+    place: Tensor | None = None  # (R, L) each token's in its trajectory; None: that in its row
+    branch: Tensor | None = None  # (R, L) 0: shared by the row; k: of its k-th trajectory alone
+
+    def to(self, device: torch.device) -> "Rows":
+        return Rows(*(x if x is None else x.to(device, non_blocking=True) for x in self))
+
+    def inputs(self) -> dict[str, Tensor]:
+        """Return what a model is called with.
+
+        Padding is on the right, where causal attention looks from no real token; where nothing is
+        shared there is no mask, so that attention may use its fastest kernel.
+        """
+        if self.branch is None:
+            return {"input_ids": self.input_ids}
+        length = self.input_ids.shape[1]
+        seen = self.branch[:, None, :] == 0
+        seen = seen | (self.branch[:, :, None] == self.branch[:, None, :])
+        earlier = torch.ones(length, length, dtype=torch.bool, device=seen.device).tril()
+        return {
+            "input_ids": self.input_ids,
+            "position_ids": self.place,
+            "attention_mask": (seen & earlier)[:, None],
+        }
+
+
+class _Shared(NamedTuple):
+    """Trajectories of one row: which they are, and how many tokens they share."""
+
+    members: list[int]
+    trunk: int
+
+
+def collate(tokens: list[Tokens], pad_id: int, width: int | None = None) -> Rows:
+    """Pad trajectories on the right and mark their completions.
+
+    width: of the model's hidden states, where it can compute a beginning that several trajectories
+    share once; it then does where that saves operations. None: each has a row of its own.
+    """
+    whole = [[*prompt, *completion] for prompt, completion in tokens]
+    shared = None if width is None else _shared_rows(tokens, whole, width)
+    rows = shared or [_Shared([i], len(ids)) for i, ids in enumerate(whole)]
+    home, shift = torch.zeros(2, len(tokens), dtype=torch.long)
+    trunks = torch.zeros(len(tokens), dtype=torch.long)
+    ids, places, branches = [], [], []
+    for row, (members, trunk) in enumerate(rows):
+        line, place, branch = whole[members[0]][:trunk], [*range(trunk)], [0] * trunk
+        for number, member in enumerate(members, start=1):
+            home[member], shift[member], trunks[member] = row, len(line) - trunk, trunk
+            rest = whole[member][trunk:]
+            line, branch = [*line, *rest], [*branch, *[number] * len(rest)]
+            place += range(trunk, len(whole[member]))
+        ids.append(line)
+        places.append(place)
+        branches.append(branch)
+    input_ids, attention = _padded(ids, pad_id), _padded([[1] * len(line) for line in ids], 0)
+    prompts = torch.tensor([len(prompt) for prompt, _ in tokens])
+    completions = torch.tensor([len(completion) for _, completion in tokens])
+    mask = torch.arange(int(completions.max())) < completions[:, None]
+    of, offset = mask.nonzero(as_tuple=True)
+
+    def in_row(place: Tensor) -> Tensor:
+        return torch.where(place < trunks[of], place, place + shift[of])
+
+    target = prompts[of] + offset
+    return Rows(
+        input_ids, attention, mask, home[of], in_row(target - 1),
+        input_ids[home[of], in_row(target)], (prompts + completions).sum(),
+        _padded(places, 0) if shared else None, _padded(branches, 0) if shared else None,
+    )  # fmt: skip
+
+
+def _padded(lines: list[list[int]], value: int) -> Tensor:
+    length = max(map(len, lines))
+    return torch.tensor([[*line, *[value] * (length - len(line))] for line in lines])
+
+
+def _shared_rows(tokens: list[Tokens], whole: list[list[int]], width: int) -> list[_Shared] | None:
+    """Put trajectories of one prompt into common rows; None where that saves too little."""
+    alike: dict[tuple, list[int]] = {}
+    for i, (prompt, _) in enumerate(tokens):
+        alike.setdefault(tuple(prompt), []).append(i)
+    rows = [row for members in alike.values() for row in _grown(members, whole, width)]
+    if len(rows) == len(whole):
+        return None
+    apart = len(whole) * _operations(max(map(len, whole)), width, 0.5)
+    together = len(rows) * _operations(max(_length(row, whole) for row in rows), width)
+    return rows if together <= WORTHWHILE * apart else None
+
+
+def _grown(members: list[int], whole: list[list[int]], width: int) -> list[_Shared]:
+    """Add trajectories to a row one by one for as long as the row saves operations."""
+    rows: list[_Shared] = []
+    for member in members:
+        alone = _Shared([member], len(whole[member]))
+        if rows:
+            last = rows[-1]
+            trunk = _alike(whole[last.members[0]][: last.trunk], whole[member])
+            both = _Shared([*last.members, member], trunk)
+            apart = sum(_operations(_length(row, whole), width) for row in (last, alone))
+            if _operations(_length(both, whole), width) <= apart:
+                rows[-1] = both
+                continue
+        rows.append(alone)
+    return rows
+
+
+def _alike(one: list[int], other: list[int]) -> int:
+    """Return how many tokens two trajectories begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _length(row: _Shared, whole: list[list[int]]) -> int:
+    return row.trunk + sum(len(whole[member]) - row.trunk for member in row.members)
+
+
+def _operations(length: int, width: int, looked_at: float = 1.0) -> float:
+    """Return a layer's operations for a row, in multiples of the width.
+
+    24 d² a token for the products with weights, 4 d for each pair of tokens in attention (arXiv
+    2001.08361). looked_at: the share of these pairs that is computed: half, where attention is
+    causal without a mask.
+    """
+    return 24 * width * length + 4 * looked_at * length**2
