@@ -25,25 +25,27 @@ PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
 THREADS = os.environ.get("TRL_THREADS", "1")
 ROUNDS, WARMUP_ROUNDS = int(os.environ.get("TRL_ROUNDS", "5")), 1
 PLAIN = {"gradient_checkpointing": False}
-LIKE_LENGTHS, FEW = {"tokens_per_microbatch": 1024}, {"tokens_per_microbatch": 512}
+FEW = {"tokens_per_microbatch": 512}
 CACHED = {"reference_cache": "FOLDER/cache"}  # as ours does by itself from two epochs on
+COMPILED = {"compile": True}
+READ_BEFORE = {**PLAIN, "precompute_ref_log_probs": True}
 # What ours sets and what TRL sets; TRL checkpoints activations by default.
-BUILTIN = {
+CHOICES = {
     "defaults": ({}, {}),
-    "defaults, second epoch": (CACHED, {}),
+    "few tokens at a time": (FEW, {}),
     "few tokens at a time, second epoch": ({**FEW, **CACHED}, {}),
     "no checkpointing": ({}, PLAIN),
-    "reference read before": (CACHED, {**PLAIN, "precompute_ref_log_probs": True}),
+    "reference read before": (CACHED, READ_BEFORE),
 }
-SMOLLM2 = {
-    "checkpointing": ({**LIKE_LENGTHS, "gradient_checkpointing": True}, {}),
-    "second epoch": ({**LIKE_LENGTHS, **CACHED}, {}),
-    "no checkpointing": (LIKE_LENGTHS, PLAIN),
-    "no checkpointing, a pair at a time": (LIKE_LENGTHS, {**PLAIN, "pairs_at_once": 1}),
-    "reference read before": (
-        {**LIKE_LENGTHS, **CACHED},
-        {**PLAIN, "precompute_ref_log_probs": True},
-    ),
+BUILTIN = CHOICES | {
+    "compiled, second epoch": ({**CACHED, **COMPILED}, {}),
+    "both compiled, second epoch": ({**CACHED, **COMPILED}, {"torch_compile": True}),
+}
+SMOLLM2 = CHOICES | {
+    "both checkpointing": ({**FEW, "gradient_checkpointing": True}, {}),
+    "few tokens, no checkpointing": (FEW, PLAIN),
+    "few tokens, no checkpointing, a pair at a time": (FEW, {**PLAIN, "pairs_at_once": 1}),
+    "few tokens, reference read before": ({**FEW, **CACHED}, READ_BEFORE),
 }
 CASES = {f"builtin, {name}": ("builtin", "float32", 32, *case) for name, case in BUILTIN.items()}
 CASES |= {

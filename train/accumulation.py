@@ -53,7 +53,7 @@ class Accumulation:
                 return work()
             except torch.OutOfMemoryError:
                 try:
-                    self.budget.halve(draw.encoded, draw.chosen)
+                    self.budget.halve(draw.encoded, draw.chosen, self.width)
                 except InputError as error:
                     if not processes.is_main():  # whose own complaints are not printed
                         print(f"process {processes.rank()}: {error}", file=sys.stderr)
@@ -86,6 +86,7 @@ class Accumulation:
             share,
             rows_at_once=self.config.micro_batch_size,
             tokens_at_once=self.budget.tokens,
+            width=self.width,
         )
 
     def divergence(self, draw: Draw) -> Tensor | None:

@@ -51,13 +51,14 @@ def micro_batches(
     """
     for part in parts:
         index = part.flatten()
-        rows = collate([encoded.tokens[i] for i in index.tolist()], pad_id, width)
+        paired = part.shape[1] == 2
+        rows = collate([encoded.tokens[i] for i in index.tolist()], pad_id, width, paired)
         batch = Batch(
             mask=rows.mask,
             reward=reward[index],
             group=encoded.group[index],
             weight=encoded.weight[index],
-            pairs=torch.arange(len(index)).view(-1, 2) if part.shape[1] == 2 else None,
+            pairs=torch.arange(len(index)).view(-1, 2) if paired else None,
             mean_length=torch.full((len(index),), mean_length),
         )
         yield MicroBatch(rows, batch, index)

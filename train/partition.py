@@ -1,10 +1,13 @@
 """How an optimizer batch is cut into micro-batches: by rows, or by tokens with little padding."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from objectives.errors import InputError
 from train.dataset import Encoded
+from train.prefixes import alike, worthwhile
 
 
 def partition(
@@ -13,24 +16,26 @@ def partition(
     *,
     rows_at_once: int | None = None,
     tokens_at_once: int | None = None,
+    width: int | None = None,
 ) -> list[Tensor]:
     """Split a step's units (U, 1 or 2 rows) into parts to compute one after the other.
 
     rows_at_once: rows of a part, at least one unit. tokens_at_once: tokens of a part, padding
     included; units of about one length then come together, the longest first, and one that is
-    longer by itself is a part of its own. With neither all are one part.
+    longer by itself is a part of its own. With neither all are one part. width: as `collate` has
+    it.
     """
     if not len(chosen):
         return []
     if tokens_at_once is None:
         per_part = len(chosen) if rows_at_once is None else rows_at_once // chosen.shape[1]
         return list(chosen.split(max(1, per_part)))
-    lengths = unit_lengths(encoded, chosen)
+    rows, lengths = unit_shapes(encoded, chosen, width)
     order = sorted(range(len(chosen)), key=lambda unit: -lengths[unit])
     parts: list[list[int]] = []
     for unit in order:
         longest = lengths[parts[-1][0]] if parts else 0
-        if not parts or (len(parts[-1]) + 1) * chosen.shape[1] * longest > tokens_at_once:
+        if not parts or (len(parts[-1]) + 1) * rows * longest > tokens_at_once:
             parts.append([])
         parts[-1].append(unit)
     return [chosen[torch.tensor(part)] for part in parts]
@@ -55,6 +60,27 @@ def unit_lengths(encoded: Encoded, chosen: Tensor) -> list[int]:
     return encoded.tokens.lengths[chosen].amax(1).tolist()
 
 
+class Shapes(NamedTuple):
+    """What units take of a micro-batch."""
+
+    rows: int  # of each unit
+    lengths: list[int]  # of its longest row, in tokens
+
+
+def unit_shapes(encoded: Encoded, chosen: Tensor, width: int | None) -> Shapes:
+    """Return the shapes of units (U, 1 or 2 rows): of a pair that shares its prompt one long row.
+
+    width: as `collate` has it.
+    """
+    apart = unit_lengths(encoded, chosen)
+    if width is None or chosen.shape[1] == 1:
+        return Shapes(chosen.shape[1], apart)
+    pairs = [[encoded.tokens[row].whole for row in unit] for unit in chosen.tolist()]
+    together = [len(one) + len(other) - alike(one, other) for one, other in pairs]
+    twice = [length for length in apart for _ in range(2)]
+    return Shapes(1, together) if worthwhile(together, twice, width) else Shapes(2, apart)
+
+
 class TokenBudget:
     """Tokens of a micro-batch: as given, or found by halving where memory does not hold them."""
 
@@ -62,13 +88,13 @@ class TokenBudget:
         """automatic: begin with the whole batch, and halve."""
         self.tokens, self.automatic = given, automatic
 
-    def halve(self, encoded: Encoded, chosen: Tensor) -> None:
+    def halve(self, encoded: Encoded, chosen: Tensor, width: int | None = None) -> None:
         """Make do with half, after a batch did not fit in memory.
 
         Raises InputError where it is not ours to choose, or not even one unit fits.
         """
-        lengths = unit_lengths(encoded, chosen)
-        one, whole = max(lengths) * chosen.shape[1], max(lengths) * chosen.numel()
+        rows, lengths = unit_shapes(encoded, chosen, width)
+        one, whole = rows * max(lengths), rows * max(lengths) * len(chosen)
         if not self.automatic:
             raise InputError(
                 "out of memory: lower --tokens-per-microbatch or --micro-batch-size; what was "

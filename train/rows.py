@@ -5,9 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from train.prefixes import SharedRow, shared_rows
 from train.tokens import Tokens
-
-WORTHWHILE = 0.95  # of the operations without sharing
 
 
 class Rows(NamedTuple):
@@ -49,22 +48,18 @@ class Rows(NamedTuple):
         }
 
 
-class _Shared(NamedTuple):
-    """Trajectories of one row: which they are, and how many tokens they share."""
-
-    members: list[int]
-    trunk: int
-
-
-def collate(tokens: list[Tokens], pad_id: int, width: int | None = None) -> Rows:
+def collate(
+    tokens: list[Tokens], pad_id: int, width: int | None = None, paired: bool = False
+) -> Rows:
     """Pad trajectories on the right and mark their completions.
 
     width: of the model's hidden states, where it can compute a beginning that several trajectories
     share once; it then does where that saves operations. None: each has a row of its own.
+    paired: the two of a pair share a row, or none does; otherwise all of a prompt may.
     """
-    whole = [[*prompt, *completion] for prompt, completion in tokens]
-    shared = None if width is None else _shared_rows(tokens, whole, width)
-    rows = shared or [_Shared([i], len(ids)) for i, ids in enumerate(whole)]
+    whole = [each.whole for each in tokens]
+    shared = None if width is None else shared_rows(tokens, width, paired)
+    rows = shared or [SharedRow([i], len(ids)) for i, ids in enumerate(whole)]
     home, shift = torch.zeros(2, len(tokens), dtype=torch.long)
     trunks = torch.zeros(len(tokens), dtype=torch.long)
     ids, places, branches = [], [], []
@@ -98,53 +93,3 @@ def collate(tokens: list[Tokens], pad_id: int, width: int | None = None) -> Rows
 def _padded(lines: list[list[int]], value: int) -> Tensor:
     length = max(map(len, lines))
     return torch.tensor([[*line, *[value] * (length - len(line))] for line in lines])
-
-
-def _shared_rows(tokens: list[Tokens], whole: list[list[int]], width: int) -> list[_Shared] | None:
-    """Put trajectories of one prompt into common rows; None where that saves too little."""
-    alike: dict[tuple, list[int]] = {}
-    for i, (prompt, _) in enumerate(tokens):
-        alike.setdefault(tuple(prompt), []).append(i)
-    rows = [row for members in alike.values() for row in _grown(members, whole, width)]
-    if len(rows) == len(whole):
-        return None
-    apart = len(whole) * _operations(max(map(len, whole)), width, 0.5)
-    together = len(rows) * _operations(max(_length(row, whole) for row in rows), width)
-    return rows if together <= WORTHWHILE * apart else None
-
-
-def _grown(members: list[int], whole: list[list[int]], width: int) -> list[_Shared]:
-    """Add trajectories to a row one by one for as long as the row saves operations."""
-    rows: list[_Shared] = []
-    for member in members:
-        alone = _Shared([member], len(whole[member]))
-        if rows:
-            last = rows[-1]
-            trunk = _alike(whole[last.members[0]][: last.trunk], whole[member])
-            both = _Shared([*last.members, member], trunk)
-            apart = sum(_operations(_length(row, whole), width) for row in (last, alone))
-            if _operations(_length(both, whole), width) <= apart:
-                rows[-1] = both
-                continue
-        rows.append(alone)
-    return rows
-
-
-def _alike(one: list[int], other: list[int]) -> int:
-    """Return how many tokens two trajectories begin with alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _length(row: _Shared, whole: list[list[int]]) -> int:
-    return row.trunk + sum(len(whole[member]) - row.trunk for member in row.members)
-
-
-def _operations(length: int, width: int, looked_at: float = 1.0) -> float:
-    """Return a layer's operations for a row, in multiples of the width.
-
-    24 d² a token for the products with weights, 4 d for each pair of tokens in attention (arXiv
-    2001.08361). looked_at: the share of these pairs that is computed: half, where attention is
-    causal without a mask.
-    """
-    return 24 * width * length + 4 * looked_at * length**2

@@ -17,6 +17,10 @@ class Tokens(NamedTuple):
     prompt: list[int]
     completion: list[int]
 
+    @property
+    def whole(self) -> list[int]:
+        return [*self.prompt, *self.completion]
+
 
 class FlatTokens(Sequence[Tokens]):
     """Trajectories one after the other in one array of ids, which may lie on disk.
