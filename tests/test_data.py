@@ -7,9 +7,8 @@ import torch
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from train.batches import micro_batches, unit_indices
-from train.dataset import Tokens, encode, select_units
+from train.dataset import encode, select_units
 from train.models import load_model
-from train.rows import collate
 from train.table import read_table
 
 
@@ -153,14 +152,6 @@ def test_order_of_the_data_is_a_function_of_step_and_seed():
     assert torch.equal(unit_indices(10, 4, 3, seed=3), steps[3])
     assert not torch.equal(unit_indices(10, 4, 3, seed=4), steps[3])
     assert len(unit_indices(3, 8, 0, seed=0)) == 8  # a batch larger than the data repeats it
-
-
-def test_collate_points_at_the_token_before_each_completion_token():
-    rows = collate([Tokens([5, 6, 7], [8, 9]), Tokens([1], [2, 3, 4, 5])], pad_id=0)
-    assert rows.input_ids.tolist() == [[5, 6, 7, 8, 9], [1, 2, 3, 4, 5]]
-    assert rows.mask.tolist() == [[True, True, False, False], [True] * 4]
-    assert rows.position.tolist() == [2, 3, 0, 1, 2, 3]
-    assert rows.targets.tolist() == [8, 9, 2, 3, 4, 5]
 
 
 def test_micro_batches_keep_pairs_together(write_rows, tokenizer):
