@@ -28,7 +28,6 @@ RATE = 1e-6  # TRL's own for DPO
 PLAIN = {"gradient_checkpointing": False}
 FEW = {"tokens_per_microbatch": 512}
 CACHED = {"reference_cache": "FOLDER/cache"}  # as ours does by itself from two epochs on
-COMPILED = {"compile": True}
 READ_BEFORE = {**PLAIN, "precompute_ref_log_probs": True}
 # What ours sets and what TRL sets; TRL checkpoints activations by default.
 CHOICES = {
@@ -38,9 +37,10 @@ CHOICES = {
     "no checkpointing": ({}, PLAIN),
     "reference read before": (CACHED, READ_BEFORE),
 }
+FAST = {"tokens_per_microbatch": 768, "compile": True, **CACHED}
 BUILTIN = CHOICES | {
-    "compiled, second epoch": ({**CACHED, **COMPILED}, {}),
-    "both compiled, second epoch": ({**CACHED, **COMPILED}, {"torch_compile": True}),
+    "compiled, second epoch": (FAST, {}),
+    "both compiled, second epoch": (FAST, {"torch_compile": True}),
 }
 SMOLLM2 = CHOICES | {
     "both checkpointing": ({**FEW, "gradient_checkpointing": True}, {}),
