@@ -85,6 +85,17 @@ def test_runs_of_a_sweep_differ_by_seed(train, tmp_path):
     assert losses[0] != losses[1]
 
 
+def test_a_run_made_before_a_setting_came_is_known_again(train, tmp_path):
+    quick = "--objective sft --steps 1 --batch-size 4 --eval-problems none --seeds 0 --out sweep"
+    assert train(quick)[0] == 0
+    file = tmp_path / "sweep/seed-0/config.json"
+    config = json.loads(file.read_text())
+    del config["share_prefixes"]
+    file.write_text(json.dumps(config))
+    assert "1 of 1 runs are done already" in train(quick)[1]
+    assert train(quick + " --share-prefixes off")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

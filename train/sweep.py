@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from objectives.errors import InputError
@@ -92,6 +92,8 @@ def as_found(run: Planned, given: dict, resume: str | None = None) -> Planned:
         there = json.loads(record.read_text())
     except ValueError:
         there = {}
+    # A run of an earlier version knows nothing of settings that came later.
+    there = {entry.name: entry.default for entry in fields(run.config)} | there
     wanted = {"objective": run.objective, **vars(run.config), **given}
     for name, value in wanted.items():
         if name not in UNCOMPARED and there.get(name) != value:
