@@ -88,7 +88,7 @@ def test_runs_of_a_sweep_differ_by_seed(train, tmp_path):
 def test_a_run_made_before_a_setting_came_is_known_again(train, tmp_path):
     quick = "--objective sft --steps 1 --batch-size 4 --eval-problems none --seeds 0 --out sweep"
     assert train(quick)[0] == 0
-    file = tmp_path / "sweep/seed-0/config.json"
+    file = tmp_path / "sweep/sft/lr-1e-05/seed-0/config.json"
     config = json.loads(file.read_text())
     del config["share_prefixes"]
     file.write_text(json.dumps(config))
