@@ -30,7 +30,7 @@ def started(ground, name, folder, **given):
 @torch.no_grad()
 def logits(model, rows):
     """Return the logits at the completions' positions, from the model's own forward pass."""
-    out = model.model(input_ids=rows.input_ids, attention_mask=rows.attention_mask).logits
+    out = model.model(**rows.inputs()).logits
     return out[rows.row, rows.position].double()
 
 
