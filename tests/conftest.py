@@ -1,6 +1,7 @@
 """Fixtures: where the problem sets are, tables of rows, and commands run in this process."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,8 @@ def call(monkeypatch, capsys, tmp_path) -> Callable:
             status = 0
         except SystemExit as stop:
             status = stop.code
-        return status, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        # As a terminal shows it: a progress bar writes over itself.
+        return status, out, re.sub(r"[^\n]*\r", "", err)
 
     return run

@@ -186,7 +186,7 @@ def test_the_reference_on_disk_is_the_base_s(ground, tmp_path):
         folder = tmp_path / f"run-{len(ends)}"
         Run(with_config(ground, reference_cache=choice), "fpa", {}, folder, last=True).train({})
         ends.append([line["loss"] for line in read_metrics(folder) if "loss" in line])
-    assert ends[0] == pytest.approx(ends[1], rel=1e-5)
+    assert ends[0] == pytest.approx(ends[1], rel=1e-5, abs=1e-7)
     plain = lay_ground(replace(CONFIG, lora_rank=None, lora_alpha=None))
     plain = with_config(plain, reference_cache=str(tmp_path / "states"))
     Run(plain, "fpa", {}, tmp_path / "plain").train({})
@@ -255,8 +255,9 @@ def test_frozen_weights_cost_no_gradient_of_their_own(ground, tmp_path):
         ("--lora-rank 4 --lora-targets q_proj,", "'' is no linear layer"),
     ],
 )
-def test_bad_flags_are_refused(call, words, message):
-    status, _, err = call(main, f"--objective sft --steps 1 {words}")
+def test_bad_flags_are_refused(call, write_rows, words, message):
+    data = write_rows([{"prompt": "1+1=", "completion": "2#2", "reward": 1}])
+    status, _, err = call(main, f"--objective sft --steps 1 --data {data} {words}")
     assert status == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1
