@@ -134,21 +134,15 @@ NOT_SHARING = {
     "no attention": lambda: MambaForCausalLM(
         MambaConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, state_size=4)
     ),
-    "no mask of ours": lambda: _blind(MODELS["qwen2"]()),
-    "no places of ours": lambda: _unplaced(MODELS["qwen2"]()),
+    "no mask of ours": lambda: _without("attention_mask", MODELS["qwen2"]()),
+    "no places of ours": lambda: _without("position_ids", MODELS["qwen2"]()),
 }
 
 
-def _blind(model):
+def _without(name, model):
+    """Make a model that takes an input and does not look at it."""
     model.model.register_forward_pre_hook(
-        lambda _, given, named: (given, {**named, "attention_mask": None}), with_kwargs=True
-    )
-    return model
-
-
-def _unplaced(model):
-    model.model.register_forward_pre_hook(
-        lambda _, given, named: (given, {**named, "position_ids": None}), with_kwargs=True
+        lambda _, given, named: (given, {**named, name: None}), with_kwargs=True
     )
     return model
 

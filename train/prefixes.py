@@ -15,13 +15,14 @@ class SharedRow(NamedTuple):
     trunk: int
 
 
-def shared_rows(tokens: list[Tokens], width: int, paired: bool) -> list[SharedRow] | None:
+def shared_rows(
+    tokens: list[Tokens], whole: list[list[int]], width: int, paired: bool
+) -> list[SharedRow] | None:
     """Plan common rows of pairs, or of all of a prompt; None where that saves too little.
 
-    width: of the model's hidden states, d. paired: trajectories 2i and 2i + 1 are a pair, and all
-    pairs share or none does.
+    whole: all ids of each. width: of the model's hidden states, d. paired: trajectories 2i and
+    2i + 1 are a pair, and all pairs share or none does.
     """
-    whole = [each.whole for each in tokens]
     if paired:
         couples = [(i, i + 1) for i in range(0, len(whole), 2)]
         rows = [SharedRow([i, j], alike(whole[i], whole[j])) for i, j in couples]

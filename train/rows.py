@@ -58,7 +58,7 @@ def collate(
     paired: the two of a pair share a row, or none does; otherwise all of a prompt may.
     """
     whole = [each.whole for each in tokens]
-    shared = None if width is None else shared_rows(tokens, width, paired)
+    shared = None if width is None else shared_rows(tokens, whole, width, paired)
     rows = shared or [SharedRow([i], len(ids)) for i, ids in enumerate(whole)]
     home, shift = torch.zeros(2, len(tokens), dtype=torch.long)
     trunks = torch.zeros(len(tokens), dtype=torch.long)
@@ -73,7 +73,9 @@ def collate(
         ids.append(line)
         places.append(place)
         branches.append(branch)
-    input_ids, attention = _padded(ids, pad_id), _padded([[1] * len(line) for line in ids], 0)
+    input_ids = _padded(ids, pad_id)
+    lengths = torch.tensor([len(line) for line in ids])
+    attention = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
     prompts = torch.tensor([len(prompt) for prompt, _ in tokens])
     completions = torch.tensor([len(completion) for _, completion in tokens])
     mask = torch.arange(int(completions.max())) < completions[:, None]
