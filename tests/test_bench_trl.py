@@ -117,9 +117,11 @@ def compare(pairs, path, case, rounds):
     given = {"model": model, "dtype": dtype, "pairs": per_step, "steps": steps, "rate": RATE,
              "data": str(path), "ours": own, "theirs": their}  # fmt: skip
     sides = {name: Side(side=name, **given) for name in ("ours", "theirs")}
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         for side in sides.values():
             side.step()
+        losses = ", ".join(f"{name} {side.steps[-1]['loss']:.5f}" for name, side in sides.items())
+        print(f"\nstep {step}: losses {losses}", flush=True)
     for side in sides.values():
         side.end()
     return sides["ours"], sides["theirs"]

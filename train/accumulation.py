@@ -18,6 +18,8 @@ from train.partition import TokenBudget, divide, partition, unit_lengths
 from train.sharding import is_sharded
 from train.step import Learner, StepMetrics, step_metrics
 
+CPU_TOKENS = 1024  # more at a time are not faster there, and take memory
+
 
 class Accumulation:
     """Cuts what a step draws into micro-batches for a learner, and divides it among processes."""
@@ -25,11 +27,14 @@ class Accumulation:
     def __init__(self, learner: Learner, config: Config, pad_id: int, width: int | None):
         """width: as `collate` has it."""
         self.learner, self.config, self.pad_id, self.width = learner, config, pad_id, width
-        given = config.tokens_per_microbatch
-        automatic = learner.device.type == "cuda" and given is None and not config.micro_batch_size
         self.sharded = is_sharded(learner.policy.model)
-        # Where weights are sharded, a process that runs out of memory leaves the others waiting.
-        self.budget = TokenBudget(given, automatic and not self.sharded)
+        tokens, automatic = config.tokens_per_microbatch, False
+        if tokens is None and config.micro_batch_size is None:
+            if learner.device.type == "cpu":
+                tokens = CPU_TOKENS
+            else:  # where weights are sharded, one that runs out of memory leaves others waiting
+                automatic = not self.sharded
+        self.budget = TokenBudget(tokens, automatic)
 
     def accumulate(self, draw: Draw) -> tuple[StepMetrics, Tensor | None]:
         """Add a step's gradients to the policy's; return its metrics and KTO's z0.

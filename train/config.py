@@ -55,11 +55,13 @@ class Config:
     weight_decay: float = flag(0.0, "AdamW's decoupled weight decay")
     max_grad_norm: float = flag(1.0, "gradients are clipped to this norm")
     batch_size: int = flag(64, "trajectories of an optimizer step; a pair is two")
-    micro_batch_size: int | None = flag(None, "trajectories at a time, by default all")
+    micro_batch_size: int | None = flag(
+        None, "trajectories at a time, by default as many as --tokens-per-microbatch holds"
+    )
     tokens_per_microbatch: int | None = flag(
         None,
-        "tokens at a time, padding included, in micro-batches of like length; on a GPU by default "
-        "as many as its memory holds",
+        "tokens at a time, padding included, in micro-batches of like length; by default 1,024 on "
+        "a CPU, on a GPU as many as its memory holds",
     )
     share_prefixes: Literal["auto", "off"] = flag(
         "auto",
