@@ -9,18 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TextIO
 
 import torch
+from filelock import FileLock, Timeout
 
 from eval.whole_files import write_whole
 from objectives.errors import InputError
 from train import processes
-
-try:
-    import fcntl
-except ImportError:  # not on every system; then two runs in one folder are not noticed
-    fcntl = None
 
 GROWING = ("metrics.jsonl", "eval.jsonl", "diagnostics.csv")
 PACKAGES = ("torch", "transformers", "peft", "datasets")
@@ -89,19 +84,25 @@ class RunFolder:
             yield
 
     def _hold(self, stack: ExitStack) -> None:
-        file = stack.enter_context(self._lock_file())
-        if not _lock(file):
-            raise InputError(f"{self.path}: another run is writing there; name another with --out")
+        try:
+            stack.enter_context(self._lock())
+        except Timeout:
+            raise InputError(
+                f"{self.path}: another run is writing there; name another with --out"
+            ) from None
 
     def in_use(self) -> bool:
         """Say whether another run holds the folder."""
-        with self._lock_file() as file:
-            return not _lock(file)
+        try:
+            with self._lock():
+                return False
+        except Timeout:
+            return True
 
-    def _lock_file(self) -> TextIO:
+    def _lock(self) -> FileLock:
         # Beside the folder, which may be moved aside.
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.path.with_name(f".{self.path.name}.lock").open("w")
+        return FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False)
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes in bytes of the files that grow while training."""
@@ -144,15 +145,6 @@ class RunFolder:
             f"Made with {versions}; git revision {config['git_revision'] or 'unknown'}. "
             f"Every setting is in `config.json`, every step in `metrics.jsonl`.\n"
         )
-
-
-def _lock(file: TextIO) -> bool:
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
 
 
 def require_free(path: Path, what: str = "a run", remedy: str = "") -> None:
