@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import torch
+
 from train.harness import Run
 
 
@@ -16,3 +18,10 @@ def started(ground, name, folder, **given):
     run.folder.create({})
     run.prepare()
     return run
+
+
+@torch.no_grad()
+def logits(policy, rows):
+    """Return the logits at the completions' positions, from the model's own forward pass."""
+    out = policy.model(**rows.inputs()).logits
+    return out[rows.row, rows.position].double()

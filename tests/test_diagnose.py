@@ -1,7 +1,6 @@
 """`--diagnose-every`: the numbers are what they say, and the run ends in the same bits."""
 
 import sys
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,6 +10,7 @@ from diagnostics.forecast import best_lam, forecast_errors
 from diagnostics.gram import pair_grams
 from diagnostics.products import products
 from objectives.errors import InputError, command_line
+from tests.started_runs import logits, started, with_config
 from train.__main__ import main
 from train.config import Config
 from train.diagnose import Diagnosis
@@ -29,10 +29,6 @@ QUICK = Config(
 @pytest.fixture(scope="module")
 def ground():
     return lay_ground(QUICK)
-
-
-def with_config(ground, **changes):
-    return ground.with_config(replace(ground.config, **changes))
 
 
 @pytest.mark.parametrize("name", ["fpa_dpo", "kto"])
@@ -56,16 +52,8 @@ def test_a_run_with_diagnostics_ends_in_the_same_bits(ground, name, tmp_path):
     assert not one.learner.policy.model.training
 
 
-@torch.no_grad()
-def logits(model, rows):
-    out = model.model(input_ids=rows.input_ids, attention_mask=rows.attention_mask).logits
-    return out[rows.row, rows.position].double()
-
-
 def test_the_rows_are_what_one_computes_directly(ground, tmp_path):
-    run = Run(ground, "fpa_dpo", {"lam": 1.5}, tmp_path / "run")
-    run.folder.create({})
-    run.prepare()
+    run = started(ground, "fpa_dpo", tmp_path / "run", lam=1.5)
     rows = run.watched.micro.rows
     policies = [frozen_copy(run.learner.policy)]
     run.diagnosis.observe(0)
@@ -116,9 +104,7 @@ def test_the_rows_are_what_one_computes_directly(ground, tmp_path):
 
 @pytest.mark.parametrize("name", ["sft", "kto", "simper", "omd", "grpo", "fpa_rpo", "fpa_omd"])
 def test_every_objective_can_be_watched(ground, name, tmp_path):
-    run = Run(ground, name, {}, tmp_path / "run")
-    run.folder.create({})
-    run.prepare()
+    run = started(ground, name, tmp_path / "run")
     run.diagnosis.observe(0)
     table = pd.read_csv(tmp_path / "run" / "diagnostics.csv").set_index("quantity")["value"]
     assert table.filter(like="regime/").sum() == pytest.approx(1)
@@ -126,9 +112,7 @@ def test_every_objective_can_be_watched(ground, name, tmp_path):
 
 
 def test_problems_gained_and_forgotten(tmp_path, ground):
-    run = Run(ground, "fpa", {}, tmp_path / "run")
-    run.folder.create({})
-    run.prepare()
+    run = started(ground, "fpa", tmp_path / "run")
     for step, solved in enumerate([(1, 1, 0, 0), (1, 0, 1, 1)]):
         kept = [{"problem": n, "mode": "greedy", "correct": bool(x)} for n, x in enumerate(solved)]
         Diagnosis.evaluated(run.diagnosis, step, Scores(None, None, kept))

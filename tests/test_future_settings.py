@@ -5,9 +5,9 @@ import torch
 
 from diagnostics.forecast import best_lam
 from diagnostics.forecast_lambda import LamRule, LamState, lam_at, observe
+from tests.started_runs import logits, started
 from train.config import Config
 from train.ground import lay_ground
-from train.harness import Run
 from train.lagged import LaggedPolicy
 from train.language_model import frozen_copy
 
@@ -18,20 +18,6 @@ QUICK = Config(steps=1, batch_size=8, learning_rate=3e-4, warmup_steps=0, eval_p
 @pytest.fixture(scope="module")
 def ground():
     return lay_ground(QUICK)
-
-
-def started(ground, name, folder, **given):
-    run = Run(ground, name, given, folder)
-    run.folder.create({})
-    run.prepare()
-    return run
-
-
-@torch.no_grad()
-def logits(model, rows):
-    """Return the logits at the completions' positions, from the model's own forward pass."""
-    out = model.model(**rows.inputs()).logits
-    return out[rows.row, rows.position].double()
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3])

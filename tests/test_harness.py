@@ -180,9 +180,7 @@ def test_a_seed_fixes_a_run_and_another_changes_it(ground, tmp_path):
 
 def test_what_is_not_finite_stops_before_the_update(ground, tmp_path):
     encoded = ground.encoded._replace(weight=torch.full_like(ground.encoded.weight, 1e38))
-    run = Run(replace_encoded(ground, encoded), "reinforce", {}, tmp_path / "run")
-    run.folder.create({})
-    run.prepare()
+    run = started(replace_encoded(ground, encoded), "reinforce", tmp_path / "run")
     before = [p.clone() for p in run.learner.policy.model.parameters()]
     with pytest.raises(InputError, match=r"step 1 of reinforce: loss .* stopped before the update"):
         run._step(1)

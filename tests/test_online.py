@@ -8,6 +8,7 @@ import torch
 
 from objectives import OBJECTIVES, group_normalised
 from objectives.errors import InputError
+from tests.started_runs import started, with_config
 from train import evaluation
 from train.__main__ import main
 from train.config import Config
@@ -29,14 +30,9 @@ def ground():
     return lay_ground(QUICK)
 
 
-def run_of(ground, name, folder, **changes):
-    changed = ground.with_config(replace(ground.config, **changes))
-    return Run(changed, name, {}, folder)
-
-
 @pytest.mark.parametrize("name", ["grpo", "dpo", "fpa", "sft", "kto", "omd"])
 def test_every_kind_of_objective_trains_online(name, ground, tmp_path):
-    run = run_of(ground, name, tmp_path / "run")
+    run = Run(ground, name, {}, tmp_path / "run")
     result = run.train({})
     assert len(result.history) == 3
     lines = read_metrics(tmp_path / "run")
@@ -92,9 +88,7 @@ def test_rewards_are_those_of_the_task(ground):
 
 
 def test_updates_on_the_same_samples_keep_the_anchor_that_sampled_them(ground, tmp_path):
-    run = run_of(ground, "grpo", tmp_path / "run", online_updates=2)
-    run.folder.create({})
-    run.prepare()
+    run = started(with_config(ground, online_updates=2), "grpo", tmp_path / "run")
     run._step(1)
     after_one = frozen_copy(run.learner.policy)
     first = run.data._current
@@ -133,7 +127,7 @@ def test_mixed_keeps_whole_groups():
 
 
 def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(ground, tmp_path):
-    run = run_of(ground, "grpo", tmp_path / "run")
+    run = Run(ground, "grpo", {}, tmp_path / "run")
     grades = iter([None, None])
 
     def grade(prompts, completions, golds):
