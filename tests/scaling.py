@@ -78,7 +78,8 @@ def _ground(
     write_rows(folder / "few.jsonl", 8)  # of which nothing is used
     config = Config(
         data=str(folder / "few.jsonl"), batch_size=trajectories, rows="all",
-        tokens_per_microbatch=tokens_at_once, eval_problems="none", reference_cache="off",
+        tokens_per_microbatch=tokens_at_once or trajectories * length,
+        eval_problems="none", reference_cache="off",
     )  # fmt: skip
     prompt = int(PROMPT * length)
     ids = torch.randint(vocabulary, (trajectories, length)).tolist()

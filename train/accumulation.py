@@ -18,7 +18,7 @@ from train.partition import TokenBudget, divide, partition, unit_lengths
 from train.sharding import is_sharded
 from train.step import Learner, StepMetrics, step_metrics
 
-CPU_TOKENS = 1024  # more at a time are not faster there, and take memory
+CPU_TOKENS = 512  # more at a time are hardly faster there, and take memory
 
 
 class Accumulation:

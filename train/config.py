@@ -60,7 +60,7 @@ class Config:
     )
     tokens_per_microbatch: int | None = flag(
         None,
-        "tokens at a time, padding included, in micro-batches of like length; by default 1,024 on "
+        "tokens at a time, padding included, in micro-batches of like length; by default 512 on "
         "a CPU, on a GPU as many as its memory holds",
     )
     share_prefixes: Literal["auto", "off"] = flag(
