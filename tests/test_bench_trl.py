@@ -26,27 +26,27 @@ THREADS = os.environ.get("TRL_THREADS", "1")
 ROUNDS, WARMUP_ROUNDS = int(os.environ.get("TRL_ROUNDS", "5")), 1
 RATE = 1e-6  # TRL's own for DPO
 PLAIN = {"gradient_checkpointing": False}
-FEW = {"tokens_per_microbatch": 512}
+WHOLE = {"tokens_per_microbatch": 10**6}
 CACHED = {"reference_cache": "FOLDER/cache"}  # as ours does by itself from two epochs on
-READ_BEFORE = {**PLAIN, "precompute_ref_log_probs": True}
+READ_BEFORE = {"precompute_ref_log_probs": True}
 # What ours sets and what TRL sets; TRL checkpoints activations by default.
 CHOICES = {
-    "defaults": ({}, {}),
-    "few tokens at a time": (FEW, {}),
-    "few tokens at a time, second epoch": ({**FEW, **CACHED}, {}),
+    "first epoch": ({}, {}),
+    "second epoch": (CACHED, {}),
     "no checkpointing": ({}, PLAIN),
     "reference read before": (CACHED, READ_BEFORE),
-}
-FAST = {"tokens_per_microbatch": 768, "compile": True, **CACHED}
+    "whole batch, no checkpointing": (WHOLE, PLAIN),
+    "whole batch, no checkpointing, reference read before":
+        ({**WHOLE, **CACHED}, {**PLAIN, **READ_BEFORE}),
+}  # fmt: skip
+COMPILED = {"compile": True, **CACHED}
 BUILTIN = CHOICES | {
-    "compiled, second epoch": (FAST, {}),
-    "both compiled, second epoch": (FAST, {"torch_compile": True}),
+    "second epoch, compiled": (COMPILED, {}),
+    "second epoch, both compiled": (COMPILED, {"torch_compile": True}),
 }
 SMOLLM2 = CHOICES | {
-    "both checkpointing": ({**FEW, "gradient_checkpointing": True}, {}),
-    "few tokens, no checkpointing": (FEW, PLAIN),
-    "few tokens, no checkpointing, a pair at a time": (FEW, {**PLAIN, "pairs_at_once": 1}),
-    "few tokens, reference read before": ({**FEW, **CACHED}, READ_BEFORE),
+    "both checkpointing": ({"gradient_checkpointing": True}, {}),
+    "no checkpointing, a pair at a time": ({}, {**PLAIN, "pairs_at_once": 1}),
 }
 CASES = {f"builtin, {name}": ("builtin", "float32", 32, *case) for name, case in BUILTIN.items()}
 CASES |= {
