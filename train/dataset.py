@@ -98,7 +98,12 @@ def _encode(
     columns = [np.empty(0, COLUMNS)]
     read = 0
     with tqdm(
-        total=table.count, desc="tokenising", unit="row", delay=PATIENCE, dynamic_ncols=True
+        total=table.count,
+        desc="tokenising",
+        unit="row",
+        delay=PATIENCE,
+        leave=False,
+        dynamic_ncols=True,
     ) as bar:
         for batch in table.batches():
             encoded = zip(batch, encode_rows(tokenizer, batch), strict=True)
