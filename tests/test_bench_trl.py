@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from statistics import median
 
 import pytest
@@ -84,10 +85,14 @@ class Side:
 
     def summary(self) -> tuple[float, float]:
         """Return trained tokens per processor second, and the most memory of a step."""
-        counted = self.steps[WARMUP_ROUNDS:]
-        before = [step["tokens"] for step in self.steps[WARMUP_ROUNDS - 1 : -1]]
-        rates = [(s["tokens"] - b) / s["processor"] for s, b in zip(counted, before, strict=True)]
-        return median(rates), max(step["extra"] for step in counted)
+        extra = max(step["extra"] for step in self.steps[WARMUP_ROUNDS:])
+        return median(self.rates()[WARMUP_ROUNDS:]), extra
+
+    def rates(self) -> list[float]:
+        """Return the trained tokens per processor second of each step."""
+        seconds = [step["processor"] for step in self.steps]
+        totals = pairwise([0, *(step["tokens"] for step in self.steps)])
+        return [(now - then) / s for s, (then, now) in zip(seconds, totals, strict=True)]
 
 
 def builtin_pairs() -> list[dict]:
@@ -120,8 +125,9 @@ def compare(pairs, path, case, rounds):
     for step in range(1, steps + 1):
         for side in sides.values():
             side.step()
-        losses = ", ".join(f"{name} {side.steps[-1]['loss']:.5f}" for name, side in sides.items())
-        print(f"\nstep {step}: losses {losses}", flush=True)
+        seen = [f"{name} {side.rates()[-1]:.1f}, {side.steps[-1]['loss']:.5f}"
+                for name, side in sides.items()]  # fmt: skip
+        print(f"\nstep {step}, tokens/s and loss: {'; '.join(seen)}", flush=True)
     for side in sides.values():
         side.end()
     return sides["ours"], sides["theirs"]
