@@ -2,9 +2,11 @@
 
 import shutil
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -65,6 +67,31 @@ def test_states_are_those_of_the_reference_in_any_order(ground, few, tmp_path, m
     assert torch.equal(again.states, states.states)
 
 
+def test_of_two_commands_one_reads_and_the_other_waits(ground, few, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "TOKENS_AT_ONCE", 60)
+    filling, going_on, fill = Event(), Event(), module._fill
+
+    def slowly(*arguments):
+        filling.set()
+        assert going_on.wait(60)
+        return fill(*arguments)
+
+    monkeypatch.setattr(module, "_fill", slowly)
+    with ThreadPoolExecutor(2) as commands:
+        first = commands.submit(made, ground, few, tmp_path)
+        assert filling.wait(60)
+        second = commands.submit(made, ground, few, tmp_path)
+        out = ""
+        while "another command fills" not in out and not second.done():
+            out += capsys.readouterr().out
+        going_on.set()
+        (states, read), (others, nothing) = first.result(), second.result()
+    assert "waiting for it" in out
+    assert read > 0
+    assert nothing == 0
+    assert torch.equal(states.states, others.states)
+
+
 def test_another_model_other_data_or_another_dtype_have_other_files(ground, few, tmp_path):
     made(ground, few, tmp_path)
     changed = frozen_copy(ground.base)
@@ -101,7 +128,8 @@ def test_it_goes_on_where_it_was_interrupted(ground, few, tmp_path, monkeypatch)
     states, rest = made(ground, few, tmp_path / "parts")
     assert 0 < rest < tokens
     assert torch.equal(states.states, whole.states)
-    assert {path.suffix for path in (tmp_path / "parts").iterdir()} == {".states", ".json"}
+    left = {path.suffix for path in (tmp_path / "parts").iterdir()}
+    assert left == {".states", ".json", ".lock"}
 
 
 @pytest.mark.parametrize("spoil", ["cut", "changed"])

@@ -9,12 +9,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 from tqdm import tqdm
 
@@ -101,16 +102,41 @@ def reference_states(
 
     A file is found by a digest of the reference's weights, the tokens and the dtype, so it is never
     that of another model or other data. It is filled in batches, goes on where it was interrupted,
-    and gets its name when it is whole. Raises InputError where the disk has no room for it.
+    and gets its name when it is whole; of several commands that need it one fills it and the others
+    wait. Raises InputError where the disk has no room for it.
     """
     whole = reference.source or reference
     key = _key(whole, encoded, layout)
     target, record = folder / f"{key}.states", folder / f"{key}.json"
+
+    def there() -> bool:
+        return processes.on_main(lambda: _is_there(target, record, layout))
+
     read = 0
-    if not processes.on_main(lambda: _is_there(target, record, layout)):
-        read = _fill(reference, encoded, layout, target, record, precision, pad_id)
+    if not there():
+        with _alone(target):
+            if not there():
+                read = _fill(reference, encoded, layout, target, record, precision, pad_id)
     head = _own_head(whole.head, reference.model.device)
     return ReferenceStates(_open(target, layout, "c"), layout.start, layout.length, head), read
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold a file that is to be filled; wait while another command does."""
+    with ExitStack() as stack:
+
+        def hold() -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(target.with_suffix(".lock"))
+            try:
+                stack.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                print(f"       another command fills {target.name}: waiting for it", flush=True)
+                stack.enter_context(lock.acquire())
+
+        processes.on_main(hold)
+        yield
 
 
 def _fill(reference, encoded, layout, target: Path, record: Path, precision, pad_id) -> int:
@@ -170,7 +196,6 @@ def _finish(partial: Path, progress: Path, target: Path, record: Path, layout: L
 
 
 def _make_room(path: Path, layout: Layout) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     free = shutil.disk_usage(path.parent).free
     if layout.bytes > free:
