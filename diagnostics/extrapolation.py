@@ -15,7 +15,7 @@ import pandas as pd
 
 from diagnostics.forecast_plot import draw_forecasts
 from diagnostics.forecast_ring import ProbeRing
-from diagnostics.forecast_score import Score, Tokens, frame
+from diagnostics.forecast_score import ProbeTokens, Score, frame
 from diagnostics.forecast_words import summarise, words
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
@@ -108,7 +108,7 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
     probes = require_probes(ground, objective, PAIRS, f"--run {run}")
     device = ground.base.model.device
     horizons = [every * 2**n for n in range(MOST_HORIZONS) if every * 2**n < steps[-1]]
-    ring = ProbeRing(every, horizons, tokens=Tokens(*(x.to(device) for x in probes.tokens)))
+    ring = ProbeRing(every, horizons, tokens=ProbeTokens(*(x.to(device) for x in probes.tokens)))
     scores: list[Score] = []
     for step in (0, *steps):
         policy = ground.base

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from diagnostics.forecast_score import LAMS, Score, Tokens, score_forecast
+from diagnostics.forecast_score import LAMS, ProbeTokens, Score, score_forecast
 from diagnostics.probes import Snapshot
 from objectives import Head
 
@@ -23,7 +23,7 @@ class ProbeRing:
         *,
         lags: Sequence[int | None] = (None,),
         lams: Sequence[float] = LAMS,
-        tokens: Tokens | None = None,
+        tokens: ProbeTokens | None = None,
     ):
         """every: steps between pushes; horizons: in steps; lams: λ to try beside 0 and λ*.
 

@@ -21,7 +21,7 @@ LAMS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 COLUMNS = ("step", "quantity", "reference", "horizon", "lam", "value")
 
 
-class Tokens(NamedTuple):
+class ProbeTokens(NamedTuple):
     """The sampled tokens that the probe positions predict, for the error of FPA's weight."""
 
     targets: Tensor  # (N,) ids, in the order of the mask
@@ -71,7 +71,7 @@ def score_forecast(
     horizon: int,
     reference: str = "initial",
     lams: Sequence[float] = LAMS,
-    tokens: Tokens | None = None,
+    tokens: ProbeTokens | None = None,
     chunk_size: int | None = None,
 ) -> Score:
     """Return every measure of the forecast made at `step` from `origin` and `now`.

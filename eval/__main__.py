@@ -17,7 +17,7 @@ from typing import Literal
 from eval.benchmarks import (
     BENCHMARKS,
     Benchmark,
-    Plan,
+    SamplingPlan,
     benchmark_of_file,
     benchmarks_named,
     problems_digest,
@@ -95,7 +95,7 @@ class Settings:
             if self.completions is not None and name in given:
                 raise InputError(f"{flag_name(name)}: not with --completions, already sampled")
 
-    def plan(self, benchmark: Benchmark) -> Plan:
+    def plan(self, benchmark: Benchmark) -> SamplingPlan:
         """Return how a benchmark is sampled, with its defaults for what was not given."""
         samples = self.samples or benchmark.samples
         temperature = self.temperature
@@ -107,7 +107,7 @@ class Settings:
                 f"--samples 1"
             )
         length = self.max_new_tokens or benchmark.max_new_tokens
-        return Plan(samples, temperature, self.top_p, length, self.seed)
+        return SamplingPlan(samples, temperature, self.top_p, length, self.seed)
 
 
 def _named(settings: Settings) -> list[Benchmark]:

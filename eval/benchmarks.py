@@ -29,7 +29,7 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SamplingPlan:
     """How a benchmark is sampled."""
 
     samples: int  # completions of each problem

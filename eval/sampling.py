@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.benchmarks import Benchmark, Plan
+from eval.benchmarks import Benchmark, SamplingPlan
 from eval.generation import generate
 from eval.problems import Problem
 from eval.prompts import encode_text
@@ -38,7 +38,7 @@ def sample_benchmark(
     tokenizer: PreTrainedTokenizerBase,
     benchmark: Benchmark,
     problems: Sequence[Problem],
-    plan: Plan,
+    plan: SamplingPlan,
     *,
     before: Sequence[dict],
     keep: Callable[[list[dict]], None],

@@ -17,7 +17,7 @@ from eval.arithmetic import sample_problems, solve
 from objectives.kernel import TokenLogProbs
 from train.config import Config
 from train.cost import CLEAR_PEAK, peak_memory, reset_peak_memory
-from train.dataset import Encoded
+from train.dataset import TokenizedData
 from train.ground import Ground, lay_ground
 from train.harness import Run
 from train.language_model import open_model
@@ -83,7 +83,7 @@ def _ground(
     )  # fmt: skip
     prompt = int(PROMPT * length)
     ids = torch.randint(vocabulary, (trajectories, length)).tolist()
-    encoded = Encoded(
+    encoded = TokenizedData(
         FlatTokens.of(Tokens(row[:prompt], row[prompt:]) for row in ids),
         reward=torch.tensor([1.0, -1.0]).repeat(trajectories)[:trajectories],
         group=torch.arange(trajectories),

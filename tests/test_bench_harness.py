@@ -36,7 +36,7 @@ class BareLoop:
 
     def step(self, number):
         draw = self.run.data.draw(number)
-        index = draw.chosen.flatten()
+        index = draw.units.flatten()
         tokens = [self.ground.encoded.tokens[i] for i in index.tolist()]
         rows = collate(tokens, self.ground.tokenizer.pad_token_id)
         lengths = rows.mask.sum(-1)

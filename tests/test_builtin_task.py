@@ -19,7 +19,7 @@ from eval.arithmetic import (
 )
 from train.builtin.base_model import demonstrations, train_base
 from train.builtin.make import PROMPTS, SAMPLES, SEED
-from train.table import BUILTIN
+from train.table import BUILTIN_ROLLOUTS
 
 
 def test_the_worked_example():
@@ -71,7 +71,7 @@ def test_problems_are_the_same_for_the_same_seed_and_exclude_the_test_set():
 
 
 def test_shipped_rollouts_are_graded_right_and_on_no_test_problem():
-    table = pd.read_parquet(BUILTIN)
+    table = pd.read_parquet(BUILTIN_ROLLOUTS)
     assert len(table) == PROMPTS * SAMPLES
     assert not set(table["prompt"]) & set(held_out_problems())
     problems = sample_problems(PROMPTS, SEED, frozenset(held_out_problems()))

@@ -15,12 +15,12 @@ from diagnostics.forecast import (
     weight_error,
 )
 from diagnostics.forecast_ring import ProbeRing
-from diagnostics.forecast_score import COLUMNS, Tokens, frame, score_forecast
+from diagnostics.forecast_score import COLUMNS, ProbeTokens, frame, score_forecast
 from diagnostics.probes import Snapshot
 from objectives import Head
 
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]]).bool()
-TOKENS = Tokens(torch.tensor([0, 3, 2, 1, 4]), MASK)
+TOKENS = ProbeTokens(torch.tensor([0, 3, 2, 1, 4]), MASK)
 EVERY, STEPS, HORIZONS, LAGS = 5, 60, (5, 10, 20), (None, 15)
 
 
@@ -119,7 +119,7 @@ def test_a_restored_ring_goes_on_as_if_nothing_had_happened(tmp_path, with_head)
         own = head._replace(weight=head.weight + step / 100, bias=head.bias.clone())
         return Snapshot(path[step], own if with_head else None)
 
-    tokens = Tokens(TOKENS.targets, MASK)
+    tokens = ProbeTokens(TOKENS.targets, MASK)
     whole = ProbeRing(EVERY, HORIZONS, lags=LAGS, tokens=tokens)
     resumed = ProbeRing(EVERY, HORIZONS, lags=LAGS, tokens=tokens)
     for step in range(0, 45, EVERY):
@@ -152,7 +152,9 @@ def test_bad_settings_and_steps_are_named():
     with pytest.raises(ValueError, match=r"\(5, 6\), got \(4, 6\)"):
         ring.push(5, Snapshot(path[5][:4]))
     with pytest.raises(ValueError, match="mask must be"):
-        score_forecast(*[path[0]] * 3, step=5, horizon=5, tokens=Tokens(TOKENS.targets, MASK[:1]))
+        score_forecast(
+            *[path[0]] * 3, step=5, horizon=5, tokens=ProbeTokens(TOKENS.targets, MASK[:1])
+        )
 
 
 def test_rows_are_a_long_table():

@@ -15,7 +15,7 @@ from objectives import pair_rollouts
 from tests.tiny import twin_gradient, twin_log_probs
 from train.dataset import encode
 from train.models import load_model
-from train.table import BUILTIN, read_table
+from train.table import BUILTIN_ROLLOUTS, read_table
 
 COLUMNS = [
     "pair", "prompt", "n_chosen", "n_rejected", "prefix", "overlap", "cosine", "inner_product",
@@ -37,7 +37,7 @@ def diagnose(call):
 def data(tmp_path_factory):
     """Return a file with the first of the built-in rollouts."""
     path = tmp_path_factory.mktemp("data") / "few.parquet"
-    pd.read_parquet(BUILTIN)[:FEW].to_parquet(path)
+    pd.read_parquet(BUILTIN_ROLLOUTS)[:FEW].to_parquet(path)
     return str(path)
 
 

@@ -17,7 +17,7 @@ from objectives import Head
 from objectives.kernel import token_log_probs
 from tests.paper_models import NAMES, tiny_config, tiny_model, write_tiny_model
 from train.config import Config
-from train.footprint import MOMENTS, Plan, at, layer_activations, parts, peak, shape_of
+from train.footprint import MOMENTS, MemoryPlan, at, layer_activations, parts, peak, shape_of
 from train.ground import lay_ground
 from train.harness import Run
 from train.language_model import open_model, recompute_layers
@@ -30,7 +30,7 @@ PUBLISHED = {  # parameters as on the models' pages
     "llama-3.2-3b-instruct": 3_212_749_824,
 }
 ROWS, LENGTH = 4, 32
-PLAN = Plan(tokens=ROWS * LENGTH, length=LENGTH, half=False, checkpointing=False)
+PLAN = MemoryPlan(tokens=ROWS * LENGTH, length=LENGTH, half=False, checkpointing=False)
 
 
 def part(found, name):

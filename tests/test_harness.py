@@ -38,7 +38,7 @@ def ground():
 def gradients(run, **how):
     draw = run.data.draw(1)
     pad = run.ground.tokenizer.pad_token_id
-    parts = partition(draw.encoded, draw.chosen, **how)
+    parts = partition(draw.encoded, draw.units, **how)
     micros = micro_batches(draw.encoded, draw.reward, parts, pad, draw.mean_length)
     totals = run.learner.accumulate(micros, draw.count, run.work.divergence(draw))
     metrics = step_metrics(totals, run.learner.frozen_models)
@@ -187,7 +187,7 @@ def test_what_is_not_finite_stops_before_the_update(ground, tmp_path):
     after = run.learner.policy.model.parameters()
     assert all(torch.equal(b, a) for b, a in zip(before, after, strict=True))
     kept = json.loads((tmp_path / "run" / "bad_batch.json").read_text())
-    assert kept["trajectories"] == run.data.draw(1).chosen.flatten().tolist()
+    assert kept["trajectories"] == run.data.draw(1).units.flatten().tolist()
 
 
 def replace_encoded(ground, encoded):

@@ -64,8 +64,8 @@ def test_a_draw_is_a_group_of_samples_for_each_of_the_next_problems(ground):
     expected = group_normalised(draw.encoded.reward, draw.encoded.group)
     assert torch.equal(draw.reward, expected)
     # Rows of problems all right or all wrong are not computed, but count in the mean.
-    assert draw.chosen.flatten().tolist() == expected.nonzero().flatten().tolist()
-    assert len(draw.chosen) < draw.count == 24
+    assert draw.units.flatten().tolist() == expected.nonzero().flatten().tolist()
+    assert len(draw.units) < draw.count == 24
     lengths = [len(tokens.completion) for tokens in draw.encoded.tokens]
     assert draw.mean_length == pytest.approx(sum(lengths) / 24)
     again = OnlineData(ground.sampler, data.objective, ground.config).draw(1, ground.base)
@@ -113,7 +113,7 @@ def test_dynamic_sampling_fills_the_batch_with_mixed_problems(ground):
     data = OnlineData(ground.sampler, OBJECTIVES["grpo"], config)
     draw = data.draw(1, ground.base)
     assert data.rounds > 1
-    assert len(draw.encoded.tokens) == draw.count == len(draw.chosen) == 24
+    assert len(draw.encoded.tokens) == draw.count == len(draw.units) == 24
     for group in draw.encoded.group.unique():
         assert set(draw.encoded.reward[draw.encoded.group == group].tolist()) == {1.0, -1.0}
 

@@ -18,7 +18,7 @@ from train.config import Config
 from train.dataset import encode
 from train.ground import lay_ground
 from train.models import load_model
-from train.table import BUILTIN, read_table
+from train.table import BUILTIN_ROLLOUTS, read_table
 from train.tokens import FlatTokens, Tokens
 
 
@@ -71,7 +71,7 @@ def one_by_one(table, tokenizer, max_tokens):
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     """Return data of every format and columns, more rows than are read at once."""
-    rollouts = pd.read_parquet(BUILTIN)[:700]
+    rollouts = pd.read_parquet(BUILTIN_ROLLOUTS)[:700]
     rollouts.to_parquet(tmp_path / "rollouts.parquet")
     rollouts.to_json(tmp_path / "rollouts.jsonl", orient="records", lines=True)
     hub = tmp_path / "hub"  # a folder is read as a data set of the hub is
@@ -181,7 +181,7 @@ def test_ids_on_disk_are_those_in_memory_and_are_made_once(
     # Another length, and other content under the same name, are other files.
     before = len(list(cache.glob("*.ids")))
     encode(read_table("rollouts.jsonl"), tokenizer, 43, cache)
-    pd.read_parquet(BUILTIN)[:500].to_parquet("rollouts.parquet")
+    pd.read_parquet(BUILTIN_ROLLOUTS)[:500].to_parquet("rollouts.parquet")
     assert len(encode(read_table("rollouts.parquet"), tokenizer, 128, cache).tokens) == 500
     assert len(list(cache.glob("*.ids"))) == before + 2
     assert not list(cache.glob("*.partial"))

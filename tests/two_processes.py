@@ -23,7 +23,7 @@ from train.harness import Run
 from train.language_model import copy_parameters
 from train.lora import adapted
 from train.sharding import whole_tensor
-from train.table import BUILTIN
+from train.table import BUILTIN_ROLLOUTS
 
 CONFIG = Config(eval_problems="none", device="cpu", reference_cache="off", max_tokens=60)
 CASES = {  # name: objective, its hyper-parameters, settings of the run
@@ -81,7 +81,7 @@ def small_ground(folder: Path) -> Ground:
     """Return the built-in model with the first of its rollouts, which are few enough to cache."""
     file = folder / "rollouts.parquet"
     if processes.is_main():
-        pd.read_parquet(BUILTIN).head(240).to_parquet(file)
+        pd.read_parquet(BUILTIN_ROLLOUTS).head(240).to_parquet(file)
     processes.wait()
     return lay_ground(replace(CONFIG, data=str(file)))
 

@@ -22,7 +22,7 @@ from train.config import Config
 from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
 from train.future_settings import FUTURE_HELP, future_settings
 from train.recipe import add_recipe_flag, recipe_of, recipes_table
-from train.sweep import Planned, as_found, make_way, plan, read_numbers
+from train.sweep import PlannedRun, as_found, make_way, plan_runs, read_numbers
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
         )
     processes.begin(config.device)
     runs = processes.on_main(
-        lambda: plan(config, names, given, seeds, rates, online, arguments.resume)
+        lambda: plan_runs(config, names, given, seeds, rates, online, arguments.resume)
     )
     train(runs, given, words, sweep=bool(seeds or rates))
 
@@ -91,7 +91,7 @@ def _online(text: str | None, names: list[str]) -> list[str]:
     return online
 
 
-def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: bool) -> None:
+def train(runs: list[PlannedRun], given: dict[str, dict], words: list[str], sweep: bool) -> None:
     """Make the planned runs one after another and print what came out.
 
     given: by objective, the hyper-parameters that differ from its defaults. words: the command's.
@@ -112,7 +112,7 @@ def train(runs: list[Planned], given: dict[str, dict], words: list[str], sweep: 
         _compare(results, Path(runs[0].config.out or "runs"))
 
 
-def _make(planned: list[Planned], given: dict[str, dict], words: list[str], sweep: bool) -> list:
+def _make(planned: list[PlannedRun], given: dict[str, dict], words: list[str], sweep: bool) -> list:
     # Imported here so that a mistyped flag is answered at once.
     from train.diagnose_plot import plot_diagnostics
     from train.ground import lay_ground
@@ -125,7 +125,7 @@ def _make(planned: list[Planned], given: dict[str, dict], words: list[str], swee
     ground = lay_ground(max((entry.config for entry in planned), key=lambda c: c.online))
     print(ground.describe())
 
-    def prepared(entry: Planned) -> Run:
+    def prepared(entry: PlannedRun) -> Run:
         name, last = entry.objective, entry.folder == planned[-1].folder
         return Run(ground.with_config(entry.config), name, given[name], entry.folder, last)
 

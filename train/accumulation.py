@@ -13,7 +13,7 @@ from objectives.errors import InputError
 from train import processes
 from train.batches import MicroBatch, micro_batches
 from train.config import Config
-from train.draws import Draw
+from train.draws import OptimizerBatch
 from train.partition import TokenBudget, divide, partition, unit_lengths
 from train.sharding import is_sharded
 from train.step import Learner, StepMetrics, step_metrics
@@ -36,7 +36,7 @@ class Accumulation:
                 automatic = not self.sharded
         self.budget = TokenBudget(tokens, automatic)
 
-    def accumulate(self, draw: Draw) -> tuple[StepMetrics, Tensor | None]:
+    def accumulate(self, draw: OptimizerBatch) -> tuple[StepMetrics, Tensor | None]:
         """Add a step's gradients to the policy's; return its metrics and KTO's z0.
 
         Where memory runs out and the size is ours to choose, it begins again with half.
@@ -52,13 +52,13 @@ class Accumulation:
                     processes.add_up(parameter.grad)
         return step_metrics(totals, self.learner.frozen_models), divergence
 
-    def _fitting(self, draw: Draw, work: Callable[[], Any]) -> Any:
+    def _fitting(self, draw: OptimizerBatch, work: Callable[[], Any]) -> Any:
         while True:
             try:
                 return work()
             except torch.OutOfMemoryError:
                 try:
-                    self.budget.halve(draw.encoded, draw.chosen, self.width)
+                    self.budget.halve(draw.encoded, draw.units, self.width)
                 except InputError as error:
                     if not processes.is_main():  # whose own complaints are not printed
                         print(f"process {processes.rank()}: {error}", file=sys.stderr)
@@ -68,24 +68,24 @@ class Accumulation:
             torch.cuda.empty_cache()
             tqdm.write(f"out of memory: going on with {self.budget.tokens} tokens at a time")
 
-    def micro_batches(self, draw: Draw) -> Iterator[MicroBatch]:
+    def micro_batches(self, draw: OptimizerBatch) -> Iterator[MicroBatch]:
         """Return this process's micro-batches of what was drawn, as many as every other has.
 
         Those beyond its share hold a unit that is not counted.
         """
         encoded, count = draw.encoded, processes.count()
-        parts = [self._parts(draw, share) for share in divide(encoded, draw.chosen, count)]
+        parts = [self._parts(draw, share) for share in divide(encoded, draw.units, count)]
         own = parts[processes.rank()]
         rest = self.pad_id, draw.mean_length, self.width
         counted = micro_batches(encoded, draw.reward, own, *rest)
         idle = max(map(len, parts)) - len(own)
-        lengths = unit_lengths(encoded, draw.chosen) if idle else []
-        shortest = [draw.chosen[[lengths.index(min(lengths))]]] * idle if idle else []
+        lengths = unit_lengths(encoded, draw.units) if idle else []
+        shortest = [draw.units[[lengths.index(min(lengths))]]] * idle if idle else []
         spare = micro_batches(encoded, draw.reward, shortest, *rest)
         yield from counted
         yield from (micro._replace(counted=False) for micro in spare)
 
-    def _parts(self, draw: Draw, share: Tensor) -> list[Tensor]:
+    def _parts(self, draw: OptimizerBatch, share: Tensor) -> list[Tensor]:
         return partition(
             draw.encoded,
             share,
@@ -94,16 +94,16 @@ class Accumulation:
             width=self.width,
         )
 
-    def divergence(self, draw: Draw) -> Tensor | None:
+    def divergence(self, draw: OptimizerBatch) -> Tensor | None:
         """Return KTO's z0 over what was drawn; None for objectives that need none."""
         if "divergence" not in self.learner.objective.needs:
             return None
         ratios = self._fitting(draw, lambda: self._mismatched_ratios(draw))
         return reference_point(processes.add_up(ratios))
 
-    def _mismatched_ratios(self, draw: Draw) -> Tensor:
+    def _mismatched_ratios(self, draw: OptimizerBatch) -> Tensor:
         rows = self.config.micro_batch_size or self.config.batch_size
         if self.budget.tokens is not None:
-            rows = max(1, self.budget.tokens // max(unit_lengths(draw.encoded, draw.chosen)))
-        index = draw.chosen.flatten()
+            rows = max(1, self.budget.tokens // max(unit_lengths(draw.encoded, draw.units)))
+        index = draw.units.flatten()
         return self.learner.mismatched_ratios(draw.encoded, index, rows, self.pad_id, shared=True)

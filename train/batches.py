@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from objectives import Batch
-from train.dataset import Encoded
-from train.rows import Rows, collate
+from train.dataset import TokenizedData
+from train.rows import InputRows, collate
 
 
 class MicroBatch(NamedTuple):
-    rows: Rows
+    rows: InputRows
     batch: Batch  # with what is known before the forward passes
     index: Tensor  # (B,) rows of the data set
     counted: bool = True  # False: computed for the sake of other processes, and worth nothing
@@ -36,7 +36,7 @@ def _order(count: int, epoch: int, seed: int) -> Tensor:
 
 
 def micro_batches(
-    encoded: Encoded,
+    encoded: TokenizedData,
     reward: Tensor,
     parts: Iterable[Tensor],
     pad_id: int,
@@ -45,7 +45,7 @@ def micro_batches(
 ) -> Iterator[MicroBatch]:
     """Make tensors of each part of a step's units, (U, 1 or 2 rows) as `partition` has them.
 
-    reward: (N,) what the objective sees, for every row of the Encoded.
+    reward: (N,) what the objective sees, for every row of the TokenizedData.
     mean_length: of the completions of the whole optimizer batch, in tokens.
     width: as `collate` has it.
     """

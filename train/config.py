@@ -5,7 +5,7 @@ from typing import Literal
 
 from objectives import ADVANTAGES
 from objectives.errors import InputError
-from train.diagnose_plan import MEASURES, PAIRS, DiagnosePlan, diagnose_plan
+from train.diagnose_plan import MEASURES, PAIRS, ProbePlan, diagnose_plan
 from train.flags import flag, flag_name
 
 ABOVE_ZERO = (
@@ -164,7 +164,7 @@ class Config:
         self.diagnose_plan()
         self._check_online()
 
-    def diagnose_plan(self) -> DiagnosePlan | None:
+    def diagnose_plan(self) -> ProbePlan | None:
         """Return what to measure while training, None for nothing."""
         return diagnose_plan(self.diagnose_every, self.diagnose, self.horizons, self.diagnose_pairs)
 

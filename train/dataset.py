@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from objectives import ADVANTAGES, Objective, pair_rollouts
 from objectives.errors import InputError
 from train.encoding import encode_rows
-from train.table import Table
+from train.table import TrajectoryTable
 from train.token_file import Columns, kept_ids, token_path
 from train.tokens import FlatTokens, Tokens, flat
 
@@ -27,7 +27,7 @@ COLUMNS = np.dtype([
 PATIENCE = 2.0  # seconds before a progress bar shows
 
 
-class Encoded(NamedTuple):
+class TokenizedData(NamedTuple):
     """A table's trajectories as token ids, those that fit, and why others were left out."""
 
     tokens: FlatTokens
@@ -44,19 +44,19 @@ class Encoded(NamedTuple):
 
 
 class Units(NamedTuple):
-    """What one objective trains on: rows of an Encoded, and each row's reward."""
+    """What one objective trains on: rows of an TokenizedData, and each row's reward."""
 
     rows: Tensor  # (U, 2) pairs, or (U, 1) trajectories; what belongs together in a batch
-    reward: Tensor  # (N,) what the objective sees, for every row of the Encoded
+    reward: Tensor  # (N,) what the objective sees, for every row of the TokenizedData
     left_out: dict[str, int]
 
 
 def encode(
-    table: Table,
+    table: TrajectoryTable,
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     folder: Path | None = None,
-) -> Encoded:
+) -> TokenizedData:
     """Tokenise a table's trajectories, a few hundred at a time.
 
     max_tokens: longer trajectories are left out and counted, so are completions without tokens.
@@ -75,7 +75,7 @@ def encode(
         parts = [np.empty(0, np.int32)]
         tensors, values = make(parts.append)
         ids = torch.from_numpy(np.concatenate(parts))
-    return Encoded(
+    return TokenizedData(
         FlatTokens(ids, tensors["prompts"], tensors["completions"]),
         tensors["reward"],
         tensors["group"],
@@ -87,7 +87,7 @@ def encode(
 
 
 def _encode(
-    table: Table,
+    table: TrajectoryTable,
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     append: Callable[[np.ndarray], object],
@@ -145,13 +145,13 @@ def _group_key(group: Hashable) -> Hashable:
     return blake2b(group.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def advantages(encoded: Encoded, objective: Objective, advantage: str) -> Tensor:
+def advantages(encoded: TokenizedData, objective: Objective, advantage: str) -> Tensor:
     """Return what the objective sees as reward, (N,); advantage as `select_units` has it."""
     name = objective.advantage if advantage == "auto" else advantage
     return ADVANTAGES[name](encoded.reward, encoded.group)
 
 
-def select_units(encoded: Encoded, objective: Objective, rows: str, advantage: str) -> Units:
+def select_units(encoded: TokenizedData, objective: Objective, rows: str, advantage: str) -> Units:
     """Choose what an objective trains on.
 
     rows: `paired` (the trajectories of the pairs, so that every objective sees the same), `all`,

@@ -6,13 +6,13 @@ from dataclasses import replace
 import torch
 
 from diagnostics.forecast_ring import ProbeRing
-from diagnostics.forecast_score import COLUMNS, Tokens
+from diagnostics.forecast_score import COLUMNS, ProbeTokens
 from diagnostics.gram import split_weights
 from diagnostics.overlap import token_overlap
 from diagnostics.trajectories import pack
 from objectives.errors import InputError
-from train.diagnose_measures import Gradients, entanglement, token_log_prob_values
-from train.diagnose_plan import DiagnosePlan
+from train.diagnose_measures import ProbeInputs, entanglement, token_log_prob_values
+from train.diagnose_plan import ProbePlan
 from train.evaluation import Scores
 from train.ground import Ground
 from train.language_model import uncompiled
@@ -33,7 +33,7 @@ class Diagnosis:
 
     def __init__(
         self,
-        plan: DiagnosePlan,
+        plan: ProbePlan,
         ground: Ground,
         probes: ProbePairs,
         learner: Learner,
@@ -50,11 +50,11 @@ class Diagnosis:
             for chosen, rejected in zip(tokens[::2], tokens[1::2], strict=True)
         ]
         trajectories = pack(tokens).to(learner.device)
-        self._gradients = Gradients(trajectories, split_weights(trajectories, overlaps))
+        self._gradients = ProbeInputs(trajectories, split_weights(trajectories, overlaps))
         self._ring = None
         if "extrapolation" in plan.measures:
             lags = (None,) if lag is None else (None, lag)
-            tokens = Tokens(*(x.to(learner.device) for x in probes.tokens))
+            tokens = ProbeTokens(*(x.to(learner.device) for x in probes.tokens))
             self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
         self._solved: Mapping[int, bool] | None = None
 
@@ -120,7 +120,7 @@ def _row(step: int, quantity: str, value: float, reference=None, lam=None) -> di
     return dict(zip(COLUMNS, (step, quantity, reference, None, lam, value), strict=True))
 
 
-def check_lag(plan: DiagnosePlan, lag: int | None) -> None:
+def check_lag(plan: ProbePlan, lag: int | None) -> None:
     """Raise InputError where forecasts from the lagged policy have no snapshot to start from."""
     if lag is not None and "extrapolation" in plan.measures and lag % plan.every:
         raise InputError(

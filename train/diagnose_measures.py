@@ -18,7 +18,7 @@ from objectives.batch import log_prob_mean
 from train.step import Learner
 
 
-class Gradients(NamedTuple):
+class ProbeInputs(NamedTuple):
     """The probe pairs as gradient diagnostics want them."""
 
     trajectories: Trajectories  # 2P rows, chosen and rejected in turn
@@ -51,7 +51,7 @@ def token_log_prob_values(policy: Tensor, mask: Tensor, shared: Tensor) -> dict[
 
 
 def entanglement(
-    learner: Learner, gradients: Gradients, policy: Tensor, batch: Batch
+    learner: Learner, gradients: ProbeInputs, policy: Tensor, batch: Batch
 ) -> dict[str, float]:
     """Return how gradients of pairs are entangled, and how the objective weighs them, by quantity.
 

@@ -12,7 +12,7 @@ FEWEST_PAIRS = 2
 
 
 @dataclass(frozen=True)
-class DiagnosePlan:
+class ProbePlan:
     every: int  # steps between looks at the probe pairs
     measures: tuple[str, ...]  # of MEASURES
     horizons: tuple[int, ...]  # steps, multiples of `every`
@@ -21,7 +21,7 @@ class DiagnosePlan:
 
 def diagnose_plan(
     every: int, measures: str | None, horizons: str | None, pairs: int | None
-) -> DiagnosePlan | None:
+) -> ProbePlan | None:
     """Return the plan that the flags state; None where every is 0, no diagnostics.
 
     Raises InputError for what cannot be measured, and for flags that would do nothing.
@@ -43,7 +43,7 @@ def diagnose_plan(
     pairs = PAIRS if pairs is None else pairs
     if pairs < FEWEST_PAIRS:
         raise InputError(f"--diagnose-pairs {pairs}: must be {FEWEST_PAIRS} or more")
-    return DiagnosePlan(every, wanted, _horizons(every, horizons), pairs)
+    return ProbePlan(every, wanted, _horizons(every, horizons), pairs)
 
 
 def _horizons(every: int, text: str | None) -> tuple[int, ...]:

@@ -8,26 +8,26 @@ from objectives import Objective
 from objectives.errors import InputError
 from train.batches import unit_indices
 from train.config import Config
-from train.dataset import Encoded, select_units
+from train.dataset import TokenizedData, select_units
 
 
-class Draw(NamedTuple):
+class OptimizerBatch(NamedTuple):
     """What one step trains on: units, and the trajectories that they are of."""
 
-    encoded: Encoded
-    reward: Tensor  # (N,) what the objective sees, for every row of the Encoded
-    chosen: Tensor  # (U, 2) pairs or (U, 1) trajectories: rows of the Encoded
+    encoded: TokenizedData
+    reward: Tensor  # (N,) what the objective sees, for every row of the TokenizedData
+    units: Tensor  # (U, 2) pairs or (U, 1) trajectories: rows of the TokenizedData
     count: int  # what the sum of the losses is divided by
     mean_length: float  # tokens of a completion, of all that the step has sampled or drawn
     metrics: dict[str, float]  # of sampling them
 
 
-class FixedData:
+class OfflineData:
     """Goes through the units of a data set again and again, each epoch in an order of its own."""
 
     online = False
 
-    def __init__(self, encoded: Encoded, objective: Objective, config: Config):
+    def __init__(self, encoded: TokenizedData, objective: Objective, config: Config):
         """Raises InputError where the data give the objective nothing to train on."""
         self.encoded, self.objective, self.config = encoded, objective, config
         self.units = select_units(encoded, objective, config.rows, config.advantage)
@@ -51,15 +51,15 @@ class FixedData:
         kind = "pairs" if self.units.rows.shape[1] == 2 else "trajectories"
         return f"{len(self.units.rows)} {kind}"
 
-    def draw(self, step: int, policy=None) -> Draw:
+    def draw(self, step: int, policy=None) -> OptimizerBatch:
         """Return what step `step` (from 1) trains on, a pure function of the step and the seed."""
         index = unit_indices(len(self.units.rows), self.units_per_step, step - 1, self.config.seed)
         chosen = self.units.rows[index]
         count = len(chosen) if self.objective.unit == "pair" else chosen.numel()
         length = mean_length(self.encoded, chosen.flatten())
-        return Draw(self.encoded, self.units.reward, chosen, count, length, {})
+        return OptimizerBatch(self.encoded, self.units.reward, chosen, count, length, {})
 
 
-def mean_length(encoded: Encoded, rows: Tensor) -> float:
+def mean_length(encoded: TokenizedData, rows: Tensor) -> float:
     """Return the mean number of tokens of the completions of some rows."""
     return int(encoded.tokens.completions[rows].sum()) / len(rows)

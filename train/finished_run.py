@@ -13,7 +13,7 @@ from train.models import is_adapter, load_model
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class CheckpointedRun:
     """What a run's `config.json` says, and one of its checkpoints."""
 
     path: Path
@@ -54,7 +54,7 @@ def read_settings(path: Path) -> dict:
     return config
 
 
-def open_run(path: Path, step: int | None = None) -> FinishedRun:
+def open_run(path: Path, step: int | None = None) -> CheckpointedRun:
     """Read a run's settings and find its checkpoint of a step, by default the last.
 
     Raises InputError where the folder holds no run, no such checkpoint, or settings that cannot
@@ -67,11 +67,11 @@ def open_run(path: Path, step: int | None = None) -> FinishedRun:
     if step not in found:
         known = ", ".join(map(str, sorted(found)))
         raise InputError(f"--checkpoint {step}: {path} has checkpoints of steps {known}")
-    return FinishedRun(path, config, step, found[step])
+    return CheckpointedRun(path, config, step, found[step])
 
 
 def load_checkpoint(
-    run: FinishedRun, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    run: CheckpointedRun, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> PreTrainedModel:
     """Return the run's policy at its checkpoint, frozen, on the base model's device.
 

@@ -67,7 +67,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """How a model is trained, as far as its memory goes."""
 
     tokens: int  # of a micro-batch on one device, padding included
@@ -121,7 +121,7 @@ def shape_of(config: PreTrainedConfig) -> Shape:
     )
 
 
-def parts(shape: Shape, plan: Plan) -> list[Part]:
+def parts(shape: Shape, plan: MemoryPlan) -> list[Part]:
     """Return what a device holds, in the order in which it comes to be."""
     found = [*_lasting(shape, plan), *_activations(shape, plan), *_kernel(shape, plan)]
     if plan.sharded:
@@ -141,7 +141,7 @@ def peak(found: list[Part]) -> int:
     return max(at(found, moment) for moment in TRAINING)
 
 
-def layer_activations(shape: Shape, plan: Plan) -> int:
+def layer_activations(shape: Shape, plan: MemoryPlan) -> int:
     """Return the bytes that autograd saves in a layer's forward pass for each token.
 
     Two norms save their float32 input, a factor, and the input normalised where they are trained;
@@ -165,13 +165,13 @@ def layer_activations(shape: Shape, plan: Plan) -> int:
     return norms + attention + inputs + number * branches * shape.inner + between
 
 
-def _trained(shape: Shape, plan: Plan) -> int:
+def _trained(shape: Shape, plan: MemoryPlan) -> int:
     if plan.lora_rank:
         return shape.layers * shape.sides * plan.lora_rank
     return shape.parameters
 
 
-def _lasting(shape: Shape, plan: Plan) -> list[Part]:
+def _lasting(shape: Shape, plan: MemoryPlan) -> list[Part]:
     count = plan.devices if plan.sharded else 1
     share = f" / {count} devices" if count > 1 else ""
     trained = _trained(shape, plan)
@@ -192,7 +192,7 @@ def _lasting(shape: Shape, plan: Plan) -> list[Part]:
     return found
 
 
-def _activations(shape: Shape, plan: Plan) -> list[Part]:
+def _activations(shape: Shape, plan: MemoryPlan) -> list[Part]:
     saved = layer_activations(shape, plan)
     each = FLOAT * shape.hidden if plan.checkpointing else saved
     last = FLOAT * shape.hidden * (1 if plan.lora_rank else 2)
@@ -215,7 +215,7 @@ def _activations(shape: Shape, plan: Plan) -> list[Part]:
     return [*found, *_casts(shape, plan)]
 
 
-def _casts(shape: Shape, plan: Plan) -> list[Part]:
+def _casts(shape: Shape, plan: MemoryPlan) -> list[Part]:
     """Return the bfloat16 copies of weights, which autograd keeps for the backward pass."""
     if not plan.half:
         return []
@@ -226,11 +226,11 @@ def _casts(shape: Shape, plan: Plan) -> list[Part]:
     return [Part("weights in bfloat16", shape.layers * layer, how, ("forward", "head", "layers"))]
 
 
-def _dtype(plan: Plan) -> str:
+def _dtype(plan: MemoryPlan) -> str:
     return "bfloat16" if plan.half else "float32"
 
 
-def _kernel(shape: Shape, plan: Plan) -> list[Part]:
+def _kernel(shape: Shape, plan: MemoryPlan) -> list[Part]:
     states = FLOAT * plan.tokens * shape.hidden
     others = (
         (HALF if plan.half and plan.reference == "head" else FLOAT) * plan.tokens * shape.hidden
@@ -255,7 +255,7 @@ def _kernel(shape: Shape, plan: Plan) -> list[Part]:
     return found
 
 
-def _gathered(shape: Shape, plan: Plan) -> list[Part]:
+def _gathered(shape: Shape, plan: MemoryPlan) -> list[Part]:
     models = 2 if plan.reference == "model" and not plan.lora_rank else 1
     root, layer = FLOAT * shape.root, FLOAT * shape.layer
     found = [
@@ -274,7 +274,7 @@ def _gathered(shape: Shape, plan: Plan) -> list[Part]:
     return found
 
 
-def _sampled(shape: Shape, plan: Plan) -> Part:
+def _sampled(shape: Shape, plan: MemoryPlan) -> Part:
     # Keys leave their rotation in float32; a growing cache is half empty at worst.
     token = shape.layers * shape.key * (FLOAT + (HALF if plan.half else FLOAT))
     size = plan.sampled * plan.length * token * 3 // 2

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from diagnostics.parameters import trained_parameters
 from train import processes
 from train.config import Config
-from train.dataset import Encoded, encode
+from train.dataset import TokenizedData, encode
 from train.evaluation import (
     ProblemSet,
     Scores,
@@ -30,7 +30,7 @@ from train.language_model import (
 from train.models import choose_device, load_model
 from train.sampler import Sampler
 from train.sharding import whole
-from train.table import Table, read_table
+from train.table import TrajectoryTable, read_table
 from train.token_file import token_folder
 
 DEFAULT_CONTEXT = 4096  # where a model states none
@@ -43,7 +43,7 @@ class Ground:
     config: Config
     base: LanguageModel  # frozen: it is everybody's reference; on the CPU where it is to be sharded
     tokenizer: PreTrainedTokenizerBase
-    encoded: Encoded
+    encoded: TokenizedData
     problems: ProblemSet | None
     precision: torch.autocast | nullcontext  # the context of forward passes
     device: torch.device  # of this process
@@ -161,7 +161,7 @@ def lay_ground(config: Config) -> Ground:
 
 
 def _training_problems(
-    config: Config, table: Table | None, tokenizer: PreTrainedTokenizerBase
+    config: Config, table: TrajectoryTable | None, tokenizer: PreTrainedTokenizerBase
 ) -> ProblemSet:
     if table is None:
         return word_problem_set(config.data, tokenizer, config.online_max_new_tokens)

@@ -19,7 +19,7 @@ from train.auto_lam import PAIRS, AutoLam
 from train.batches import MicroBatch
 from train.cost import begin_cost, peak_memory, reset_peak_memory
 from train.diagnose import Diagnosis, check_lag
-from train.draws import Draw, FixedData
+from train.draws import OfflineData, OptimizerBatch
 from train.evaluation import Scores
 from train.future_settings import FutureSettings, future_settings
 from train.ground import Ground
@@ -58,7 +58,7 @@ class Run:
             self.future = future_settings(given, self.objective.settings["lam"])
             self.settings |= self.future.values()
         if ground.sampler is None:
-            self.data = FixedData(ground.encoded, self.objective, self.config)
+            self.data = OfflineData(ground.encoded, self.objective, self.config)
         else:
             self.data = OnlineData(ground.sampler, self.objective, self.config)
         self.auto_lam = self._auto_lam()
@@ -266,8 +266,10 @@ class Run:
         self.history.append({"step": step, **metrics.values, **extra})
         self.folder.write_metrics(self.history[-1])
 
-    def _stop_at_bad_batch(self, step: int, draw: Draw, loss: float, norm: float) -> NoReturn:
-        rows = draw.chosen.flatten().tolist()
+    def _stop_at_bad_batch(
+        self, step: int, draw: OptimizerBatch, loss: float, norm: float
+    ) -> NoReturn:
+        rows = draw.units.flatten().tolist()
         file = self.folder.write_bad_batch(
             {"step": step, "loss": loss, "grad_norm": norm, "trajectories": rows}
         )
@@ -277,7 +279,7 @@ class Run:
             f"is kept; try a lower --learning-rate"
         )
 
-    def _draw(self, step: int) -> Draw:
+    def _draw(self, step: int) -> OptimizerBatch:
         draw = self.data.draw(step, self.learner.policy)
         self.cost.tokens_generated = self.data.tokens_generated
         if self.data.online:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from diagnostics.parameters import trained_parameters
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
-from train.rows import Rows, collate
+from train.rows import InputRows, collate
 from train.sharding import forget_whole, layers_of, own_part, shard, spread_like
 from train.tokens import Tokens
 
@@ -33,18 +33,18 @@ class LanguageModel:
         """The output head as it is now; that of a sharded model, after its backbone computed."""
         return _head(self.model)
 
-    def hidden(self, rows: Rows) -> Tensor:
+    def hidden(self, rows: InputRows) -> Tensor:
         """Return the final hidden states that predict the completions' tokens, (N, d)."""
         output = self.backbone(**rows.inputs(), use_cache=False)
         return output.last_hidden_state[rows.row, rows.position]
 
     @torch.no_grad()
-    def log_probs(self, rows: Rows) -> Tensor:
+    def log_probs(self, rows: InputRows) -> Tensor:
         """Return the log-probs of the completions' tokens, (B, T), without gradients."""
         return spread(token_log_probs(self.hidden(rows), self.head, rows.targets).policy, rows)
 
 
-def spread(values: Tensor, rows: Rows) -> Tensor:
+def spread(values: Tensor, rows: InputRows) -> Tensor:
     """Lay out one value per completion token as (B, T), with 0 where the mask is False."""
     return torch.zeros_like(rows.mask, dtype=values.dtype).masked_scatter(rows.mask, values)
 

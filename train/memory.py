@@ -15,7 +15,7 @@ from eval.text_table import aligned
 from objectives.errors import InputError, command_line
 from train.config import Config
 from train.flags import Parser, add_flags, flag, flag_name, from_flags
-from train.footprint import MOMENTS, TRAINING, Part, Plan, Shape, at, parts, peak, shape_of
+from train.footprint import MOMENTS, TRAINING, MemoryPlan, Part, Shape, at, parts, peak, shape_of
 from train.models import locate
 from train.recipe import add_recipe_flag, ready_config, recipe_of
 
@@ -71,7 +71,7 @@ def main() -> None:
     settings = from_flags(Settings, parser.parse_args(words))
     shape, context = _shape(settings.model)
     length = min(settings.max_tokens or context, context, settings.tokens_per_microbatch)
-    plan = Plan(
+    plan = MemoryPlan(
         tokens=settings.tokens_per_microbatch,
         length=length,
         half=settings.dtype == "bfloat16",
@@ -106,7 +106,7 @@ def _shape(name: str) -> tuple[Shape, int]:
     return shape_of(config), context or DEFAULT_CONTEXT
 
 
-def _table_of_parts(found: list[Part], plan: Plan) -> str:
+def _table_of_parts(found: list[Part], plan: MemoryPlan) -> str:
     where = "on the device" if plan.devices == 1 else f"on each of {plan.devices} devices, sharded"
     named = [name for name in MOMENTS if name in TRAINING or plan.sampled]
     rows = [
@@ -128,7 +128,7 @@ def _how(part: Part) -> str:
     return f"{part.how} [{', '.join(part.moments)}]"
 
 
-def _table_of_devices(shape: Shape, plan: Plan) -> str:
+def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
     lora = plan.lora_rank or RANK
     kinds = {
         "each with a copy (DDP)": replace(plan, sharded=False, lora_rank=None),

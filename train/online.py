@@ -7,8 +7,8 @@ import torch
 from objectives import Objective
 from objectives.errors import InputError
 from train.config import Config
-from train.dataset import Encoded, Units, select_units
-from train.draws import Draw, mean_length
+from train.dataset import TokenizedData, Units, select_units
+from train.draws import OptimizerBatch, mean_length
 from train.language_model import LanguageModel
 from train.sampler import Rollout, Sampler
 from train.tokens import Tokens
@@ -30,7 +30,7 @@ class OnlineData:
         self.tokens_generated = 0
         self.left_out: dict[str, int] = {}
         self._kept: tuple[list[Rollout], dict[str, float]] | None = None
-        self._current: Draw | None = None
+        self._current: OptimizerBatch | None = None
 
     def describe(self) -> str:
         """Return what there is to train on, in words."""
@@ -39,7 +39,7 @@ class OnlineData:
             f"{self.config.online_samples} samples each"
         )
 
-    def draw(self, step: int, policy: LanguageModel) -> Draw:
+    def draw(self, step: int, policy: LanguageModel) -> OptimizerBatch:
         """Return what step `step` (from 1) trains on: sampled anew every `online_updates` steps.
 
         Raises InputError where sampling again and again gives the objective nothing to learn from.
@@ -77,15 +77,15 @@ class OnlineData:
         }
         return kept, metrics
 
-    def _as_draw(self, kept: list[Rollout], metrics: dict[str, float]) -> Draw:
+    def _as_draw(self, kept: list[Rollout], metrics: dict[str, float]) -> OptimizerBatch:
         encoded = self.sampler.encoded(kept)
         units = self._units(encoded)
         length = mean_length(encoded, torch.arange(len(kept)))
-        return Draw(
+        return OptimizerBatch(
             encoded, units.reward, units.rows, self._count(units, len(kept)), length, metrics
         )
 
-    def _units(self, encoded: Encoded) -> Units | None:
+    def _units(self, encoded: TokenizedData) -> Units | None:
         if not encoded.tokens:
             return None
         try:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from objectives.errors import InputError
-from train.dataset import Encoded
+from train.dataset import TokenizedData
 from train.prefixes import alike, worthwhile
 
 
 def partition(
-    encoded: Encoded,
+    encoded: TokenizedData,
     chosen: Tensor,
     *,
     rows_at_once: int | None = None,
@@ -41,7 +41,7 @@ def partition(
     return [chosen[torch.tensor(part)] for part in parts]
 
 
-def divide(encoded: Encoded, chosen: Tensor, count: int) -> list[Tensor]:
+def divide(encoded: TokenizedData, chosen: Tensor, count: int) -> list[Tensor]:
     """Divide a step's units among `count` processes, so that each has about as many tokens."""
     if count == 1:
         return [chosen]
@@ -55,7 +55,7 @@ def divide(encoded: Encoded, chosen: Tensor, count: int) -> list[Tensor]:
     return [chosen[torch.tensor(sorted(share), dtype=torch.long)] for share in shares]
 
 
-def unit_lengths(encoded: Encoded, chosen: Tensor) -> list[int]:
+def unit_lengths(encoded: TokenizedData, chosen: Tensor) -> list[int]:
     """Return the tokens of each unit's longest row, prompt included."""
     return encoded.tokens.lengths[chosen].amax(1).tolist()
 
@@ -67,7 +67,7 @@ class Shapes(NamedTuple):
     lengths: list[int]  # of its longest row, in tokens
 
 
-def unit_shapes(encoded: Encoded, chosen: Tensor, width: int | None) -> Shapes:
+def unit_shapes(encoded: TokenizedData, chosen: Tensor, width: int | None) -> Shapes:
     """Return the shapes of units (U, 1 or 2 rows): of a pair that shares its prompt one long row.
 
     width: as `collate` has it.
@@ -88,7 +88,7 @@ class TokenBudget:
         """automatic: begin with the whole batch, and halve."""
         self.tokens, self.automatic = given, automatic
 
-    def halve(self, encoded: Encoded, chosen: Tensor, width: int | None = None) -> None:
+    def halve(self, encoded: TokenizedData, chosen: Tensor, width: int | None = None) -> None:
         """Make do with half, after a batch did not fit in memory.
 
         Raises InputError where it is not ours to choose, or not even one unit fits.

@@ -11,7 +11,7 @@ from diagnostics.probes import Snapshot, take_snapshot
 from objectives import Objective
 from objectives.errors import InputError
 from train.batches import MicroBatch, micro_batches
-from train.dataset import Encoded, advantages
+from train.dataset import TokenizedData, advantages
 from train.draws import mean_length
 from train.ground import Ground
 from train.language_model import LanguageModel
@@ -39,10 +39,12 @@ class ProbePairs:
         return Tokens(self.micro.rows.targets, self.micro.rows.mask)
 
 
-def probe_pairs(encoded: Encoded, reward: Tensor, count: int, pad_id: int) -> ProbePairs | None:
+def probe_pairs(
+    encoded: TokenizedData, reward: Tensor, count: int, pad_id: int
+) -> ProbePairs | None:
     """Choose up to `count` pairs, of as many different prompts as there are; None without pairs.
 
-    reward: (N,) what the objective sees, for every row of the Encoded.
+    reward: (N,) what the objective sees, for every row of the TokenizedData.
     Draws from a generator of its own, so that training draws what it would without.
     """
     pairs = encoded.all_pairs()

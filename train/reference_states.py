@@ -23,7 +23,7 @@ from eval.whole_files import write_whole
 from objectives import Head
 from objectives.errors import InputError
 from train import processes
-from train.dataset import Encoded
+from train.dataset import TokenizedData
 from train.language_model import LanguageModel
 from train.rows import collate
 
@@ -65,7 +65,7 @@ class Layout:
     def bytes(self) -> int:
         return self.tokens * self.width * self.dtype.itemsize
 
-    def batches(self, encoded: Encoded) -> Iterator[list[int]]:
+    def batches(self, encoded: TokenizedData) -> Iterator[list[int]]:
         """Yield rows to read at a time: of about one length, up to TOKENS_AT_ONCE tokens."""
         batch: list[int] = []
         longest = 0
@@ -81,7 +81,7 @@ class Layout:
             yield batch
 
 
-def lay_out(encoded: Encoded, rows: Tensor, width: int, dtype: torch.dtype) -> Layout:
+def lay_out(encoded: TokenizedData, rows: Tensor, width: int, dtype: torch.dtype) -> Layout:
     """Plan the states of the distinct `rows` of a data set, d = width numbers a token."""
     length, distinct = encoded.tokens.completions, rows.unique()
     order = distinct[encoded.tokens.lengths[distinct].argsort(descending=True, stable=True)]
@@ -92,7 +92,7 @@ def lay_out(encoded: Encoded, rows: Tensor, width: int, dtype: torch.dtype) -> L
 
 def reference_states(
     reference: LanguageModel,
-    encoded: Encoded,
+    encoded: TokenizedData,
     layout: Layout,
     folder: Path,
     precision: AbstractContextManager,
@@ -226,7 +226,7 @@ def _own_head(head: Head, device: torch.device) -> Head:
     return head._replace(weight=weight, bias=bias)
 
 
-def _key(reference: LanguageModel, encoded: Encoded, layout: Layout) -> str:
+def _key(reference: LanguageModel, encoded: TokenizedData, layout: Layout) -> str:
     digest = hashlib.blake2b(digest_size=12)
     digest.update(
         f"{layout.dtype} {layout.width} {reference.model.config.to_json_string()}".encode()

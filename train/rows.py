@@ -9,7 +9,7 @@ from train.prefixes import SharedRow, shared_rows
 from train.tokens import Tokens
 
 
-class Rows(NamedTuple):
+class InputRows(NamedTuple):
     """B trajectories in R rows of L tokens; T completion positions, N of them real.
 
     A row holds one trajectory, or several that begin alike: what they share once, then what each
@@ -26,8 +26,8 @@ class Rows(NamedTuple):
     place: Tensor | None = None  # (R, L) each token's in its trajectory; None: that in its row
     branch: Tensor | None = None  # (R, L) 0: shared by the row; k: of its k-th trajectory alone
 
-    def to(self, device: torch.device) -> "Rows":
-        return Rows(*(x if x is None else x.to(device, non_blocking=True) for x in self))
+    def to(self, device: torch.device) -> "InputRows":
+        return InputRows(*(x if x is None else x.to(device, non_blocking=True) for x in self))
 
     def inputs(self) -> dict[str, Tensor]:
         """Return what a model is called with.
@@ -50,7 +50,7 @@ class Rows(NamedTuple):
 
 def collate(
     tokens: list[Tokens], pad_id: int, width: int | None = None, paired: bool = False
-) -> Rows:
+) -> InputRows:
     """Pad trajectories on the right and mark their completions.
 
     width: of the model's hidden states, where it can compute a beginning that several trajectories
@@ -85,7 +85,7 @@ def collate(
         return torch.where(place < trunks[of], place, place + shift[of])
 
     target = prompts[of] + offset
-    return Rows(
+    return InputRows(
         input_ids, attention, mask, home[of], in_row(target - 1),
         input_ids[home[of], in_row(target)], (prompts + completions).sum(),
         _padded(places, 0) if shared else None, _padded(branches, 0) if shared else None,

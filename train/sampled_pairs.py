@@ -8,7 +8,7 @@ from torch import Tensor
 
 from objectives import ADVANTAGES, Batch, Objective, token_log_probs
 from objectives.errors import InputError
-from train.dataset import Encoded, Tokens
+from train.dataset import TokenizedData, Tokens
 from train.language_model import LanguageModel, spread
 from train.rows import collate
 from train.step import Learner
@@ -18,7 +18,7 @@ class SampledPairs(NamedTuple):
     """N pairs of a data set, 2N rows: chosen and rejected in turn."""
 
     number: Tensor  # (N,) of each pair among all that the data set has
-    index: Tensor  # (2N,) rows of the Encoded
+    index: Tensor  # (2N,) rows of the TokenizedData
     tokens: list[Tokens]  # of the 2N rows
     total: int  # pairs of the data set
 
@@ -39,7 +39,7 @@ class ProbeLogProbs(NamedTuple):
     future: Tensor  # (2N, T)
 
 
-def sample_pairs(encoded: Encoded, count: int, seed: int) -> SampledPairs:
+def sample_pairs(encoded: TokenizedData, count: int, seed: int) -> SampledPairs:
     """Draw `count` pairs without repeats, or take all if there are fewer; shortest first.
 
     The pairs are those of the data, or made from its rollouts as in training. Raises InputError
@@ -97,11 +97,15 @@ def join_log_probs(parts: list[ProbeLogProbs]) -> Batch:
 
 
 def objective_batch(
-    batch: Batch, objective: Objective, encoded: Encoded, index: Tensor, divergence: Tensor | None
+    batch: Batch,
+    objective: Objective,
+    encoded: TokenizedData,
+    index: Tensor,
+    divergence: Tensor | None,
 ) -> Batch:
     """Return the batch of probe pairs as one objective wants it.
 
-    batch: of `join_log_probs`; index: (2N,) rows of the Encoded. divergence: KTO's z0.
+    batch: of `join_log_probs`; index: (2N,) rows of the TokenizedData. divergence: KTO's z0.
     An anchor is the policy itself where the objective renews it during training (as if an outer
     step began here), and otherwise the reference, which sampled the data.
     """
@@ -122,7 +126,7 @@ def objective_batch(
 
 def probe_divergence(
     objective: Objective,
-    encoded: Encoded,
+    encoded: TokenizedData,
     index: Tensor,
     policy: LanguageModel,
     reference: LanguageModel,

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from eval.prompts import encode_text
 from train.batches import unit_indices
 from train.config import Config
-from train.dataset import Encoded
+from train.dataset import TokenizedData
 from train.evaluation import ProblemSet
 from train.language_model import LanguageModel, uncompiled
 from train.sharding import whole
@@ -63,9 +63,9 @@ class Sampler:
             for c, right in row
         ]
 
-    def encoded(self, rollouts: list[Rollout]) -> Encoded:
+    def encoded(self, rollouts: list[Rollout]) -> TokenizedData:
         """Return rollouts as a data set."""
-        return Encoded(
+        return TokenizedData(
             FlatTokens.of(rollout.tokens for rollout in rollouts),
             torch.tensor([rollout.reward for rollout in rollouts]),
             torch.tensor([rollout.group for rollout in rollouts], dtype=torch.long),

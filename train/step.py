@@ -14,11 +14,11 @@ from objectives import Head, Objective, mismatch, reference_point, token_log_pro
 from objectives.errors import InputError
 from train import processes
 from train.batches import MicroBatch
-from train.dataset import Encoded, Tokens
+from train.dataset import TokenizedData, Tokens
 from train.lagged import LaggedPolicy
 from train.language_model import Anchors, LanguageModel, spread
 from train.reference_states import ReferenceStates
-from train.rows import Rows, collate
+from train.rows import InputRows, collate
 
 
 class StepMetrics(NamedTuple):
@@ -80,7 +80,7 @@ class Learner:
         batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))
         return policy, batch, out.entropy.sum()
 
-    def _reference_parts(self, micro: MicroBatch, rows: Rows) -> tuple[Tensor, Head] | None:
+    def _reference_parts(self, micro: MicroBatch, rows: InputRows) -> tuple[Tensor, Head] | None:
         if self.states is not None:
             return self.states.hidden(micro.index, self.device), self.states.head
         return None if self.reference is None else _parts(self.reference, rows)
@@ -96,7 +96,7 @@ class Learner:
         count = len(models) + (self.lagged is not None)
         return count + 2 * ("divergence" in self.objective.needs)
 
-    def _anchor_fields(self, rows: Rows, reference: Tensor | None) -> dict[str, Tensor]:
+    def _anchor_fields(self, rows: InputRows, reference: Tensor | None) -> dict[str, Tensor]:
         if self.anchors is None:
             return {}
         fields, known = {}, {}
@@ -114,12 +114,19 @@ class Learner:
                 fields[name] = known[key]
         return fields
 
-    def divergence(self, encoded: Encoded, index: Tensor, rows_at_once: int, pad: int) -> Tensor:
+    def divergence(
+        self, encoded: TokenizedData, index: Tensor, rows_at_once: int, pad: int
+    ) -> Tensor:
         """Return KTO's z0 over an optimizer batch of rows (N,) of the data set."""
         return reference_point(self.mismatched_ratios(encoded, index, rows_at_once, pad))
 
     def mismatched_ratios(
-        self, encoded: Encoded, index: Tensor, rows_at_once: int, pad: int, shared: bool = False
+        self,
+        encoded: TokenizedData,
+        index: Tensor,
+        rows_at_once: int,
+        pad: int,
+        shared: bool = False,
     ) -> Tensor:
         """Return log-ratios of prompts with completions not theirs, (N,), for KTO's z0.
 
@@ -169,7 +176,7 @@ class Learner:
         return totals
 
 
-def _parts(model: LanguageModel, rows: Rows) -> tuple[Tensor, Head]:
+def _parts(model: LanguageModel, rows: InputRows) -> tuple[Tensor, Head]:
     return model.hidden(rows), model.head
 
 
@@ -185,6 +192,6 @@ def step_metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
     return StepMetrics(int(tokens), int(tokens - computed), int(computed) * frozen_models, values)
 
 
-def _mismatched(encoded: Encoded, own: int, other: int) -> Tokens:
+def _mismatched(encoded: TokenizedData, own: int, other: int) -> Tokens:
     prompt, completion = encoded.tokens[own].prompt, encoded.tokens[other].completion
     return Tokens(prompt, completion[: encoded.max_tokens - len(prompt)])

@@ -21,7 +21,7 @@ UNCOMPARED = {
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A run to make, or one that is there."""
 
     objective: str
@@ -31,7 +31,7 @@ class Planned:
     resume: bool = False  # from its last checkpoint
 
 
-def plan(
+def plan_runs(
     config: Config,
     objectives: Sequence[str],
     given: dict[str, dict],
@@ -39,7 +39,7 @@ def plan(
     learning_rates: Sequence[float] | None = None,
     online: Sequence[str] = (),
     resume: str | None = None,
-) -> list[Planned]:
+) -> list[PlannedRun]:
     """Return the runs of a command, in order: objective by objective, rate by rate, seed by seed.
 
     A single run goes to `runs/OBJECTIVE` (or --out), of several objectives each to a folder of its
@@ -55,7 +55,7 @@ def plan(
     parent = Path(config.out or "runs")
     if sweep:
         runs = [
-            Planned(
+            PlannedRun(
                 name,
                 replace(configs[name], seed=seed, learning_rate=rate),
                 parent / name / f"lr-{rate:g}" / f"seed-{seed}",
@@ -67,7 +67,8 @@ def plan(
     else:
         alone = config.out is not None and len(objectives) == 1
         runs = [
-            Planned(name, own, parent if alone else parent / name) for name, own in configs.items()
+            PlannedRun(name, own, parent if alone else parent / name)
+            for name, own in configs.items()
         ]
     if not sweep and resume is None:
         for run in runs:
@@ -76,10 +77,10 @@ def plan(
     return [as_found(run, given[run.objective], resume) for run in runs]
 
 
-def as_found(run: Planned, given: dict, resume: str | None = None) -> Planned:
+def as_found(run: PlannedRun, given: dict, resume: str | None = None) -> PlannedRun:
     """Say of a planned run whether it is finished or can go on, by what is in its folder now.
 
-    given: hyper-parameters that differ from the objective's defaults; resume: as `plan` has it.
+    given: hyper-parameters that differ from the defaults; resume: as `plan_runs` has it.
     Raises InputError where the folder holds a run of other settings, or nothing to go on from.
     """
     record = run.folder / "config.json"
@@ -112,7 +113,7 @@ def as_found(run: Planned, given: dict, resume: str | None = None) -> Planned:
     return replace(run, resume=found)
 
 
-def make_way(run: Planned) -> None:
+def make_way(run: PlannedRun) -> None:
     """Move an unfinished run's folder aside, so that nothing written is lost."""
     if run.resume or not (run.folder / "config.json").exists():
         return

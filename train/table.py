@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from objectives.errors import InputError
 from train.row_source import RowSource, open_rows
 
-BUILTIN = Path(__file__).parent / "builtin" / "rollouts.parquet"
+BUILTIN_ROLLOUTS = Path(__file__).parent / "builtin" / "rollouts.parquet"
 FORMATS = "prompt, completion, reward | prompt, chosen, rejected | prompt, completion, label"
 Text = str | list[dict]  # plain, or a conversation's messages
 
@@ -26,7 +26,7 @@ class Trajectory(NamedTuple):
     token_ids: list[int] | None = None  # the completion as it was sampled
 
 
-class Table(NamedTuple):
+class TrajectoryTable(NamedTuple):
     """Trajectories in the order of their source, made and checked as one goes through them."""
 
     name: str
@@ -59,7 +59,7 @@ class Table(NamedTuple):
             yield from batch
 
 
-def read_table(source: str) -> Table:
+def read_table(source: str) -> TrajectoryTable:
     """Open `builtin`, a Parquet or JSON Lines file, or a hub data set (its split `train`).
 
     Columns: `prompt, completion, reward` with optional `group_id, weight, truncated,
@@ -69,7 +69,7 @@ def read_table(source: str) -> Table:
     once, the others when they are read.
     """
     name = "the built-in rollouts" if source == "builtin" else source
-    path = BUILTIN if source == "builtin" else Path(source)
+    path = BUILTIN_ROLLOUTS if source == "builtin" else Path(source)
     rows = open_rows(source, path, FORMATS)
     first = next(rows.batches(), None)
     if not first:
@@ -84,7 +84,7 @@ def read_table(source: str) -> Table:
             f"{name}: no column {', '.join(sorted(missing))} among {', '.join(sorted(columns))}; "
             f"expected {FORMATS}"
         )
-    table = Table(name, rows, paired)
+    table = TrajectoryTable(name, rows, paired)
     next(table.batches())  # what is wrong with all rows is said before a model is loaded
     return table
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from objectives.errors import InputError
-from train.table import Table
+from train.table import TrajectoryTable
 
 FORMAT = 1  # of the files and of the rules by which rows become ids
 
@@ -39,7 +39,7 @@ def token_folder(choice: str) -> Path | None:
 
 
 def token_path(
-    folder: Path, table: Table, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    folder: Path, table: TrajectoryTable, tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> Path:
     """Return the file of a table's ids, named by a digest of all that they depend on."""
     versions = [FORMAT, transformers.__version__, tokenizers.__version__]

@@ -16,8 +16,8 @@ from eval.generation import generate
 from objectives.errors import InputError, command_line
 from train.builtin.base_model import train_base
 from train.flags import Parser
-from train.models import BUILTIN, load_model
-from train.table import BUILTIN as ROLLOUTS
+from train.models import BUILTIN_MODEL, load_model
+from train.table import BUILTIN_ROLLOUTS
 
 SEED = 0
 PROMPTS, SAMPLES = 1500, 8
@@ -62,10 +62,10 @@ def main() -> None:
 
 def compare(made: Path) -> str:
     """Return how the model and rollouts in a folder differ from those shipped."""
-    old, new = (load_file(f / "model.safetensors") for f in (BUILTIN, made / "base"))
+    old, new = (load_file(f / "model.safetensors") for f in (BUILTIN_MODEL, made / "base"))
     difference = max((old[name] - new[name]).abs().max().item() for name in old)
     same = all(torch.equal(old[name], new[name]) for name in old)
-    tables = [pd.read_parquet(path) for path in (ROLLOUTS, made / "rollouts.parquet")]
+    tables = [pd.read_parquet(path) for path in (BUILTIN_ROLLOUTS, made / "rollouts.parquet")]
     prompts = tables[0]["prompt"].equals(tables[1]["prompt"])
     equal = (tables[0]["completion"] == tables[1]["completion"]).mean()
     return (
