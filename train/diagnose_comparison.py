@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from train.diagnose_plot import COLOURS, MARKERS
 
 # Title, y label, quantity, limits of y where they are known.
-PANELS = [
+COMPARED_PANELS = [
     ("chosen", "mean log-prob of probe tokens", "mean_log_prob/chosen", None),
     ("shared tokens, in chosen", "mean log-prob", "mean_log_prob/shared_in_chosen", None),
     ("rejected", "mean log-prob of probe tokens", "mean_log_prob/rejected", None),
@@ -31,7 +31,7 @@ def plot_diagnoses(folders: dict[str, Path], target: Path) -> Path | None:
         if (path / "diagnostics.csv").exists()
     }
     present = {quantity for table in tables.values() for quantity in table["quantity"]}
-    panels = [panel for panel in PANELS if panel[2] in present]
+    panels = [panel for panel in COMPARED_PANELS if panel[2] in present]
     if len(tables) < 2 or not panels:
         return None
     columns = min(3, len(panels))

@@ -34,7 +34,7 @@ def add_flags(parser: Parser, settings: type) -> None:
         if not entry.metadata:  # set by whoever makes it
             continue
         name = flag_name(entry.name)
-        convert, choices = _conversion(entry.type, name)
+        convert, choices = conversion(entry.type, name)
         text = entry.metadata["help"]
         alone = {"nargs": "?", "const": True} if entry.type is bool else {}
         parser.add_argument(
@@ -83,7 +83,7 @@ def hyper_parameters(words: Sequence[str], objectives: Sequence[str]) -> dict[st
             )
         if not words:
             raise InputError(f"{word} needs a value")
-        convert, choices = _conversion(known[owners[0]][name], word)
+        convert, choices = conversion(known[owners[0]][name], word)
         text = words.pop(0)
         try:
             value = convert(text)
@@ -108,11 +108,11 @@ def _own_flags(objective: str) -> dict[str, Any]:
     return {n: p.annotation for n, p in entry.hyper_parameters.items()} | settings
 
 
-def _conversion(annotation: Any, name: str) -> tuple[Any, tuple | None]:
+def conversion(annotation: Any, name: str) -> tuple[Any, tuple | None]:
     """Return the function that reads a flag's text, and the choices where they are limited."""
     if get_origin(annotation) in (Union, types.UnionType):
         inner = [a for a in get_args(annotation) if a is not type(None)]
-        convert, choices = _conversion(inner[0], name)
+        convert, choices = conversion(inner[0], name)
         return lambda text: None if text == "none" else convert(text), choices
     if get_origin(annotation) is Literal:
         return str, get_args(annotation)

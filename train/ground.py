@@ -133,7 +133,7 @@ class Ground:
 def lay_ground(config: Config) -> Ground:
     """Load the model, the data and the problems that a configuration names."""
     device, half = choose_device(config.device, config.dtype)
-    precision = _precision(device, half)
+    precision = forward_precision(device, half)
     # Online, a file holds problems and not trajectories; of the built-in ones both are known.
     table = None if config.online and config.data != "builtin" else read_table(config.data)
     # Sharded, the model is copied to the devices layer by layer.
@@ -169,7 +169,7 @@ def _training_problems(
     return arithmetic_set(prompts, config.online_max_new_tokens)
 
 
-def _precision(device: str, half: bool) -> torch.autocast | nullcontext:
+def forward_precision(device: str, half: bool) -> torch.autocast | nullcontext:
     """Return the context of forward passes that gives them their dtype."""
     if device == "cuda":
         torch.set_float32_matmul_precision("high")  # the head's float32 products in TF32

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diagnostics.forecast_score import Tokens
+from diagnostics.forecast_score import ProbeTokens
 from diagnostics.probes import Snapshot, take_snapshot
 from objectives import Objective
 from objectives.errors import InputError
@@ -34,9 +34,9 @@ class ProbePairs:
         return take_snapshot(hidden, policy.head)
 
     @property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> ProbeTokens:
         """The sampled tokens at the probe positions, in the order of the mask."""
-        return Tokens(self.micro.rows.targets, self.micro.rows.mask)
+        return ProbeTokens(self.micro.rows.targets, self.micro.rows.mask)
 
 
 def probe_pairs(
