@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from eval.benchmarks import (
+from eval.completions import CompletionsFolder, read_rows
+from eval.problems.benchmarks import (
     BENCHMARKS,
     Benchmark,
     SamplingPlan,
@@ -22,13 +23,12 @@ from eval.benchmarks import (
     benchmarks_named,
     problems_digest,
 )
-from eval.completions import CompletionsFolder, read_rows
-from eval.problems import Problem, load_problems
+from eval.problems.files import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
 from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
-from train.flags import Parser, add_flags, flag, flag_name, from_flags
+from train.config.flags import Parser, add_flags, flag, flag_name, from_flags
 
 DEFAULT_OUT = "runs/eval"
 SAMPLED_TEMPERATURE = 0.6  # where several completions of a problem are asked for
@@ -133,7 +133,7 @@ def evaluate(settings: Settings) -> list[Score]:
     """Sample, grade and keep what the settings ask for; return the scores."""
     # Imported here so that a mistyped flag is answered at once.
     from eval.sampling import sample_benchmark
-    from train.models import load_for_sampling
+    from train.models.load import load_for_sampling
 
     sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings)]
     plans = {benchmark.name: settings.plan(benchmark) for benchmark, _ in sets}

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from eval.benchmarks import Benchmark
-from eval.problems import Problem
+from eval.problems.benchmarks import Benchmark
+from eval.problems.files import Problem
 from objectives.errors import InputError
 
 

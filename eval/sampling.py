@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.benchmarks import Benchmark, SamplingPlan
 from eval.generation import generate
-from eval.problems import Problem
+from eval.problems.benchmarks import Benchmark, SamplingPlan
+from eval.problems.files import Problem
 from eval.prompts import encode_text
 from objectives.errors import InputError
 

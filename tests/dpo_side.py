@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 
-from train.batches import unit_indices
-from train.config import Config
-from train.cost import peak_memory, reset_peak_memory
-from train.dataset import encode
-from train.ground import lay_ground
-from train.harness import Run
-from train.models import load_model
-from train.table import read_table
+from train.config.settings import Config
+from train.data.offline import unit_indices
+from train.data.table import read_table
+from train.data.tokenized import encode
+from train.devices.peak_memory import peak_memory, reset_peak_memory
+from train.models.load import load_model
+from train.run.loop import Run
+from train.run.setup import lay_ground
 
 CPU, BETA = torch.device("cpu"), 0.1
 

@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from train.recipe import READY, recipe_names
+from train.config.recipe import READY, recipe_names
 
 NAMES = recipe_names()
 CHARACTERS = [*" \n0123456789+-*/=#;.,:{}\\?", *"abcdefghijklmnopqrstuvwxyzPTU"]

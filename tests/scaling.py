@@ -13,15 +13,15 @@ from unittest.mock import patch
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from eval.arithmetic import sample_problems, solve
+from eval.problems.arithmetic import sample_problems, solve
 from objectives.kernel import TokenLogProbs
-from train.config import Config
-from train.cost import CLEAR_PEAK, peak_memory, reset_peak_memory
-from train.dataset import TokenizedData
-from train.ground import Ground, lay_ground
-from train.harness import Run
-from train.language_model import open_model
-from train.tokens import FlatTokens, Tokens
+from train.config.settings import Config
+from train.data.tokenized import TokenizedData
+from train.data.tokens import FlatTokens, Tokens
+from train.devices.peak_memory import CLEAR_PEAK, peak_memory, reset_peak_memory
+from train.models.language_model import open_model
+from train.run.loop import Run
+from train.run.setup import Ground, lay_ground
 
 CPU = torch.device("cpu")
 PROMPT = 0.25  # of a trajectory's tokens
@@ -49,7 +49,9 @@ def measure_step(
     Seconds are the least of the steps after the first; memory is above model and optimizer.
     """
     torch.set_num_threads(1)
-    kernel = patch("train.step.token_log_probs", dense_log_probs) if dense else nullcontext()
+    kernel = (
+        patch("train.learning.learner.token_log_probs", dense_log_probs) if dense else nullcontext()
+    )
     with TemporaryDirectory() as folder, kernel:
         ground = _ground(Path(folder), length, vocabulary, trajectories, tokens_at_once)
         run = Run(ground, "fpa", {}, Path(folder) / "run")

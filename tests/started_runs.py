@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from train.harness import Run
+from train.run.loop import Run
 
 
 def with_config(ground, **changes):

@@ -9,16 +9,16 @@ import time
 import pytest
 import torch
 
-from diagnostics.gradients import by_backward
-from diagnostics.gram import pair_grams, split_weights
-from diagnostics.overlap import token_overlap
+from diagnostics.entanglement.gradients import by_backward
+from diagnostics.entanglement.gram import pair_grams, split_weights
+from diagnostics.entanglement.overlap import token_overlap
 from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import pack
 from objectives import pair_rollouts
-from train.dataset import encode
-from train.models import load_model
-from train.sampled_pairs import sample_pairs
-from train.table import read_table
+from train.data.table import read_table
+from train.data.tokenized import encode
+from train.models.load import load_model
+from train.probes.pairs import sample_pairs
 
 PAIRS = 256
 

@@ -8,9 +8,9 @@ import time
 import pytest
 import torch
 
-from eval.arithmetic import MAX_NEW_TOKENS, held_out_problems
 from eval.generation import generate
-from train.models import load_model
+from eval.problems.arithmetic import MAX_NEW_TOKENS, held_out_problems
+from train.models.load import load_model
 
 PROBLEMS, SAMPLES, PLAIN_BATCH = 64, 4, 8
 

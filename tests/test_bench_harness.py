@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from objectives import OBJECTIVES
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
-from train.language_model import frozen_copy
-from train.rows import collate
+from train.config.settings import Config
+from train.data.input_rows import collate
+from train.models.copies import frozen_copy
+from train.run.loop import Run
+from train.run.setup import lay_ground
 
 KINDS = {"builtin": (64, 20), "smollm2": (8, 4)}  # trajectories of a step, rounds
 WARMUP_ROUNDS = 2

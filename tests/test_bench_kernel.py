@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from objectives import Batch, Head, dpo, token_log_probs
-from train.cost import CLEAR_PEAK, peak_memory, reset_peak_memory
+from train.devices.peak_memory import CLEAR_PEAK, peak_memory, reset_peak_memory
 
 WIDTH, VOCABULARY, TOKENS = 896, 151_936, int(os.environ.get("KERNEL_TOKENS", "1024"))
 LENGTH = 256  # of each completion, where they are pairs

@@ -9,9 +9,9 @@ from statistics import median
 
 import pytest
 
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
+from train.config.settings import Config
+from train.run.loop import Run
+from train.run.setup import lay_ground
 
 KINDS = {"builtin": (64, 20), "smollm2": (8, 5)}  # trajectories of a step, rounds
 WARMUP_ROUNDS = 2

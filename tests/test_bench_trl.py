@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from objectives import pair_rollouts
-from train.table import read_table
+from train.data.table import read_table
 
 PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
 THREADS = os.environ.get("TRL_THREADS", "1")

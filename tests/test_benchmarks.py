@@ -7,10 +7,10 @@ import datasets
 import pandas as pd
 import pytest
 
-from eval.benchmarks import BENCHMARKS, benchmarks_named, problems_digest
-from eval.problems import Problem
+from eval.problems.benchmarks import BENCHMARKS, benchmarks_named, problems_digest
+from eval.problems.files import Problem
 from objectives.errors import InputError
-from train.models import load_model
+from train.models.load import load_model
 
 ROWS = [{"problem": "What is $1+1$?", "answer": 2}, {"problem": "And $2+2$?", "answer": "4"}]
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.arithmetic import (
+from eval.problems.arithmetic import (
     MAX_NEW_TOKENS,
     follows_precedence,
     held_out_problems,
@@ -19,7 +19,7 @@ from eval.arithmetic import (
 )
 from train.builtin.base_model import demonstrations, train_base
 from train.builtin.make import PROMPTS, SAMPLES, SEED
-from train.table import BUILTIN_ROLLOUTS
+from train.data.table import BUILTIN_ROLLOUTS
 
 
 def test_the_worked_example():

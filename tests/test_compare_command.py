@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from eval.compare import main
+from eval.compare.__main__ import main
 from tests.run_folders import write_run
 
 FILES = {

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from eval.compare_plot import (
+from eval.compare.comparison import compare_runs
+from eval.compare.plots import (
     _scale,
     draw_compute,
     draw_differences,
     draw_steps,
     gained_and_forgotten,
 )
-from eval.comparison import compare_runs
-from eval.comparison_words import display_sweep, display_table, notes
-from eval.run_table import read_runs
+from eval.compare.runs import read_runs
+from eval.compare.words import display_sweep, display_table, notes
 from eval.statistics import holm, paired_bootstrap, score_interval
 from objectives.errors import InputError
 from tests.run_folders import write_run

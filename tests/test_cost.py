@@ -7,7 +7,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.tiny import SIZES
-from train.cost import CLEAR_PEAK, Cost, matrix_parameters, peak_memory, reset_peak_memory
+from train.devices.peak_memory import CLEAR_PEAK, peak_memory, reset_peak_memory
+from train.run.cost import Cost, matrix_parameters
 
 
 def test_six_operations_a_parameter_and_token_trained_two_for_others():

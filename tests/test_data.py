@@ -6,10 +6,12 @@ import torch
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
-from train.batches import micro_batches, unit_indices
-from train.dataset import encode, select_units
-from train.models import load_model
-from train.table import read_table
+from train.data.micro_batches import micro_batches
+from train.data.offline import unit_indices
+from train.data.table import read_table
+from train.data.tokenized import encode
+from train.data.units import select_units
+from train.models.load import load_model
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,19 @@ import pandas as pd
 import pytest
 import torch
 
-from diagnostics.forecast import best_lam, forecast_errors
-from diagnostics.gram import pair_grams
-from diagnostics.products import products
+from diagnostics.curves.plots import plot_diagnoses
+from diagnostics.entanglement.gram import pair_grams
+from diagnostics.entanglement.products import products
+from diagnostics.extrapolation.forecast import best_lam, forecast_errors
 from objectives.errors import InputError, command_line
 from tests.started_runs import logits, started, with_config
 from train.__main__ import main
-from train.config import Config
-from train.diagnose import Diagnosis
-from train.diagnose_comparison import plot_diagnoses
-from train.evaluation import Scores
-from train.ground import lay_ground
-from train.harness import Run
-from train.language_model import frozen_copy
+from train.config.settings import Config
+from train.models.copies import frozen_copy
+from train.probes.observer import Diagnosis
+from train.run.loop import Run
+from train.run.setup import lay_ground
+from train.sampling.evaluator import Scores
 
 QUICK = Config(
     steps=5, batch_size=8, learning_rate=1e-3, warmup_steps=0, eval_problems="none",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diagnostics.coefficients import (
+from diagnostics.entanglement.coefficients import (
     PairCoefficients,
     coefficients_now_and_ahead,
     pair_coefficients,

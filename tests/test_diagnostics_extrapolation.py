@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from diagnostics.extrapolation import main
-from diagnostics.forecast_score import COLUMNS
-from diagnostics.forecast_words import summarise, words
+from diagnostics.extrapolation.__main__ import main
+from diagnostics.extrapolation.score import COLUMNS
+from diagnostics.extrapolation.words import summarise, words
 from tests.tiny import SIZES
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
+from train.config.settings import Config
+from train.run.loop import Run
+from train.run.setup import lay_ground
 
 WATCHED = Config(
     steps=5, batch_size=8, learning_rate=5e-4, warmup_steps=0, eval_problems="none",

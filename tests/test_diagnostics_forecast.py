@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from diagnostics.forecast import (
+from diagnostics.extrapolation.forecast import (
     best_lam,
     displacement_cosine,
     forecast_errors,
@@ -14,7 +14,7 @@ from diagnostics.forecast import (
     skill,
     weight_error,
 )
-from diagnostics.probes import Snapshot, take_snapshot
+from diagnostics.extrapolation.snapshot import Snapshot, take_snapshot
 from objectives import Head, token_log_probs
 
 LAMS = (0.0, 0.25, 0.5, 1.0, 2.0)

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from diagnostics.forecast import best_lam
-from diagnostics.forecast_lambda import LamRule, LamState, check_rule, lam_at, observe
+from diagnostics.extrapolation.forecast import best_lam
+from diagnostics.extrapolation.lam_rule import LamRule, LamState, check_rule, lam_at, observe
 
 WIDE = {"floor": 0.0, "ceiling": 100.0}
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from diagnostics.forecast_plot import draw_forecasts
-from diagnostics.forecast_ring import ProbeRing
-from diagnostics.forecast_score import frame
-from diagnostics.probes import Snapshot
+from diagnostics.extrapolation.plot import draw_forecasts
+from diagnostics.extrapolation.ring import ProbeRing
+from diagnostics.extrapolation.score import frame
+from diagnostics.extrapolation.snapshot import Snapshot
 
 
 @pytest.fixture(scope="module")

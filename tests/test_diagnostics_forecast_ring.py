@@ -7,16 +7,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diagnostics.forecast import (
+from diagnostics.extrapolation.forecast import (
     best_lam,
     displacement_cosine,
     forecast_errors,
     forecast_log_probs,
     weight_error,
 )
-from diagnostics.forecast_ring import ProbeRing
-from diagnostics.forecast_score import COLUMNS, ProbeTokens, frame, score_forecast
-from diagnostics.probes import Snapshot
+from diagnostics.extrapolation.ring import ProbeRing
+from diagnostics.extrapolation.score import COLUMNS, ProbeTokens, frame, score_forecast
+from diagnostics.extrapolation.snapshot import Snapshot
 from objectives import Head
 
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]]).bool()

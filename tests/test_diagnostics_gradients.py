@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 
-from diagnostics import gram
-from diagnostics.gradients import by_backward, by_vmap
-from diagnostics.gram import pair_grams, split_weights
-from diagnostics.layerwise import by_layer
-from diagnostics.overlap import token_overlap
+from diagnostics.entanglement import gram
+from diagnostics.entanglement.gradients import by_backward, by_vmap
+from diagnostics.entanglement.gram import pair_grams, split_weights
+from diagnostics.entanglement.layerwise import by_layer
+from diagnostics.entanglement.overlap import token_overlap
 from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import Trajectories, completion_log_probs, pack
 from tests.tiny import NAMES, TOKENS, model, twin_gradient, twin_log_probs

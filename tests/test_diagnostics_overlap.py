@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.overlap import token_overlap
+from diagnostics.entanglement.overlap import token_overlap
 
 completions = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 

@@ -5,16 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.gram import pair_grams
+from diagnostics.entanglement.gram import pair_grams
+from diagnostics.entanglement.products import REGIMES, first_order_changes, products, regime, split
+from diagnostics.entanglement.small_step import measured_changes
 from diagnostics.parameters import select_parameters
-from diagnostics.products import (
-    REGIMES,
-    first_order_changes,
-    products,
-    regime,
-    split,
-)
-from diagnostics.small_step import measured_changes
 from diagnostics.trajectories import pack
 from tests.test_diagnostics_gradients import splits
 from tests.tiny import NAMES, TOKENS, model

@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-from diagnostics.ches import ches
-from diagnostics.gram import pair_grams
-from diagnostics.head import head_gram, head_pair_grams
+from diagnostics.entanglement.ches import ches
+from diagnostics.entanglement.gram import pair_grams
+from diagnostics.entanglement.head import head_gram, head_pair_grams
+from diagnostics.entanglement.token_matrix import cosines, token_gram
 from diagnostics.parameters import select_parameters
-from diagnostics.token_matrix import cosines, token_gram
 from diagnostics.trajectories import pack
 from objectives import Head
 from tests.test_diagnostics_gradients import CLOSE, splits
 from tests.tiny import NAMES, TOKENS, model, twin_gradient
-from train.dataset import Tokens
-from train.language_model import open_model, spread
-from train.rows import collate
+from train.data.input_rows import collate, spread
+from train.data.tokenized import Tokens
+from train.models.language_model import open_model
 
 
 def one_hot(position, length):

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from diagnostics.entanglement import main
-from diagnostics.overlap import token_overlap
+from diagnostics.entanglement.__main__ import main
+from diagnostics.entanglement.overlap import token_overlap
 from objectives import pair_rollouts
 from tests.tiny import twin_gradient, twin_log_probs
-from train.dataset import encode
-from train.models import load_model
-from train.table import BUILTIN_ROLLOUTS, read_table
+from train.data.table import BUILTIN_ROLLOUTS, read_table
+from train.data.tokenized import encode
+from train.models.load import load_model
 
 COLUMNS = [
     "pair", "prompt", "n_chosen", "n_rejected", "prefix", "overlap", "cosine", "inner_product",

@@ -10,7 +10,7 @@ from eval import sampling
 from eval.__main__ import main
 from eval.scores import score, score_table
 from eval.statistics import score_interval
-from train import models
+from train.models import load as models
 
 PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
 BUILTIN = "--benchmarks builtin --limit 6 --samples 3 --batch-size 6"

@@ -16,13 +16,13 @@ from eval.growing_cache import growing_cache
 from objectives import Head
 from objectives.kernel import token_log_probs
 from tests.paper_models import NAMES, tiny_config, tiny_model, write_tiny_model
-from train.config import Config
-from train.footprint import MOMENTS, MemoryPlan, at, layer_activations, parts, peak, shape_of
-from train.ground import lay_ground
-from train.harness import Run
-from train.language_model import open_model, recompute_layers
-from train.memory import main
-from train.recipe import READY
+from train.config.recipe import READY
+from train.config.settings import Config
+from train.memory.__main__ import main
+from train.memory.footprint import MOMENTS, MemoryPlan, at, layer_activations, parts, peak, shape_of
+from train.models.language_model import open_model, recompute_layers
+from train.run.loop import Run
+from train.run.setup import lay_ground
 
 PUBLISHED = {  # parameters as on the models' pages
     "qwen2.5-math-7b": 7_615_616_512,

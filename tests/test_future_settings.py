@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from diagnostics.forecast import best_lam
-from diagnostics.forecast_lambda import LamRule, LamState, lam_at, observe
+from diagnostics.extrapolation.forecast import best_lam
+from diagnostics.extrapolation.lam_rule import LamRule, LamState, lam_at, observe
 from tests.started_runs import logits, started
-from train.config import Config
-from train.ground import lay_ground
-from train.lagged import LaggedPolicy
-from train.language_model import frozen_copy
+from train.config.settings import Config
+from train.models.copies import frozen_copy
+from train.models.past_policies import LaggedPolicy
+from train.run.setup import lay_ground
 
 # A learning rate at which a few steps move the policy visibly.
 QUICK = Config(steps=1, batch_size=8, learning_rate=3e-4, warmup_steps=0, eval_problems="none")

@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from eval.arithmetic import held_out_problems
 from eval.generation import generate
+from eval.problems.arithmetic import held_out_problems
 from objectives.errors import InputError
 from train.builtin.base_model import make_tokenizer
-from train.models import load_model
+from train.models.load import load_model
 
 PROMPTS = ["1+2=", "9-3*2+1=", "4", "1+2+3="]
 

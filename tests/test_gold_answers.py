@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from eval.benchmarks import BENCHMARKS
 from eval.grading import grade
+from eval.problems.benchmarks import BENCHMARKS
 from tests.answer_forms import right_answers, wrong_answers
 
 SETS = ("gsm8k", "math500", "amc", "minerva", "olympiadbench")

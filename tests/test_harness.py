@@ -11,19 +11,18 @@ from torch._dynamo.utils import counters
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from tests.started_runs import started, with_config
-from train import language_model
-from train.batches import micro_batches
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
-from train.models import load_model
-from train.partition import partition
-from train.run_folder import read_metrics
-from train.saved_run import save
-from train.schedule import rate_factor
-from train.self_check import check_start
-from train.state import read_state
-from train.step import step_metrics
+from train.config.settings import Config
+from train.data.micro_batches import micro_batches, partition
+from train.learning.learner import step_metrics
+from train.learning.schedule import rate_factor
+from train.learning.self_check import check_start
+from train.models import language_model
+from train.models.load import load_model
+from train.run.loop import Run
+from train.run.setup import lay_ground
+from train.store.folder import read_metrics
+from train.store.parts import read_state
+from train.store.run_state import save
 
 QUICK = Config(steps=2, batch_size=8, eval_limit=6, eval_samples=1, eval_every=0)
 # One of each kind: what a pair, a row, the optimizer batch or an anchor contributes.

@@ -6,21 +6,22 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from diagnostics.gram import ROUTES, pair_grams
+from diagnostics.entanglement.gram import ROUTES, pair_grams
 from diagnostics.parameters import select_parameters, trained_parameters
 from diagnostics.trajectories import pack
 from objectives import token_log_probs
 from tests.started_runs import started, with_config
-from train import language_model
 from train.__main__ import main
-from train.config import Config
-from train.cost import matrix_parameters
-from train.ground import lay_ground
-from train.harness import Run
-from train.language_model import compile_layers, frozen_copy, recompute_layers
-from train.lora import load_adapter
-from train.rows import collate
-from train.run_folder import read_metrics
+from train.config.settings import Config
+from train.data.input_rows import collate
+from train.models import language_model
+from train.models.copies import frozen_copy
+from train.models.language_model import compile_layers, recompute_layers
+from train.models.lora import load_adapter
+from train.run.cost import matrix_parameters
+from train.run.loop import Run
+from train.run.setup import lay_ground
+from train.store.folder import read_metrics
 
 CONFIG = Config(
     steps=4, batch_size=8, eval_limit=4, eval_samples=1, eval_every=0, learning_rate=1e-2,

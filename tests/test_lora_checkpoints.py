@@ -13,11 +13,11 @@ from objectives.errors import InputError
 from tests.test_lora import CONFIG, logits
 from train import merge
 from train.__main__ import main
-from train.finished_run import load_checkpoint, open_run
-from train.ground import lay_ground
-from train.harness import Run
-from train.lora import load_adapter
-from train.models import load_model
+from train.models.load import load_model
+from train.models.lora import load_adapter
+from train.run.loop import Run
+from train.run.setup import lay_ground
+from train.store.opened import load_checkpoint, open_run
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,12 @@ from transformers import (
 )
 
 from objectives.errors import InputError
-from train.dataset import Tokens
-from train.language_model import Anchors, frozen_copy, open_model
-from train.models import load_model
-from train.rows import collate
+from train.data.input_rows import collate
+from train.data.tokenized import Tokens
+from train.models.copies import frozen_copy
+from train.models.language_model import open_model
+from train.models.load import load_model
+from train.models.past_policies import Anchors
 
 SIZES = {
     "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,

@@ -9,15 +9,15 @@ import torch
 from objectives import OBJECTIVES, group_normalised
 from objectives.errors import InputError
 from tests.started_runs import started, with_config
-from train import evaluation
 from train.__main__ import main
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
-from train.language_model import frozen_copy
-from train.online import OnlineData, mixed
-from train.run_folder import read_metrics
-from train.sampler import Rollout
+from train.config.settings import Config
+from train.models.copies import frozen_copy
+from train.run.loop import Run
+from train.run.setup import lay_ground
+from train.sampling import evaluator as evaluation
+from train.sampling.online import OnlineData, mixed
+from train.sampling.sampler import Rollout
+from train.store.folder import read_metrics
 
 QUICK = Config(
     steps=3, batch_size=24, online=True, online_samples=4, eval_problems="none", warmup_steps=0,

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.errors import InputError
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
-from train.partition import TokenBudget, partition, unit_lengths
-from train.tokens import FlatTokens, Tokens
+from train.config.settings import Config
+from train.data.micro_batches import TokenBudget, partition, unit_lengths
+from train.data.tokens import FlatTokens, Tokens
+from train.run.loop import Run
+from train.run.setup import lay_ground
 
 
 def data(lengths):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eval.problems import gold_answer, load_problems
+from eval.problems.files import gold_answer, load_problems
 from objectives.errors import InputError
 
 

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from tests.two_processes import CASES, gradients, small_ground
-from train import processes
 from train.__main__ import main
-from train.checkpoints import find_checkpoints
-from train.harness import Run
-from train.models import load_model
-from train.run_folder import read_metrics
+from train.devices import processes
+from train.models.load import load_model
+from train.run.loop import Run
+from train.store.checkpoints import find_checkpoints
+from train.store.folder import read_metrics
 
 LAUNCH = {
     "replicated": ["--multi_gpu"],

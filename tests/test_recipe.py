@@ -11,9 +11,9 @@ from transformers import Qwen2ForCausalLM
 
 from tests.paper_models import NAMES, tiny_model, write_tiny_model
 from train.__main__ import main
-from train.config import Config
-from train.models import load_model
-from train.recipe import READY, read_recipe
+from train.config.recipe import READY, read_recipe
+from train.config.settings import Config
+from train.models.load import load_model
 
 QUICK = {"steps": 4, "batch_size": 8, "checkpoint_every": 2, "keep_checkpoints": 2,
          "eval_max_new_tokens": 4, "eval_batch_size": 5, "learning_rate": 1e-3}  # fmt: skip

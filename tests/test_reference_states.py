@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from objectives.errors import InputError
-from train import reference_states as module
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
-from train.language_model import frozen_copy
-from train.reference_states import lay_out, reference_states
-from train.rows import collate
-from train.run_folder import read_metrics
+from train.config.settings import Config
+from train.data.input_rows import collate
+from train.models import reference_states as module
+from train.models.copies import frozen_copy
+from train.models.reference_states import lay_out, reference_states
+from train.run.loop import Run
+from train.run.setup import lay_ground
+from train.store.folder import read_metrics
 
 QUICK = Config(steps=3, batch_size=8, eval_problems="none", learning_rate=1e-3, warmup_steps=0)
 

@@ -15,10 +15,10 @@ import torch
 
 from objectives.errors import InputError
 from train.__main__ import main
-from train.config import Config
-from train.ground import lay_ground
-from train.harness import Run
-from train.run_folder import GROWING, RunFolder, read_metrics
+from train.config.settings import Config
+from train.run.loop import Run
+from train.run.setup import lay_ground
+from train.store.folder import GROWING, RunFolder, read_metrics
 
 QUICK = Config(
     steps=6, batch_size=8, eval_limit=4, eval_samples=1, eval_every=2, learning_rate=1e-3,

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from train import rollouts, worked_answers
-from train.table import read_table
+from train.data.table import read_table
 
 PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
 

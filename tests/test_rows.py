@@ -24,14 +24,13 @@ from transformers import (
 
 from tests import tiny
 from tests.started_runs import started, with_config
-from train.config import Config
-from train.ground import lay_ground
-from train.language_model import open_model, sharing_width
-from train.partition import unit_shapes
-from train.prefixes import worthwhile
-from train.rows import collate
-from train.table import read_table
-from train.tokens import FlatTokens, Tokens
+from train.config.settings import Config
+from train.data.input_rows import collate, worthwhile
+from train.data.micro_batches import unit_shapes
+from train.data.table import read_table
+from train.data.tokens import FlatTokens, Tokens
+from train.models.language_model import open_model, sharing_width
+from train.run.setup import lay_ground
 
 # A prompt and what two completions begin with alike; then rows of other lengths.
 PAIR = [Tokens([5, 6, 7, 8], [9, 10, 11, 1]), Tokens([5, 6, 7, 8], [9, 12, 1])]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.run_groups import differing_settings, group_runs
-from eval.run_table import read_run, read_runs
+from eval.compare.groups import differing_settings, group_runs
+from eval.compare.runs import read_run, read_runs
 from objectives.errors import InputError
 from tests.run_folders import write_run
 

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from train.__main__ import main
-from train.harness import Run
-from train.run_folder import RunFolder
+from train.run.loop import Run
+from train.store.folder import RunFolder
 
 SWEEP = (
     "--objective sft,dpo --seeds 0,1 --learning-rates 1e-4,1e-3 --steps 1 --batch-size 4 "

@@ -13,13 +13,14 @@ from transformers import PreTrainedTokenizerFast
 
 from eval.prompts import encode_text, render_prompt
 from objectives.errors import InputError
-from train import dataset, token_file
-from train.config import Config
-from train.dataset import encode
-from train.ground import lay_ground
-from train.models import load_model
-from train.table import BUILTIN_ROLLOUTS, read_table
-from train.tokens import FlatTokens, Tokens
+from train.config.settings import Config
+from train.data import token_file
+from train.data import tokenized as dataset
+from train.data.table import BUILTIN_ROLLOUTS, read_table
+from train.data.tokenized import encode
+from train.data.tokens import FlatTokens, Tokens
+from train.models.load import load_model
+from train.run.setup import lay_ground
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,14 @@ import torch
 from safetensors.torch import save_file
 
 from diagnostics.parameters import trained_parameters
-from train import processes
-from train.config import Config
-from train.ground import Ground, lay_ground
-from train.harness import Run
-from train.language_model import copy_parameters
-from train.lora import adapted
-from train.sharding import whole_tensor
-from train.table import BUILTIN_ROLLOUTS
+from train.config.settings import Config
+from train.data.table import BUILTIN_ROLLOUTS
+from train.devices import processes
+from train.devices.sharding import whole_tensor
+from train.models.copies import copy_parameters
+from train.models.lora import adapted
+from train.run.loop import Run
+from train.run.setup import Ground, lay_ground
 
 CONFIG = Config(eval_problems="none", device="cpu", reference_cache="off", max_tokens=60)
 CASES = {  # name: objective, its hyper-parameters, settings of the run

@@ -17,12 +17,13 @@ from pathlib import Path
 from objectives import OBJECTIVES
 from objectives.__main__ import table
 from objectives.errors import InputError, command_line
-from train import processes
-from train.config import Config
-from train.flags import Parser, add_flags, from_flags, hyper_parameters, objective_names
-from train.future_settings import FUTURE_HELP, future_settings
-from train.recipe import add_recipe_flag, recipe_of, recipes_table
-from train.sweep import PlannedRun, as_found, make_way, plan_runs, read_numbers
+from train.config.flags import Parser, add_flags, from_flags
+from train.config.future import FUTURE_HELP, future_settings
+from train.config.objective_flags import hyper_parameters, objective_names
+from train.config.recipe import add_recipe_flag, recipe_of, recipes_table
+from train.config.settings import Config
+from train.devices import processes
+from train.run.sweep import PlannedRun, as_found, make_way, plan_runs, read_numbers
 
 
 def main() -> None:
@@ -114,12 +115,13 @@ def train(runs: list[PlannedRun], given: dict[str, dict], words: list[str], swee
 
 def _make(planned: list[PlannedRun], given: dict[str, dict], words: list[str], sweep: bool) -> list:
     # Imported here so that a mistyped flag is answered at once.
-    from train.diagnose_plot import plot_diagnostics
-    from train.ground import lay_ground
-    from train.harness import Run
-    from train.plots import plot_run
-    from train.report import run_table
-    from train.run_folder import RunFolder, provenance
+    from diagnostics.curves.plots import plot_diagnostics
+    from train.run.loop import Run
+    from train.run.plots import plot_run
+    from train.run.result import run_table
+    from train.run.setup import lay_ground
+    from train.store.card import provenance
+    from train.store.folder import RunFolder
 
     # One ground for all: with a sampler where any of them is online.
     ground = lay_ground(max((entry.config for entry in planned), key=lambda c: c.online))
@@ -162,9 +164,9 @@ def _make(planned: list[PlannedRun], given: dict[str, dict], words: list[str], s
 
 
 def _compare(results: list, parent: Path) -> None:
-    from train.diagnose_comparison import plot_diagnoses
-    from train.plots import plot_comparison
-    from train.report import comparison_table
+    from diagnostics.curves.plots import plot_diagnoses
+    from train.run.plots import plot_comparison
+    from train.run.result import comparison_table
 
     folders = {result.objective: result.folder for result in results}
     pictures = (

@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 
 from objectives.errors import InputError, command_line
-from train.flags import Parser, add_flags, flag, from_flags
-from train.models import is_adapter, load_model
-from train.run_folder import require_free
+from train.config.flags import Parser, add_flags, flag, from_flags
+from train.models.load import is_adapter, load_model
+from train.store.folder import require_free
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.generation import generate
 from eval.grading import grade
-from eval.problems import Problem, load_problems
+from eval.problems.files import Problem, load_problems
 from eval.prompts import word_problem_prompt
 from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
-from train.flags import Parser, add_flags, flag, flag_name, from_flags
-from train.models import load_for_sampling
+from train.config.flags import Parser, add_flags, flag, flag_name, from_flags
+from train.models.load import load_for_sampling
 
 
 @dataclass(frozen=True)

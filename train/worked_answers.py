@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from eval.problems import load_problems
+from eval.problems.files import load_problems
 from eval.prompts import word_problem_messages
 from objectives.errors import InputError, command_line
-from train.flags import Parser
+from train.config.flags import Parser
 
 PLAIN = re.compile(r"[\d.+\-*/() ]+=(-?[\d.]+)")
 

@@ -8,7 +8,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from tqdm import trange
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from eval.arithmetic import ALPHABET, sample_problems, work_out
+from eval.problems.arithmetic import ALPHABET, sample_problems, work_out
 
 STEPS, BATCH_SIZE, LEARNING_RATE = 1500, 64, 2e-3
 FLAWED, SLIP = 0.6, 0.03

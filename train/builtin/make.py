@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, sample_problems
 from eval.generation import generate
+from eval.problems.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, sample_problems
 from objectives.errors import InputError, command_line
 from train.builtin.base_model import train_base
-from train.flags import Parser
-from train.models import BUILTIN_MODEL, load_model
-from train.table import BUILTIN_ROLLOUTS
+from train.config.flags import Parser
+from train.data.table import BUILTIN_ROLLOUTS
+from train.models.load import BUILTIN_MODEL, load_model
 
 SEED = 0
 PROMPTS, SAMPLES = 1500, 8

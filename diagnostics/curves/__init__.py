@@ -1,0 +1,1 @@
+"""What a run measured at its probe pairs while it trained, over steps."""

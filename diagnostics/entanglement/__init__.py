@@ -1,0 +1,1 @@
+"""How the gradients of correct and incorrect completions are entangled."""

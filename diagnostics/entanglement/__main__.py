@@ -1,0 +1,173 @@
+"""Which tokens entangle chosen and rejected, and what each objective's weights make of it.
+
+python -m diagnostics.entanglement                      # the built-in base and rollouts
+python -m diagnostics.entanglement --run runs/dpo       # a run's last checkpoint
+python -m diagnostics.entanglement --run runs/dpo --checkpoint 100 --objective dpo,fpa_dpo
+python -m diagnostics.entanglement --model smollm2 --data pairs.jsonl --parameters head --pairs 8
+
+Writes pairs.csv, summary.json, entanglement.png and token_matrix.png.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from objectives import OBJECTIVES
+from objectives.errors import InputError, command_line
+from train.config.flags import Parser, add_flags, flag, from_flags
+from train.config.objective_flags import hyper_parameters, objective_names
+
+DEFAULT_OBJECTIVES = ("dpo", "rpo", "ipo", "fpa")  # simper's ratio is offline_rl's
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each field is a flag."""
+
+    run: str | None = flag(None, "run folder: its policy, against the base it began from")
+    checkpoint: int | None = flag(None, "step of the run's checkpoint, by default the last")
+    model: str | None = flag(None, "without --run: as in python -m train, by default builtin")
+    data: str | None = flag(None, "without --run: as in python -m train, by default builtin")
+    objective: str | None = flag(
+        None, "names with commas between, by default that of the run, and dpo,rpo,ipo,fpa"
+    )
+    pairs: int = flag(64, "pairs to draw")
+    parameters: str = flag(
+        "all", "all, head (the output head alone, in closed form), or a regular expression"
+    )
+    lam: float | None = flag(None, "λ of the future policy, by default the run's own, or 1")
+    max_tokens: int | None = flag(None, "longer trajectories are left out, as in python -m train")
+    seed: int = flag(0, "seed of the draw")
+    device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
+    out: str | None = flag(
+        None, "folder to write, by default runs/entanglement, or diagnostics/entanglement-step-N "
+        "in the run's"
+    )  # fmt: skip
+
+    def __post_init__(self):
+        if self.pairs <= 0:
+            raise InputError(f"--pairs {self.pairs}: must be above 0")
+        if self.lam is not None and not 0 <= self.lam < float("inf"):
+            raise InputError(f"--lam {self.lam}: must be 0 or more")
+        if self.run is None and self.checkpoint is not None:
+            raise InputError("--checkpoint needs --run, whose checkpoint it names")
+        for name in ("model", "data"):
+            if self.run is not None and getattr(self, name) is not None:
+                raise InputError(f"--{name}: not with --run, which has its own")
+
+
+def main() -> None:
+    parser = Parser(
+        prog="python -m diagnostics.entanglement",
+        description="Gradient entanglement of chosen and rejected trajectories. Objectives' own "
+        "hyper-parameters are flags too (python -m train --list shows them).",
+    )
+    add_flags(parser, Settings)
+    arguments, rest = parser.parse_known_args(sys.argv[1:])
+    settings = from_flags(Settings, arguments)
+    names = None if settings.objective is None else objective_names(settings.objective)
+
+    # Imported here so that a mistyped flag is answered at once.
+    from train.store.folder import require_free
+    from train.store.opened import open_run
+
+    run = None
+    if settings.run is not None:
+        run = open_run(Path(settings.run), settings.checkpoint)
+    if names is None:
+        names = _default_names(run.config["objective"] if run else None)
+    given = hyper_parameters(rest, names)
+    folder = Path(settings.out) if settings.out else Path("runs/entanglement")
+    if settings.out is None and run is not None:
+        folder = run.path / "diagnostics" / f"entanglement-step-{run.step}"
+    require_free(folder, "files")
+    _diagnose(settings, run, names, given, folder)
+
+
+def _default_names(own: str | None) -> list[str]:
+    """Return the default objectives after the run's own, without those that repeat its columns."""
+
+    def base(name: str) -> str:
+        loss = OBJECTIVES[name].loss
+        return getattr(loss, "base", loss).__name__
+
+    first = [own] if own else []
+    return first + [n for n in DEFAULT_OBJECTIVES if not own or base(n) != base(own)]
+
+
+def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Path) -> None:
+    from diagnostics.entanglement.plot import draw_entanglement, draw_token_matrix
+    from diagnostics.entanglement.summary import summarise
+    from diagnostics.entanglement.table import most_entangled
+    from diagnostics.entanglement.words import in_words, summary_table
+    from train.models.language_model import open_model
+    from train.probes.entanglement import coefficient_columns, measure_pairs, token_matrix
+    from train.probes.pairs import sample_pairs
+    from train.run.setup import lay_ground
+    from train.store.opened import load_checkpoint
+
+    ground = lay_ground(_config(settings, run))
+    print(ground.describe())
+    policy, place, lam = ground.base, "the base itself", settings.lam
+    hyper = {name: dict(values) for name, values in given.items()}
+    if run is not None:
+        policy = open_model(load_checkpoint(run, ground.base.model, ground.tokenizer))
+        place = f"{run.config['objective']} after {run.step} steps"
+        lam = run.config.get("lam") if lam is None else lam
+        own = run.config["objective"]
+        if own in hyper:
+            hyper[own] = {**run.hyper, **hyper[own]}
+    lam = 1.0 if lam is None else lam
+    pairs = sample_pairs(ground.encoded, settings.pairs, settings.seed)
+    print(f"pairs  {len(pairs.number)} of {pairs.total}, seed {settings.seed}; policy: {place}")
+    measured = measure_pairs(ground, policy, pairs, settings.parameters, lam)
+    columns = [coefficient_columns(ground, policy, measured, n, hyper[n]) for n in names]
+    table = measured.table(columns)
+    summary = {
+        "policy": place,
+        "model": ground.config.model,
+        "data": ground.config.data,
+        "pairs_in_data": pairs.total,
+        "seed": settings.seed,
+        "parameters": settings.parameters,
+        "lam": lam,
+        "hyper_parameters": hyper,
+        "at_reference": bool((measured.batch.anchor == measured.batch.reference).all()),
+        **summarise(table, names),
+    }
+    title = f"{place}, {len(table)} pairs, parameters: {settings.parameters}, λ = {lam:g}"
+    number = most_entangled(table)
+    summary["most_entangled_pair"] = int(table["pair"][number])
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "pairs.csv", index=False)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    draw_entanglement(table, names, title).savefig(folder / "entanglement.png", dpi=110)
+    matrix = token_matrix(ground, policy, measured, number)
+    prompt, cosine = " ".join(table["prompt"][number].split()), table["cosine"][number]
+    heading = f"the most entangled pair: {prompt:.40}\n{place}, cosine of the whole {cosine:.2f}"
+    draw_token_matrix(*matrix, heading).savefig(folder / "token_matrix.png", dpi=110)
+    print(f"\n{summary_table(summary)}\n\n{in_words(summary)}\n")
+    for name in ("pairs.csv", "summary.json", "entanglement.png", "token_matrix.png"):
+        print(folder / name)
+
+
+def _config(settings: Settings, run):
+    from train.config.settings import Config
+
+    source = run.config if run is not None else {}
+    longest = source.get("max_tokens") if settings.max_tokens is None else settings.max_tokens
+    return Config(
+        model=settings.model or source.get("model", "builtin"),
+        data=settings.data or source.get("data", "builtin"),
+        max_tokens=longest,
+        seed=settings.seed,
+        device=settings.device,
+        dtype="float32",
+        eval_problems="none",
+    )
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -1,0 +1,1 @@
+"""Problems to solve: files, benchmarks, the built-in arithmetic."""

@@ -1,0 +1,5 @@
+"""What a run is asked to do: settings, flags, recipes, hyper-parameters."""
+
+from train.config.settings import Config
+
+__all__ = ["Config"]

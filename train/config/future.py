@@ -1,0 +1,106 @@
+"""How far a run's future policy looks ahead, and from where: λ or a horizon, and the origin."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from diagnostics.extrapolation.lam_rule import LamRule, LamState, check_rule, lam_at
+from objectives.errors import InputError
+
+AUTO = "auto"
+INITIAL = "initial"
+HORIZON = 20  # steps ahead, where --lam auto states none
+RULE_FLAGS = {"lam_horizon": "horizon", "lam_floor": "floor", "lam_ceiling": "ceiling",
+              "lam_smoothing": "smoothing"}  # fmt: skip
+
+
+def read_lam(text: str) -> float | str:
+    """Return a number, 0 or more, or `auto`. Raises ValueError for other text."""
+    if text == AUTO:
+        return AUTO
+    try:
+        lam = float(text)
+    except ValueError:
+        lam = -1.0
+    if not 0 <= lam < float("inf"):
+        raise ValueError("expected a number, 0 or more, or auto")
+    return lam
+
+
+def read_origin(text: str) -> str:
+    """Return `initial` or `lagged:N` as it is. Raises ValueError for other text."""
+    steps = text.removeprefix("lagged:")
+    if text != INITIAL and (steps == text or not steps.isdecimal() or int(steps) < 1):
+        raise ValueError("expected initial, or lagged:N with N steps, 1 or more")
+    return text
+
+
+# Flags of every objective that looks ahead, and how their text is read.
+FUTURE_FLAGS: Mapping[str, Callable] = {
+    "lam": read_lam,
+    "future_from": read_origin,
+    "lam_horizon": int,
+    "lam_floor": float,
+    "lam_ceiling": float,
+    "lam_smoothing": float,
+}
+
+FUTURE_HELP = (
+    "Objectives that look ahead, fpa and fpa_..., also have --lam: a number, or auto: so as to "
+    "predict the policy --lam-horizon steps ahead (20), as scored forecasts on fixed probes tell, "
+    "within --lam-floor (0.5) and --lam-ceiling (2), smoothed by --lam-smoothing (0.8, in [0, 1)); "
+    "and --future-from: extrapolate from initial, the reference (the default), or lagged:N, the "
+    "policy exactly N steps ago, at N + 1 copies of what is trained in memory."
+)
+
+
+@dataclass(frozen=True)
+class FutureSettings:
+    """Where the future policy is extrapolated from, and by which λ."""
+
+    lam: float | str  # a number, or `auto`: by the rule
+    future_from: str  # `initial` or `lagged:N`
+    rule: LamRule | None  # where λ is `auto`
+
+    @property
+    def lag(self) -> int | None:
+        """N of `lagged:N`; None for the initial reference."""
+        return None if self.future_from == INITIAL else int(self.future_from.split(":")[1])
+
+    @property
+    def first_lam(self) -> float:
+        """λ before the first step, at which every λ is the same policy."""
+        return self.lam if self.rule is None else lam_at(LamState(), self.rule, 0)
+
+    def memory(self, size: int) -> str:
+        """Return in words what a lag takes, size bytes a copy of what is trained."""
+        copies = self.lag + 1
+        return f"{copies} copies of what is trained in memory: {copies * size / 1e6:.1f} MB"
+
+    def values(self) -> dict:
+        """Return the settings under their flags' names."""
+        values = {"lam": self.lam, "future_from": self.future_from}
+        if self.rule is not None:
+            values |= {name: getattr(self.rule, field) for name, field in RULE_FLAGS.items()}
+        return values
+
+
+def future_settings(given: Mapping, default_lam: float) -> FutureSettings:
+    """Return the settings from the flags that were given.
+
+    given: by the names of FUTURE_FLAGS. Raises InputError for a rule that cannot be followed, and
+    for the rule's flags beside a λ that is a number, which would do nothing.
+    """
+    lam, origin = given.get("lam", default_lam), given.get("future_from", INITIAL)
+    settings = FutureSettings(lam, origin, None)
+    rule_flags = {field: given[name] for name, field in RULE_FLAGS.items() if name in given}
+    if lam != AUTO:
+        if rule_flags:
+            name = next(name for name in RULE_FLAGS if name in given)
+            raise InputError(f"--{name.replace('_', '-')} is for --lam auto, but lam is {lam:g}")
+        return settings
+    rule = LamRule(**{"horizon": HORIZON, **rule_flags}, lag=settings.lag)
+    try:
+        check_rule(rule)
+    except ValueError as error:
+        raise InputError(f"--lam auto: {error}") from None
+    return replace(settings, rule=rule)

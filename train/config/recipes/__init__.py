@@ -1,0 +1,1 @@
+"""Ready settings and model configurations, as files."""

@@ -1,0 +1,55 @@
+"""What one objective trains on: its units, their credit, and what is left out."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from objectives import ADVANTAGES, Objective
+from objectives.errors import InputError
+from train.data.tokenized import TokenizedData
+
+
+class Units(NamedTuple):
+    """What one objective trains on: rows of an TokenizedData, and each row's reward."""
+
+    rows: Tensor  # (U, 2) pairs, or (U, 1) trajectories; what belongs together in a batch
+    reward: Tensor  # (N,) what the objective sees, for every row of the TokenizedData
+    left_out: dict[str, int]
+
+
+def advantages(encoded: TokenizedData, objective: Objective, advantage: str) -> Tensor:
+    """Return what the objective sees as reward, (N,); advantage as `select_units` has it."""
+    name = objective.advantage if advantage == "auto" else advantage
+    return ADVANTAGES[name](encoded.reward, encoded.group)
+
+
+def select_units(encoded: TokenizedData, objective: Objective, rows: str, advantage: str) -> Units:
+    """Choose what an objective trains on.
+
+    rows: `paired` (the trajectories of the pairs, so that every objective sees the same), `all`,
+    or `auto`; advantage: a key of ADVANTAGES or `auto`, the objective's own.
+    Raises InputError where nothing is left to train on, with the reason.
+    """
+    pairs = encoded.all_pairs()
+    correct = int((encoded.reward > 0).sum())
+    reward = advantages(encoded, objective, advantage)
+    total = len(encoded.tokens)
+    paired = objective.unit == "pair" or rows == "paired" or (rows == "auto" and len(pairs) > 0)
+    units = pairs if paired else torch.arange(total)[:, None]
+    reason = "of prompts all correct or all incorrect"
+    if objective.only_correct:
+        units = units[:, 0].unique()[:, None]
+        units = units[encoded.reward[units[:, 0]] > 0]
+        reason = "incorrect, or " + reason if paired else "incorrect"
+    elif not paired:
+        units = units[reward[units[:, 0]] != 0]
+    left_out: dict[str, int] = {}
+    if unused := total - len(units.unique()):
+        left_out[reason] = unused
+    if not len(units):
+        raise InputError(
+            f"{objective.name} finds nothing to train on: of {total} trajectories {correct} are "
+            f"correct (reward above 0); a pair needs a correct and an incorrect one of one prompt"
+        )
+    return Units(units, reward, left_out)

@@ -1,0 +1,1 @@
+"""Where a run computes: devices, processes, shards, memory."""

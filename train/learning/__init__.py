@@ -1,0 +1,1 @@
+"""From an optimizer batch to the policy's gradients."""

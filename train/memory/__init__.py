@@ -1,0 +1,1 @@
+"""Memory that a training run needs, computed before it starts."""

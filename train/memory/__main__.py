@@ -1,0 +1,160 @@
+"""Print the memory that training a model needs on each device, computed, with how it is computed.
+
+python -m train.memory --recipe qwen2.5-math-7b --devices 8
+python -m train.memory --recipe qwen2.5-math-7b --tokens-per-microbatch 4096 --lora-rank 64
+python -m train.memory --model FOLDER_OR_HUB_ID --tokens-per-microbatch 8192 --max-tokens 2048
+"""
+
+import sys
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import transformers
+
+from eval.text_table import aligned
+from objectives.errors import InputError, command_line
+from train.config.flags import Parser, add_flags, flag, flag_name, from_flags
+from train.config.recipe import add_recipe_flag, ready_config, recipe_of
+from train.config.settings import Config
+from train.memory.footprint import (
+    MOMENTS,
+    TRAINING,
+    MemoryPlan,
+    Part,
+    Shape,
+    at,
+    parts,
+    peak,
+    shape_of,
+)
+from train.models.load import locate
+
+DEFAULT_CONTEXT = 4096  # where a model states none
+COUNTS = (1, 2, 4, 8)  # devices
+RANK = 16  # of LoRA where none is given
+WORDS = {
+    "forward": "at the end of the forward pass",
+    "head": "in the log-prob kernel",
+    "layers": "in the backward pass of a layer",
+    "end": "at the end of the backward pass",
+    "evaluation": "while completions are sampled",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of `python -m train`, what decides about memory; and how many devices."""
+
+    model: str = flag(Config.model, "as of python -m train; its weights are not read")
+    devices: int = flag(1, "the devices of the first table; several share all weights (FSDP2)")
+    max_tokens: int | None = flag(None, "tokens of a trajectory, by default the model's context")
+    tokens_per_microbatch: int = flag(8192, "tokens of one device at a time, padding included")
+    gradient_checkpointing: bool = flag(False, "activations are computed again")
+    dtype: Literal["float32", "bfloat16"] = flag("bfloat16", "of the passes")
+    reference_cache: Literal["off", "on"] = flag(
+        "off",
+        "on: the reference's states are on disk and its head alone in memory, as in the last run "
+        "of a command that reads its data twice",
+    )
+    lora_rank: int | None = flag(None, "of an adapter that is trained in place of the weights")
+    eval_batch_size: int = flag(0, "completions at a time in evaluation; 0: none")
+
+    def __post_init__(self):
+        for name in ("devices", "max_tokens", "tokens_per_microbatch", "lora_rank"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{flag_name(name)} {value}: must be above 0")
+        if self.eval_batch_size < 0:
+            raise InputError(f"--eval-batch-size {self.eval_batch_size}: must be 0 or more")
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    parser = Parser(
+        prog="python -m train.memory",
+        description="Print the memory that training needs on each device, computed.",
+    )
+    add_recipe_flag(parser)
+    add_flags(parser, Settings)
+    known = {entry.name for entry in fields(Settings)}
+    parser.set_defaults(**{n: v for n, v in recipe_of(words).items() if n in known})
+    settings = from_flags(Settings, parser.parse_args(words))
+    shape, context = _shape(settings.model)
+    length = min(settings.max_tokens or context, context, settings.tokens_per_microbatch)
+    plan = MemoryPlan(
+        tokens=settings.tokens_per_microbatch,
+        length=length,
+        half=settings.dtype == "bfloat16",
+        checkpointing=settings.gradient_checkpointing,
+        reference="head" if settings.reference_cache == "on" else "model",
+        lora_rank=settings.lora_rank,
+        devices=settings.devices,
+        sharded=settings.devices > 1,
+        sampled=settings.eval_batch_size,
+    )
+    print(
+        f"{settings.model}: {shape.parameters:,} parameters; {plan.tokens} tokens at a time in "
+        f"{settings.dtype}, trajectories of {length}"
+    )
+    print(
+        "", _table_of_parts(parts(shape, plan), plan), "", _table_of_devices(shape, plan), sep="\n"
+    )
+
+
+def _shape(name: str) -> tuple[Shape, int]:
+    """Return a model's sizes and its context, from its configuration alone."""
+    ready = ready_config(name)
+    source, options = locate(name) if ready is None else (str(ready), {})
+    try:
+        config = transformers.AutoConfig.from_pretrained(source, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"--model {name}: its configuration cannot be had ({reason:.160})"
+        ) from None
+    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return shape_of(config), context or DEFAULT_CONTEXT
+
+
+def _table_of_parts(found: list[Part], plan: MemoryPlan) -> str:
+    where = "on the device" if plan.devices == 1 else f"on each of {plan.devices} devices, sharded"
+    named = [name for name in MOMENTS if name in TRAINING or plan.sampled]
+    rows = [
+        (where, "GiB", "how, in bytes"),
+        *((part.name, _gib(part.bytes), _how(part)) for part in found),
+        *((f"{WORDS[name]}, together", _gib(at(found, name)), "") for name in named),
+    ]
+    table = aligned([row[:2] for row in rows]).splitlines()
+    return "\n".join(f"{line}  {row[2]}".rstrip() for line, row in zip(table, rows, strict=True))
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f}"
+
+
+def _how(part: Part) -> str:
+    if part.moments == MOMENTS:
+        return part.how
+    return f"{part.how} [{', '.join(part.moments)}]"
+
+
+def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
+    lora = plan.lora_rank or RANK
+    kinds = {
+        "each with a copy (DDP)": replace(plan, sharded=False, lora_rank=None),
+        "sharded (FSDP2)": replace(plan, lora_rank=None),
+        f"LoRA of rank {lora}, each with a copy": replace(plan, sharded=False, lora_rank=lora),
+    }
+    rows = [("GiB on each device, at the peak", *map(str, COUNTS))]
+    for name, kind in kinds.items():
+        row = [name]
+        for count in COUNTS:
+            sharded = name.startswith("sharded") and count > 1
+            found = parts(shape, replace(kind, devices=count, sharded=sharded))
+            row.append(f"{peak(found) / 2**30:.1f}")
+        rows.append(tuple(row))
+    return aligned(rows)
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -1,0 +1,282 @@
+"""The memory that training a model needs on each device, computed from its configuration.
+
+Nothing is loaded: the model is built without storage, and what the harness keeps beside it is added
+up in bytes. Weights, gradients and AdamW's moments are float32; with bfloat16 the passes compute on
+copies of the linear maps' weights. The formula of activations is that of decoders like Llama
+and Qwen2, with scaled-dot-product attention and a gated feed-forward of RMS norms.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+
+from objectives.errors import InputError
+from objectives.kernel import CHUNK_ELEMENTS, CHUNK_POSITIONS
+from train.devices.sharding import layers_of
+
+FLOAT, HALF = 4, 2  # bytes of a number
+CHUNKS = 3  # at a time: a chunk's logits, another model's, and exponentials of one
+
+# When in a run: after the policy's forward pass, in the log-prob kernel, in the backward pass of a
+# layer, at its end, and while completions are sampled.
+MOMENTS = ("forward", "head", "layers", "end", "evaluation")
+TRAINING = MOMENTS[:-1]
+Moment = Literal["forward", "head", "layers", "end", "evaluation"]
+
+
+class Part(NamedTuple):
+    """Something that takes memory on a device, and when."""
+
+    name: str
+    bytes: int
+    how: str
+    moments: tuple[Moment, ...] = MOMENTS
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a decoder decides its memory; counts are of numbers, not of bytes."""
+
+    parameters: int
+    layers: int
+    layer: int  # parameters of a layer
+    linear: int  # weights of its linear maps
+    largest: int  # of one of them
+    inputs: int  # numbers that its linear maps read of a token
+    sides: int  # rows and columns of its linear maps: times a rank, the parameters of LoRA
+    maps: int  # linear maps of a layer
+    vocabulary: int
+    hidden: int
+    inner: int  # width of the feed-forward
+    heads: int
+    query: int  # width of all heads' queries
+    key: int  # width of all keys, which heads may share
+    tied: bool  # the head is the embedding
+
+    @property
+    def embedding(self) -> int:
+        return self.vocabulary * self.hidden
+
+    @property
+    def root(self) -> int:
+        """Parameters outside of the layers: embedding, head and last norm."""
+        return self.parameters - self.layers * self.layer
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a model is trained, as far as its memory goes."""
+
+    tokens: int  # of a micro-batch on one device, padding included
+    length: int  # of a trajectory
+    half: bool = True  # the passes in bfloat16
+    checkpointing: bool = True
+    # The frozen model itself, or its head alone, with its hidden states on disk.
+    reference: Literal["model", "head"] = "model"
+    lora_rank: int | None = None  # of an adapter of every linear map of the layers
+    devices: int = 1
+    sharded: bool = False  # FSDP2; else each device has a copy of everything
+    sampled: int = 0  # completions at a time in evaluation
+
+
+def shape_of(config: PreTrainedConfig) -> Shape:
+    """Return the sizes of a model of this configuration, built without storage.
+
+    Raises InputError for a model that is no decoder of equal layers.
+    """
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    layers = layers_of(model)
+    counts = {sum(p.numel() for p in layer.parameters()) for layer in layers}
+    text = config.get_text_config()
+    inner = getattr(text, "intermediate_size", None)
+    if len(counts) != 1 or not isinstance(inner, int):
+        raise InputError(
+            f"{type(model).__name__}: memory is computed for decoders whose layers are equal, with "
+            f"an intermediate_size"
+        )
+    linear = [m for m in layers[0].modules() if isinstance(m, nn.Linear)]
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    shared = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    return Shape(
+        parameters=sum(p.numel() for p in model.parameters()),
+        layers=len(layers),
+        layer=counts.pop(),
+        linear=sum(m.weight.numel() for m in linear),
+        largest=max(m.weight.numel() for m in linear),
+        inputs=sum(m.in_features for m in linear),
+        sides=sum(m.in_features + m.out_features for m in linear),
+        maps=len(linear),
+        vocabulary=embedding.weight.shape[0],
+        hidden=text.hidden_size,
+        inner=inner,
+        heads=text.num_attention_heads,
+        query=text.num_attention_heads * width,
+        key=shared * width,
+        tied=head.weight is embedding.weight,
+    )
+
+
+def parts(shape: Shape, plan: MemoryPlan) -> list[Part]:
+    """Return what a device holds, in the order in which it comes to be."""
+    found = [*_lasting(shape, plan), *_activations(shape, plan), *_kernel(shape, plan)]
+    if plan.sharded:
+        found += _gathered(shape, plan)
+    if plan.sampled:
+        found.append(_sampled(shape, plan))
+    return [part for part in found if part.bytes]
+
+
+def at(found: list[Part], moment: Moment) -> int:
+    """Return the bytes that are there at a moment."""
+    return sum(part.bytes for part in found if moment in part.moments)
+
+
+def peak(found: list[Part]) -> int:
+    """Return the bytes at the moment of training at which most are there."""
+    return max(at(found, moment) for moment in TRAINING)
+
+
+def layer_activations(shape: Shape, plan: MemoryPlan) -> int:
+    """Return the bytes that autograd saves in a layer's forward pass for each token.
+
+    Two norms save their float32 input, a factor, and the input normalised where they are trained;
+    attention its query and what comes out for every head, key and value as often as they are
+    there, and a normaliser a head; the gated feed-forward its gate before and after the
+    activation, the other branch and the product. Linear maps save their inputs: in float32 those
+    behind the norms, shared; in bfloat16 each of the five maps there casts its own. Frozen maps
+    save none; adapters save their own casts, and what is between their two maps.
+    """
+    number, width = (HALF if plan.half else FLOAT), FLOAT * shape.hidden
+    frozen = plan.lora_rank is not None
+    norms = 2 * (width * (1 if frozen else 2) + FLOAT)
+    attention = number * 2 * (shape.query + shape.key) + FLOAT * shape.heads
+    if not plan.half:
+        inputs, branches = 2 * width, 4
+    elif frozen:
+        inputs, branches = HALF * shape.inputs, 3
+    else:
+        inputs, branches = 5 * HALF * shape.hidden, 4
+    between = number * shape.maps * (plan.lora_rank or 0)
+    return norms + attention + inputs + number * branches * shape.inner + between
+
+
+def _trained(shape: Shape, plan: MemoryPlan) -> int:
+    if plan.lora_rank:
+        return shape.layers * shape.sides * plan.lora_rank
+    return shape.parameters
+
+
+def _lasting(shape: Shape, plan: MemoryPlan) -> list[Part]:
+    count = plan.devices if plan.sharded else 1
+    share = f" / {count} devices" if count > 1 else ""
+    trained = _trained(shape, plan)
+    whole = shape.parameters + (trained if plan.lora_rank else 0)
+
+    def held(name: str, size: int, numbers: int, moments=MOMENTS) -> Part:
+        return Part(name, size * numbers // count, f"{size} x {numbers:,}{share}", moments)
+
+    found = [
+        held("weights", FLOAT, whole),
+        held("gradients", FLOAT, trained, TRAINING),
+        held("AdamW's moments", 2 * FLOAT, trained),
+    ]
+    if plan.reference == "model" and not plan.lora_rank:
+        found.append(held("reference", FLOAT, shape.parameters))
+    if plan.reference == "head":
+        found.append(Part("reference's head", FLOAT * shape.embedding, f"4 x {shape.embedding:,}"))
+    return found
+
+
+def _activations(shape: Shape, plan: MemoryPlan) -> list[Part]:
+    saved = layer_activations(shape, plan)
+    each = FLOAT * shape.hidden if plan.checkpointing else saved
+    last = FLOAT * shape.hidden * (1 if plan.lora_rank else 2)
+    kept = plan.tokens * (shape.layers * each + last)
+    inside = (HALF if plan.half else FLOAT) * 3 * shape.inner + 2 * FLOAT * shape.hidden
+    cast = HALF * shape.largest if plan.half else 0
+    weight = 0 if plan.lora_rank else FLOAT * shape.largest + cast
+    tokens = f"{plan.tokens} tokens x"
+    found = [
+        Part("activations", kept, f"{tokens} ({shape.layers} layers x {each:,} + {last:,})",
+             ("forward", "head", "layers")),
+        Part("a layer computing", plan.tokens * inside + cast,
+             f"{tokens} {inside:,}, and a weight in {_dtype(plan)}", ("forward",)),
+        Part("gradients inside a layer", plan.tokens * inside + weight,
+             f"{tokens} {inside:,}, and a weight's", ("layers",)),
+    ]  # fmt: skip
+    if plan.checkpointing:
+        found.append(Part("a layer's activations again", plan.tokens * saved,
+                          f"{tokens} {saved:,}", ("layers",)))  # fmt: skip
+    return [*found, *_casts(shape, plan)]
+
+
+def _casts(shape: Shape, plan: MemoryPlan) -> list[Part]:
+    """Return the bfloat16 copies of weights, which autograd keeps for the backward pass."""
+    if not plan.half:
+        return []
+    layer = HALF * shape.linear
+    if plan.checkpointing:
+        return [Part("a layer's weights in bfloat16", layer, f"2 x {shape.linear:,}", ("layers",))]
+    how = f"{shape.layers} layers x 2 x {shape.linear:,}"
+    return [Part("weights in bfloat16", shape.layers * layer, how, ("forward", "head", "layers"))]
+
+
+def _dtype(plan: MemoryPlan) -> str:
+    return "bfloat16" if plan.half else "float32"
+
+
+def _kernel(shape: Shape, plan: MemoryPlan) -> list[Part]:
+    states = FLOAT * plan.tokens * shape.hidden
+    others = (
+        (HALF if plan.half and plan.reference == "head" else FLOAT) * plan.tokens * shape.hidden
+    )
+    most = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // shape.vocabulary)
+    chunk = FLOAT * shape.vocabulary * min(plan.tokens, most)
+    found = [
+        Part("hidden states", states + others,
+             f"{plan.tokens} tokens x {(states + others) // plan.tokens:,}, policy and reference",
+             ("head",)),
+        Part("chunks of logits", CHUNKS * chunk, f"{CHUNKS} x {chunk:,}", ("head",)),
+        Part("hidden states' gradient", states, f"{plan.tokens} tokens x {FLOAT * shape.hidden:,}",
+             ("head",)),
+    ]  # fmt: skip
+    if not plan.lora_rank:
+        gradient = FLOAT * shape.embedding
+        how = f"4 x {shape.embedding:,}"
+        # A tied head's waits for the embedding's, to be added to it.
+        waits = ("head", "layers", "end") if shape.tied or plan.sharded else ("head",)
+        found.append(Part("head's gradient", gradient, how, waits))
+        found.append(Part("embedding's gradient", gradient, how, ("end",)))
+    return found
+
+
+def _gathered(shape: Shape, plan: MemoryPlan) -> list[Part]:
+    models = 2 if plan.reference == "model" and not plan.lora_rank else 1
+    root, layer = FLOAT * shape.root, FLOAT * shape.layer
+    found = [
+        Part("gathered embeddings and heads", models * root,
+             f"{models} models x 4 x {shape.root:,}", TRAINING),
+        Part("gathered layers", 2 * layer, f"two: 2 x 4 x {shape.layer:,}", ("forward", "layers")),
+        Part("the model gathered to sample", FLOAT * shape.parameters,
+             f"4 x {shape.parameters:,}", ("evaluation",)),
+    ]  # fmt: skip
+    if not plan.lora_rank:
+        found += [
+            Part("layers' gradients not yet added up", 2 * layer,
+                 f"two: 2 x 4 x {shape.layer:,}", ("layers",)),
+            Part("the others' gradients, likewise", root, f"4 x {shape.root:,}", ("end",)),
+        ]  # fmt: skip
+    return found
+
+
+def _sampled(shape: Shape, plan: MemoryPlan) -> Part:
+    # Keys leave their rotation in float32; a growing cache is half empty at worst.
+    token = shape.layers * shape.key * (FLOAT + (HALF if plan.half else FLOAT))
+    size = plan.sampled * plan.length * token * 3 // 2
+    how = f"{plan.sampled} completions x {plan.length} tokens x {token:,}, and half for growth"
+    return Part("keys and values", size, how, ("evaluation",))

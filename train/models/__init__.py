@@ -1,0 +1,1 @@
+"""From a name to a policy, its reference and its past."""

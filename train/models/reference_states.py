@@ -1,0 +1,244 @@
+"""The reference's final hidden states, computed once and kept on disk.
+
+The future policy needs the reference's whole distribution, which a cache of its log-probs does not
+have. Its final hidden states and its head give it exactly, at d numbers a token instead of V.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+from tqdm import tqdm
+
+from eval.whole_files import write_whole
+from objectives import Head
+from objectives.errors import InputError
+from train.data.input_rows import collate
+from train.data.tokenized import TokenizedData
+from train.devices import processes
+from train.models.language_model import LanguageModel
+
+TOKENS_AT_ONCE = 8192  # of a batch that the reference reads, padding included
+STORED = {torch.float32: np.float32, torch.bfloat16: np.uint16, torch.float16: np.float16}
+
+
+@dataclass(frozen=True)
+class ReferenceStates:
+    """Hidden states at the completions' positions of some rows of a data set, and the head."""
+
+    states: Tensor  # (tokens, d), memory-mapped
+    start: Tensor  # (N,) of each row of the data set in `states`, -1 where it is not there
+    length: Tensor  # (N,)
+    head: Head
+
+    def hidden(self, index: Tensor, device: torch.device) -> Tensor:
+        """Return the states of rows `index`, one after the other, (tokens, d)."""
+        spans = zip(self.start[index].tolist(), self.length[index].tolist(), strict=True)
+        parts = [self.states[start : start + length] for start, length in spans]
+        return torch.cat(parts).to(device)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where which row's states are in the file, and how big that is."""
+
+    rows: Tensor  # by length, the longest first
+    start: Tensor
+    length: Tensor
+    width: int
+    dtype: torch.dtype
+
+    @property
+    def tokens(self) -> int:
+        return int(self.length[self.rows].sum())
+
+    @property
+    def bytes(self) -> int:
+        return self.tokens * self.width * self.dtype.itemsize
+
+    def batches(self, encoded: TokenizedData) -> Iterator[list[int]]:
+        """Yield rows to read at a time: of about one length, up to TOKENS_AT_ONCE tokens."""
+        batch: list[int] = []
+        longest = 0
+        for row, length in zip(
+            self.rows.tolist(), encoded.tokens.lengths[self.rows].tolist(), strict=True
+        ):
+            longest = longest if batch else length
+            if batch and longest * (len(batch) + 1) > TOKENS_AT_ONCE:
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+
+def lay_out(encoded: TokenizedData, rows: Tensor, width: int, dtype: torch.dtype) -> Layout:
+    """Plan the states of the distinct `rows` of a data set, d = width numbers a token."""
+    length, distinct = encoded.tokens.completions, rows.unique()
+    order = distinct[encoded.tokens.lengths[distinct].argsort(descending=True, stable=True)]
+    start = torch.full((len(encoded.tokens),), -1)
+    start[order] = length[order].cumsum(0) - length[order]
+    return Layout(order, start, length, width, dtype)
+
+
+def reference_states(
+    reference: LanguageModel,
+    encoded: TokenizedData,
+    layout: Layout,
+    folder: Path,
+    precision: AbstractContextManager,
+    pad_id: int,
+) -> tuple[ReferenceStates, int]:
+    """Return the states, from `folder` where they are there, and the tokens that had to be read.
+
+    A file is found by a digest of the reference's weights, the tokens and the dtype, so it is never
+    that of another model or other data. It is filled in batches, goes on where it was interrupted,
+    and gets its name when it is whole; of several commands that need it one fills it and the others
+    wait. Raises InputError where the disk has no room for it.
+    """
+    whole = reference.source or reference
+    key = _key(whole, encoded, layout)
+    target, record = folder / f"{key}.states", folder / f"{key}.json"
+
+    def there() -> bool:
+        return processes.on_main(lambda: _is_there(target, record, layout))
+
+    read = 0
+    if not there():
+        with _alone(target):
+            if not there():
+                read = _fill(reference, encoded, layout, target, record, precision, pad_id)
+    head = _own_head(whole.head, reference.model.device)
+    return ReferenceStates(_open(target, layout, "c"), layout.start, layout.length, head), read
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold a file that is to be filled; wait while another command does."""
+    with ExitStack() as stack:
+
+        def hold() -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(target.with_suffix(".lock"))
+            try:
+                stack.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                print(f"       another command fills {target.name}: waiting for it", flush=True)
+                stack.enter_context(lock.acquire())
+
+        processes.on_main(hold)
+        yield
+
+
+def _fill(reference, encoded, layout, target: Path, record: Path, precision, pad_id) -> int:
+    partial, progress = target.with_suffix(".partial"), target.with_suffix(".progress")
+    done = processes.on_main(lambda: _begun(partial, progress, layout))
+    states = _open(partial, layout, "r+")
+    device, read = reference.model.device, torch.zeros((), dtype=torch.long)
+    title, silent = f"reference, {layout.bytes / 1e6:.0f} MB", not processes.is_main()
+    batches = list(layout.batches(encoded))
+    with tqdm(
+        total=len(layout.rows), desc=title, unit="row", dynamic_ncols=True, disable=silent,
+        initial=sum(map(len, batches[:done])),
+    ) as bar:  # fmt: skip
+        for batch, counted in processes.even_share(batches[done:]):
+            rows = collate([encoded.tokens[row] for row in batch], pad_id).to(device)
+            with torch.no_grad(), precision:
+                hidden = reference.hidden(rows).to(layout.dtype).cpu()
+            if counted:
+                begin = int(layout.start[batch[0]])
+                states[begin : begin + len(hidden)] = hidden
+                read += int(rows.attention_mask.sum())
+                _flush(partial)
+            processes.wait()
+            bar.update(sum(map(len, batches[done : done + processes.count()])))
+            done = min(done + processes.count(), len(batches))
+            if processes.is_main():
+                write_whole(progress, str(done))
+    processes.on_main(lambda: _finish(partial, progress, target, record, layout))
+    return int(processes.add_up(read.to(device)))
+
+
+def _is_there(target: Path, record: Path, layout: Layout) -> bool:
+    """Say whether the states are there. Raises InputError where they are not as written."""
+    if not (target.exists() and record.exists()):
+        return False
+    known = json.loads(record.read_text())
+    if target.stat().st_size != layout.bytes or _digest_of_file(target) != known["digest"]:
+        raise InputError(
+            f"{target} is not what was written there (cut short or changed): remove it, and it is "
+            f"made again; or train with --reference-cache off"
+        )
+    return True
+
+
+def _begun(partial: Path, progress: Path, layout: Layout) -> int:
+    """Return how many batches are written, after making room for all where nothing is."""
+    if partial.exists() and progress.exists() and partial.stat().st_size == layout.bytes:
+        return int(progress.read_text() or 0)
+    _make_room(partial, layout)
+    return 0
+
+
+def _finish(partial: Path, progress: Path, target: Path, record: Path, layout: Layout) -> None:
+    write_whole(record, json.dumps({"digest": _digest_of_file(partial), "tokens": layout.tokens}))
+    os.replace(partial, target)
+    progress.unlink(missing_ok=True)
+
+
+def _make_room(path: Path, layout: Layout) -> None:
+    path.unlink(missing_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if layout.bytes > free:
+        raise InputError(
+            f"--reference-cache {path.parent}: the reference's states take "
+            f"{layout.bytes / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: name a folder on "
+            f"another disk, or --reference-cache off"
+        )
+    with path.open("wb") as file:
+        file.truncate(layout.bytes)
+
+
+def _open(path: Path, layout: Layout, mode: str) -> Tensor:
+    """Map the file: mode r+ to write it; c to read it, as torch has no read-only tensors."""
+    array = np.memmap(path, STORED[layout.dtype], mode, shape=(layout.tokens, layout.width))
+    return torch.from_numpy(array).view(layout.dtype)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _own_head(head: Head, device: torch.device) -> Head:
+    """Return a copy that stays as it is when the reference's weights are trained on."""
+    weight = head.weight.detach().to(device, copy=True)
+    bias = None if head.bias is None else head.bias.detach().to(device, copy=True)
+    return head._replace(weight=weight, bias=bias)
+
+
+def _key(reference: LanguageModel, encoded: TokenizedData, layout: Layout) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(
+        f"{layout.dtype} {layout.width} {reference.model.config.to_json_string()}".encode()
+    )
+    for name, value in reference.model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    for part in encoded.tokens.parts(layout.rows):
+        digest.update(part.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,1 @@
+"""A policy watched at fixed pairs while it trains."""

@@ -1,0 +1,48 @@
+"""λ that follows a horizon in steps: forecasts on fixed probes are scored while one trains."""
+
+import math
+
+from torch import Tensor
+
+from diagnostics.extrapolation.lam_rule import LamRule, LamState, lam_at, observe
+from diagnostics.extrapolation.ring import ProbeRing
+from train.learning.learner import Learner
+from train.probes.pairs import ProbePairs
+
+PAIRS = 32
+MOST_STEPS = 5  # between looks at the probes
+
+
+class AutoLam:
+    """Sets a learner's λ before each step, by the rule of diagnostics.extrapolation.lam_rule.
+
+    Every few steps (the largest number up to MOST_STEPS that divides the horizon and the lag) it
+    takes a snapshot of the policy at the probes and scores the forecast made one horizon before.
+    Until the first is scored, the policy is taken to move at a steady speed.
+    """
+
+    def __init__(self, rule: LamRule, probes: ProbePairs):
+        self.rule, self.probes, self.state = rule, probes, LamState()
+        common = math.gcd(rule.horizon, rule.lag or rule.horizon)
+        self.every = max(n for n in range(1, MOST_STEPS + 1) if common % n == 0)
+        self._ring = ProbeRing(self.every, (rule.horizon,), lags=(rule.lag,), lams=())
+
+    def update(self, learner: Learner, done: int) -> None:
+        """Look at the probes where that is due after `done` updates, and set the learner's λ."""
+        if done % self.every == 0:
+            snapshot = self.probes.snapshot(learner.policy, learner.precision)
+            for score in self._ring.push(done, snapshot):
+                self.state = observe(
+                    self.state, self.rule, score.step, score.horizon, score.best_lam
+                )
+        learner.lam = lam_at(self.state, self.rule, done)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the snapshots as tensors and the rest as values."""
+        tensors, values = self._ring.state_dict()
+        return tensors, {"ring": values, "pace": self.state.pace}
+
+    def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        self._ring.load_state_dict(tensors, values["ring"])
+        self.state = LamState(values["pace"])

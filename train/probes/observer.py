@@ -1,0 +1,129 @@
+"""Watches fixed probe pairs while a run trains; leaves every bit of the run as it would be."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from diagnostics.curves.measures import ProbeInputs, entanglement, token_log_prob_values
+from diagnostics.entanglement.gram import split_weights
+from diagnostics.entanglement.overlap import token_overlap
+from diagnostics.extrapolation.ring import ProbeRing
+from diagnostics.extrapolation.score import COLUMNS, ProbeTokens
+from diagnostics.trajectories import pack
+from objectives.errors import InputError
+from train.config.diagnosis import ProbePlan
+from train.learning.learner import Learner
+from train.models.language_model import uncompiled
+from train.probes.pairs import ProbePairs
+from train.run.setup import Ground
+from train.sampling.evaluator import Scores
+from train.store.folder import RunFolder
+
+PLAIN_LAM = 1.0  # of the future policy, where the objective does not look ahead itself
+
+
+class Diagnosis:
+    """Measures what a plan asks for and appends it to the run's `diagnostics.csv`.
+
+    A row per number: step, quantity, reference, horizon, lam, value. `horizon` is that of a
+    forecast, whose row has the step at which it was made, and is written when it is scored;
+    `reference` and `lam` say what is extrapolated from and how far.
+    """
+
+    def __init__(
+        self,
+        plan: ProbePlan,
+        ground: Ground,
+        probes: ProbePairs,
+        learner: Learner,
+        folder: RunFolder,
+        lag: int | None,
+    ):
+        """lag: N where the run's future policy is extrapolated from that of N steps before."""
+        self.plan, self.ground, self.probes = plan, ground, probes
+        self.learner, self.folder = learner, folder
+        self.reference = "initial" if lag is None else f"lagged:{lag}"
+        tokens = [ground.encoded.tokens[i] for i in probes.pairs.flatten().tolist()]
+        overlaps = [
+            token_overlap(chosen.completion, rejected.completion)
+            for chosen, rejected in zip(tokens[::2], tokens[1::2], strict=True)
+        ]
+        trajectories = pack(tokens).to(learner.device)
+        self._gradients = ProbeInputs(trajectories, split_weights(trajectories, overlaps))
+        self._ring = None
+        if "extrapolation" in plan.measures:
+            lags = (None,) if lag is None else (None, lag)
+            tokens = ProbeTokens(*(x.to(learner.device) for x in probes.tokens))
+            self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
+        self._solved: Mapping[int, bool] | None = None
+
+    @uncompiled()
+    def observe(self, step: int) -> None:
+        """Measure the policy after `step` updates, where that is due."""
+        if step % self.plan.every:
+            return
+        rows: list[dict] = []
+        # Its own references, so that nothing is missing that the objective does not ask for.
+        lam = PLAIN_LAM if self.learner.lam is None else self.learner.lam
+        observer = replace(self.learner, reference=self.ground.base, lam=lam, states=None)
+        with torch.no_grad():
+            policy, batch, _ = observer.evaluate(self.probes.micro, self._divergence())
+        if "tokens" in self.plan.measures:
+            shared = self._gradients.weights[:, 0].bool()
+            values = token_log_prob_values(policy, batch.mask, shared)
+            rows += [_row(step, name, value) for name, value in values.items()]
+        if "entanglement" in self.plan.measures:
+            values = entanglement(observer, self._gradients, policy, batch)
+            for name, value in values.items():
+                ahead = (self.reference, lam) if name.endswith("/ahead") else (None, None)
+                rows.append(_row(step, name, value, *ahead))
+        if self._ring is not None:
+            snapshot = self.probes.snapshot(self.learner.policy, self.learner.precision)
+            rows += [row for score in self._ring.push(step, snapshot) for row in score.rows()]
+        self.folder.write_diagnostics(COLUMNS, rows)
+
+    def evaluated(self, step: int, scores: Scores) -> None:
+        """Count the problems solved greedily that were not at the evaluation before, and others."""
+        kept = [row for row in scores.completions if row["mode"] == "greedy"]
+        solved = {row["problem"]: row["correct"] for row in kept}
+        if self._solved is not None:
+            before = self._solved
+            gained = sum(solved[n] and not before[n] for n in solved)
+            forgotten = sum(before[n] and not solved[n] for n in solved)
+            counts = {"problems/gained": gained, "problems/forgotten": forgotten}
+            self.folder.write_diagnostics(COLUMNS, [_row(step, *item) for item in counts.items()])
+        self._solved = solved
+
+    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict]:
+        """Return the ring of probes as tensors and the rest as values."""
+        tensors, ring = ({}, None) if self._ring is None else self._ring.state_dict()
+        solved = None if self._solved is None else list(self._solved.items())
+        return tensors, {"ring": ring, "solved": solved}
+
+    def load_state_dict(self, tensors: dict[str, torch.Tensor], values: dict) -> None:
+        """Go on from what `state_dict` returned."""
+        if self._ring is not None:
+            self._ring.load_state_dict(tensors, values["ring"])
+        self._solved = None if values["solved"] is None else dict(map(tuple, values["solved"]))
+
+    def _divergence(self) -> torch.Tensor | None:
+        if "divergence" not in self.learner.objective.needs:
+            return None
+        index, pad = self.probes.pairs.flatten(), self.ground.tokenizer.pad_token_id
+        if len(self.ground.encoded.group[self.probes.pairs[:, 0]].unique()) == 1:
+            return torch.zeros((), device=self.learner.device)  # there is no other prompt
+        return self.learner.divergence(self.ground.encoded, index, len(index), pad)
+
+
+def _row(step: int, quantity: str, value: float, reference=None, lam=None) -> dict:
+    return dict(zip(COLUMNS, (step, quantity, reference, None, lam, value), strict=True))
+
+
+def check_lag(plan: ProbePlan, lag: int | None) -> None:
+    """Raise InputError where forecasts from the lagged policy have no snapshot to start from."""
+    if lag is not None and "extrapolation" in plan.measures and lag % plan.every:
+        raise InputError(
+            f"--diagnose-every {plan.every}: must divide the lag of --future-from lagged:{lag}, "
+            f"or leave extrapolation out of --diagnose"
+        )

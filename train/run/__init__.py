@@ -1,0 +1,1 @@
+"""One run and many: set-up, the loop, its result and pictures."""

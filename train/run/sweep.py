@@ -1,0 +1,137 @@
+"""Many runs from one command: objectives, learning rates and seeds, skipping what is done."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from objectives.errors import InputError
+from train.config.flags import flag_name
+from train.config.settings import Config
+from train.store.checkpoints import find_checkpoints
+from train.store.folder import require_no_run
+
+UNCOMPARED = {
+    "out",
+    "device",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "token_cache",
+}  # settings that may differ where a run is done
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run to make, or one that is there."""
+
+    objective: str
+    config: Config
+    folder: Path
+    done: bool = False
+    resume: bool = False  # from its last checkpoint
+
+
+def plan_runs(
+    config: Config,
+    objectives: Sequence[str],
+    given: dict[str, dict],
+    seeds: Sequence[int] | None = None,
+    learning_rates: Sequence[float] | None = None,
+    online: Sequence[str] = (),
+    resume: str | None = None,
+) -> list[PlannedRun]:
+    """Return the runs of a command, in order: objective by objective, rate by rate, seed by seed.
+
+    A single run goes to `runs/OBJECTIVE` (or --out), of several objectives each to a folder of its
+    name; in a sweep each to `OBJECTIVE/lr-RATE/seed-N` below. In a sweep, and with `resume`, a
+    finished run with the same settings is done, and an unfinished one goes on from its last
+    checkpoint; where it has none it is moved aside, to be made again.
+    online: the objectives that train on what the policy samples. resume: `always`, where every run
+    must have a checkpoint, `auto`, where it may, or None.
+    Raises InputError where a folder holds something else.
+    """
+    configs = {name: config.with_online(name in online) for name in objectives}
+    sweep = seeds is not None or learning_rates is not None
+    parent = Path(config.out or "runs")
+    if sweep:
+        runs = [
+            PlannedRun(
+                name,
+                replace(configs[name], seed=seed, learning_rate=rate),
+                parent / name / f"lr-{rate:g}" / f"seed-{seed}",
+            )
+            for name in objectives
+            for rate in learning_rates or [config.learning_rate]
+            for seed in seeds or [config.seed]
+        ]
+    else:
+        alone = config.out is not None and len(objectives) == 1
+        runs = [
+            PlannedRun(name, own, parent if alone else parent / name)
+            for name, own in configs.items()
+        ]
+    if not sweep and resume is None:
+        for run in runs:
+            require_no_run(run.folder)
+        return runs
+    return [as_found(run, given[run.objective], resume) for run in runs]
+
+
+def as_found(run: PlannedRun, given: dict, resume: str | None = None) -> PlannedRun:
+    """Say of a planned run whether it is finished or can go on, by what is in its folder now.
+
+    given: hyper-parameters that differ from the defaults; resume: as `plan_runs` has it.
+    Raises InputError where the folder holds a run of other settings, or nothing to go on from.
+    """
+    record = run.folder / "config.json"
+    if not record.exists():
+        if resume == "always":
+            raise InputError(f"--resume: there is no run in {run.folder} to go on with")
+        require_no_run(run.folder)
+        return run
+    try:
+        there = json.loads(record.read_text())
+    except ValueError:
+        there = {}
+    # A run of an earlier version knows nothing of settings that came later.
+    there = {entry.name: entry.default for entry in fields(run.config)} | there
+    wanted = {"objective": run.objective, **vars(run.config), **given}
+    for name, value in wanted.items():
+        if name not in UNCOMPARED and there.get(name) != value:
+            raise InputError(
+                f"{run.folder} holds a run with {flag_name(name)} {there.get(name)}, not {value}: "
+                f"name another folder with --out, or remove it"
+            )
+    if (run.folder / "result.json").exists():
+        return replace(run, done=True)
+    found = bool(find_checkpoints(run.folder))
+    if resume == "always" and not found:
+        raise InputError(
+            f"--resume: the run in {run.folder} has no checkpoint to go on from; --resume auto "
+            f"moves it aside and starts again"
+        )
+    return replace(run, resume=found)
+
+
+def make_way(run: PlannedRun) -> None:
+    """Move an unfinished run's folder aside, so that nothing written is lost."""
+    if run.resume or not (run.folder / "config.json").exists():
+        return
+    number = 1
+    while (aside := run.folder.with_name(f"{run.folder.name}.unfinished-{number}")).exists():
+        number += 1
+    run.folder.rename(aside)
+
+
+def read_numbers(text: str | None, name: str, kind: type) -> list | None:
+    """Read numbers with commas between them. Raises InputError for what is none."""
+    if text is None:
+        return None
+    try:
+        numbers = list(dict.fromkeys(kind(word) for word in text.split(",")))
+    except ValueError:
+        numbers = []
+    if not numbers or any(number < 0 for number in numbers):
+        example = "0,1,2" if kind is int else "3e-6,1e-5"
+        raise InputError(f"{name} {text}: expected numbers with commas between, as {example}")
+    return numbers

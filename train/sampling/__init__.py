@@ -1,0 +1,1 @@
+"""Completions while training: what is evaluated, and what is trained on online."""

@@ -1,0 +1,76 @@
+"""Samples and grades completions of training problems from the policy as it is."""
+
+import time
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from eval.prompts import encode_text
+from train.config.settings import Config
+from train.data.offline import unit_indices
+from train.data.tokenized import TokenizedData
+from train.data.tokens import FlatTokens, Tokens
+from train.devices.sharding import whole
+from train.models.language_model import LanguageModel, uncompiled
+from train.sampling.evaluator import ProblemSet
+
+
+class Rollout(NamedTuple):
+    """A graded completion."""
+
+    tokens: Tokens
+    reward: float  # 1 or -1
+    group: int  # the problem's number among all that were drawn
+    truncated: bool  # at the length limit
+
+
+class Sampler:
+    """Goes through the problems again and again, each epoch in an order of its own."""
+
+    def __init__(
+        self,
+        problems: ProblemSet,
+        tokenizer: PreTrainedTokenizerBase,
+        config: Config,
+        precision: AbstractContextManager,
+    ):
+        self.problems, self.tokenizer = problems, tokenizer
+        self.config, self.precision = config, precision
+        self.prompts = [encode_text(tokenizer, prompt) for prompt in problems.prompts]
+        self.problems_at_once = config.batch_size // config.online_samples
+        self.seconds = 0.0
+
+    def sample(self, policy: LanguageModel, number: int) -> list[Rollout]:
+        """Return completions of the problems of round `number` (from 0), problem by problem.
+
+        Problems and random numbers are a function of the seed and the round.
+        """
+        started, config, count = time.monotonic(), self.config, self.problems_at_once
+        index = unit_indices(len(self.prompts), count, number, config.seed).tolist()
+        groups = list(range(number * count, (number + 1) * count))
+        with self.precision, whole(policy.model), uncompiled():
+            graded = self.problems.complete(
+                policy.model, self.tokenizer, index, groups, samples=config.online_samples,
+                temperature=config.online_temperature, seed=config.seed,
+                batch_size=config.eval_batch_size,
+            )  # fmt: skip
+        self.seconds += time.monotonic() - started
+        return [
+            Rollout(Tokens(self.prompts[i], c.tokens), 1.0 if right else -1.0, group, c.truncated)
+            for i, group, row in zip(index, groups, graded, strict=True)
+            for c, right in row
+        ]
+
+    def encoded(self, rollouts: list[Rollout]) -> TokenizedData:
+        """Return rollouts as a data set."""
+        return TokenizedData(
+            FlatTokens.of(rollout.tokens for rollout in rollouts),
+            torch.tensor([rollout.reward for rollout in rollouts]),
+            torch.tensor([rollout.group for rollout in rollouts], dtype=torch.long),
+            torch.ones(len(rollouts)),
+            None,
+            {},
+            max(map(len, self.prompts)) + self.problems.max_new_tokens,
+        )

@@ -1,0 +1,164 @@
+"""A run's folder: settings, metrics, completions, checkpoints and a model card."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from eval.whole_files import write_whole
+from objectives.errors import InputError
+from train.devices import processes
+
+GROWING = ("metrics.jsonl", "eval.jsonl", "diagnostics.csv")
+
+
+class RunFolder:
+    """Writes one run; refuses a folder that already holds something."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.plots = path / "plots"
+
+    def create(self, config: dict) -> None:
+        """Make the folder and write `config.json`."""
+
+        def make() -> None:
+            require_no_run(self.path)
+            self.plots.mkdir(parents=True, exist_ok=True)
+            (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+        processes.on_main(make)
+
+    def write_metrics(self, values: dict) -> None:
+        """Append a line to `metrics.jsonl`."""
+        self._append("metrics.jsonl", [values])
+
+    def write_completions(self, step: int, completions: list[dict]) -> None:
+        """Append an evaluation's completions to `eval.jsonl`."""
+        self._append("eval.jsonl", [{"step": step, **row} for row in completions])
+
+    def write_result(self, values: dict) -> None:
+        """Write `result.json`, whole: the sign that the run is finished, and what it cost."""
+        text = json.dumps(values, indent=2) + "\n"
+        processes.on_main(lambda: write_whole(self.path / "result.json", text))
+
+    def write_bad_batch(self, values: dict) -> Path:
+        """Write `bad_batch.json`, what a step that could not be taken was made of."""
+        path = self.path / "bad_batch.json"
+        processes.on_main(lambda: path.write_text(json.dumps(values) + "\n"))
+        return path
+
+    def write_diagnostics(self, columns: Sequence[str], rows: list[dict]) -> None:
+        """Append rows to `diagnostics.csv`, which gets the columns as its first line."""
+        path = self.path / "diagnostics.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as lines:
+            writer = csv.DictWriter(lines, columns)
+            if new:
+                writer.writeheader()
+            writer.writerows(rows)
+
+    def _append(self, name: str, rows: list[dict]) -> None:
+        if not processes.is_main():
+            return
+        with (self.path / name).open("a") as lines:
+            lines.write("".join(json.dumps(row) + "\n" for row in rows))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, so that no other run writes to it; freed when the process ends.
+
+        Raises InputError where another run holds it.
+        """
+        with ExitStack() as stack:
+            processes.on_main(lambda: self._hold(stack))
+            yield
+
+    def _hold(self, stack: ExitStack) -> None:
+        try:
+            stack.enter_context(self._lock())
+        except Timeout:
+            raise InputError(
+                f"{self.path}: another run is writing there; name another with --out"
+            ) from None
+
+    def in_use(self) -> bool:
+        """Say whether another run holds the folder."""
+        try:
+            with self._lock():
+                return False
+        except Timeout:
+            return True
+
+    def _lock(self) -> FileLock:
+        # Beside the folder, which may be moved aside.
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes in bytes of the files that grow while training."""
+        paths = [self.path / name for name in GROWING]
+        return {path.name: path.stat().st_size for path in paths if path.exists()}
+
+    def cut(self, sizes: Mapping[str, int]) -> None:
+        """Take the growing files back to what they were at `sizes`.
+
+        Raises InputError where one has become shorter, so that lines would be missing.
+        """
+        if not processes.is_main():
+            return
+        for name in GROWING:
+            path = self.path / name
+            wanted, size = sizes.get(name, 0), path.stat().st_size if path.exists() else 0
+            if size < wanted:
+                raise InputError(
+                    f"{path} is shorter than when the checkpoint was written ({size} of {wanted} "
+                    f"bytes): put it back, or start again in another folder with --out"
+                )
+            if name in sizes:
+                os.truncate(path, wanted)
+            else:
+                path.unlink(missing_ok=True)
+
+    def write_card(self, config: dict, table: str) -> None:
+        """Write the model card, `README.md`."""
+        diagnostics = ""
+        if (self.plots / "diagnostics.png").exists():
+            diagnostics = "![diagnostics of fixed probe pairs](plots/diagnostics.png)\n\n"
+        versions = ", ".join(f"{name} {text}" for name, text in config["versions"].items())
+        (self.path / "README.md").write_text(
+            f"# {config['objective']} from {config['model']}\n\n"
+            f"Trained by objective-zoo with the objective `{config['objective']}` on "
+            f"{config['data']}, seed {config['seed']}.\n\n"
+            f"```\n{config['command']}\n```\n\n"
+            f"```\n{table}\n```\n\n"
+            f"![accuracy and log-probs over steps](plots/training.png)\n\n{diagnostics}"
+            f"Made with {versions}; git revision {config['git_revision'] or 'unknown'}. "
+            f"Every setting is in `config.json`, every step in `metrics.jsonl`.\n"
+        )
+
+
+def require_free(path: Path, what: str = "a run", remedy: str = "") -> None:
+    """Raise InputError where a folder, commonly of a run, would be written over.
+
+    remedy: what to do first, before another name for the folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(
+            f"{path} already holds {what}: {remedy}name another with --out, or remove it"
+        )
+
+
+def require_no_run(path: Path) -> None:
+    """Raise InputError where a new run would be written over another, or over something else."""
+    unfinished = (path / "config.json").exists() and not (path / "result.json").exists()
+    require_free(path, remedy="go on with --resume, " if unfinished else "")
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """Return the lines of a run's `metrics.jsonl`."""
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

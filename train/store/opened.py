@@ -1,0 +1,101 @@
+"""Reading a run's folder back: its settings, its checkpoints, and the policy at one of them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from objectives import OBJECTIVES, Objective
+from objectives.errors import InputError
+from train.models.load import is_adapter, load_model
+from train.store.checkpoints import find_checkpoints
+
+
+@dataclass(frozen=True)
+class CheckpointedRun:
+    """What a run's `config.json` says, and one of its checkpoints."""
+
+    path: Path
+    config: dict
+    step: int
+    checkpoint: Path
+
+    @property
+    def objective(self) -> Objective:
+        return OBJECTIVES[self.config["objective"]]
+
+    @property
+    def hyper(self) -> dict:
+        """The hyper-parameters of the objective's loss that the run was made with."""
+        return {n: self.config[n] for n in self.objective.hyper_parameters if n in self.config}
+
+
+def find_settings(path: Path) -> Path:
+    """Return a run's `config.json`. Raises InputError where the folder holds no run."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise InputError(f"--run {path}: no run there (it has no config.json)")
+    return file
+
+
+def read_settings(path: Path) -> dict:
+    """Return a run's settings. Raises InputError where there are none, or of something else."""
+    file = find_settings(path)
+    try:
+        config = json.loads(file.read_text())
+        name = config["objective"]
+        missing = {"model", "data"} - config.keys()
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(f"{file}: not the settings of a run of python -m train") from None
+    if missing or name not in OBJECTIVES:
+        reason = f"no {', '.join(sorted(missing))}" if missing else f"unknown objective {name!r}"
+        raise InputError(f"{file}: not the settings of a run of python -m train ({reason})")
+    return config
+
+
+def open_run(path: Path, step: int | None = None) -> CheckpointedRun:
+    """Read a run's settings and find its checkpoint of a step, by default the last.
+
+    Raises InputError where the folder holds no run, no such checkpoint, or settings that cannot
+    be read.
+    """
+    config, found = read_settings(path), find_checkpoints(path)
+    if not found:
+        raise InputError(f"--run {path}: it has no checkpoint yet")
+    step = max(found) if step is None else step
+    if step not in found:
+        known = ", ".join(map(str, sorted(found)))
+        raise InputError(f"--checkpoint {step}: {path} has checkpoints of steps {known}")
+    return CheckpointedRun(path, config, step, found[step])
+
+
+def load_checkpoint(
+    run: CheckpointedRun, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    """Return the run's policy at its checkpoint, frozen, on the base model's device.
+
+    base, tokenizer: what the run began from. Raises InputError where the checkpoint cannot be
+    loaded or is of another model or vocabulary.
+    """
+    if is_adapter(run.checkpoint):
+        from train.models.lora import load_adapter
+
+        return load_adapter(base, run.checkpoint)
+    try:
+        model, own = load_model(str(run.checkpoint), device=str(base.device))
+    except InputError as error:
+        raise InputError(str(error).replace("--model ", "", 1)) from None
+    if own.get_vocab() != tokenizer.get_vocab():
+        raise InputError(
+            f"{run.checkpoint} has another vocabulary than {run.config['model']}, from which its "
+            f"run began: {len(own)} and {len(tokenizer)} tokens"
+        )
+    ours, theirs = ({n: p.shape for n, p in m.named_parameters()} for m in (model, base))
+    if ours != theirs:
+        differ = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+        raise InputError(
+            f"{run.checkpoint} is not a checkpoint of {run.config['model']}, from which its run "
+            f"began: they differ in {differ[0]} and {len(differ) - 1} more parameters"
+        )
+    return model.requires_grad_(False)
