@@ -6,6 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from eval.grading import Grade
+from eval.problems import problem_set
+from eval.problems.arithmetic import is_correct
 from objectives import OBJECTIVES, group_normalised
 from objectives.errors import InputError
 from tests.started_runs import started, with_config
@@ -14,7 +17,6 @@ from train.config.settings import Config
 from train.models.copies import frozen_copy
 from train.run.loop import Run
 from train.run.setup import lay_ground
-from train.sampling import evaluator as evaluation
 from train.sampling.online import OnlineData, mixed
 from train.sampling.sampler import Rollout
 from train.store.folder import read_metrics
@@ -81,7 +83,7 @@ def test_rewards_are_those_of_the_task(ground):
     for rollout in rollouts:
         prompt = tokenizer.decode(rollout.tokens.prompt, skip_special_tokens=True)
         completion = tokenizer.decode(rollout.tokens.completion, skip_special_tokens=True)
-        right = evaluation.is_correct(prompt, completion)
+        right = is_correct(prompt, completion)
         assert rollout.reward == (1.0 if right else -1.0)
         assert rollout.truncated == (tokenizer.eos_token_id not in rollout.tokens.completion)
     assert {rollout.reward for rollout in rollouts} == {1.0, -1.0}
@@ -130,10 +132,10 @@ def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(ground, tmp
     run = Run(ground, "grpo", {}, tmp_path / "run")
     grades = iter([None, None])
 
-    def grade(prompts, completions, golds):
+    def grade(problems, completions):
         if next(grades, "over") is None:
-            return evaluation.arithmetic_set(prompts, None).grade(prompts, completions, golds)
-        return [False] * len(prompts)
+            return problem_set.arithmetic_set([]).grade(problems, completions)
+        return [Grade(False, None, "ok")] * len(problems)
 
     run.data.sampler.problems = replace(run.data.sampler.problems, grade=grade)
     with pytest.raises(InputError, match="grpo finds nothing to learn from in 10 batches"):
@@ -159,14 +161,18 @@ def test_some_objectives_online_beside_others_that_are_not(call, tmp_path):
 def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
     problems = write_rows([{"question": f"{n}+1*2=", "answer": str(n + 2)} for n in range(1, 9)])
     # The built-in model knows no words: what it says is digits, graded as answers in words are.
-    monkeypatch.setattr(evaluation, "word_problem_prompt", lambda tokenizer, question: question)
     graded = []
 
-    def grade(completions, golds):
-        graded.extend(golds)
-        return [type("", (), {"correct": n % 2 == 0}) for n in range(len(golds))]
+    def grade(problems, completions):
+        graded.extend(problem.answer for problem in problems)
+        return [Grade(n % 2 == 0, None, "ok") for n in range(len(problems))]
 
-    monkeypatch.setattr(evaluation, "grade", grade)
+    of_file = problem_set.benchmark_of_file
+
+    def customs(path):
+        return replace(of_file(path), prompt=lambda _, question: question, grade=grade)
+
+    monkeypatch.setattr(problem_set, "benchmark_of_file", customs)
     status, out, _ = call(
         main,
         f"--objective grpo --online --data {problems} --batch-size 8 --online-samples 4 --steps 2 "

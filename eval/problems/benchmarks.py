@@ -147,7 +147,12 @@ class _Builtin(Benchmark):
     """The built-in task's test problems, which need no file."""
 
     def load(self, folder: str | None = None) -> list[Problem]:
-        return [Problem(p, str(arithmetic.solve(p))) for p in arithmetic.held_out_problems()]
+        return built_in_problems(arithmetic.held_out_problems())
+
+
+def built_in_problems(expressions: Sequence[str]) -> list[Problem]:
+    """Return expressions of the built-in task with their values."""
+    return [Problem(text, str(arithmetic.solve(text))) for text in expressions]
 
 
 def _grade_arithmetic(problems: Sequence[Problem], texts: Sequence[str]) -> list[Grade]:

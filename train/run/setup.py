@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from diagnostics.parameters import trained_parameters
+from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from train.config.settings import Config
 from train.data.table import TrajectoryTable, read_table
 from train.data.token_file import token_folder
@@ -19,13 +20,7 @@ from train.devices.sharding import whole
 from train.models.copies import frozen_copy, sharded
 from train.models.language_model import LanguageModel, open_model, sharing_width, uncompiled
 from train.models.load import load_model
-from train.sampling.evaluator import (
-    ProblemSet,
-    Scores,
-    arithmetic_set,
-    load_problem_set,
-    word_problem_set,
-)
+from train.sampling.evaluator import Scores, evaluate, load_problem_set
 from train.sampling.sampler import Sampler
 
 DEFAULT_CONTEXT = 4096  # where a model states none
@@ -51,7 +46,7 @@ class Ground:
         if self.problems is None:
             return None
         with self.precision, whole(model.model), uncompiled():
-            return self.problems.evaluate(model.model, self.tokenizer, self.config)
+            return evaluate(self.problems, model.model, self.tokenizer, self.config)
 
     def evaluate_base(self, policy: LanguageModel) -> Scores | None:
         """Return the base model's scores, computed once for all objectives.

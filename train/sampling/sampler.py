@@ -7,14 +7,15 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from eval.problems.problem_set import ProblemSet
 from eval.prompts import encode_text
 from train.config.settings import Config
 from train.data.offline import unit_indices
 from train.data.tokenized import TokenizedData
 from train.data.tokens import FlatTokens, Tokens
+from train.devices import processes
 from train.devices.sharding import whole
 from train.models.language_model import LanguageModel, uncompiled
-from train.sampling.evaluator import ProblemSet
 
 
 class Rollout(NamedTuple):
@@ -52,9 +53,9 @@ class Sampler:
         groups = list(range(number * count, (number + 1) * count))
         with self.precision, whole(policy.model), uncompiled():
             graded = self.problems.complete(
-                policy.model, self.tokenizer, index, groups, samples=config.online_samples,
-                temperature=config.online_temperature, seed=config.seed,
-                batch_size=config.eval_batch_size,
+                policy.model, self.tokenizer, index, groups, among=processes,
+                samples=config.online_samples, temperature=config.online_temperature,
+                seed=config.seed, batch_size=config.eval_batch_size,
             )  # fmt: skip
         self.seconds += time.monotonic() - started
         return [

@@ -1,0 +1,119 @@
+"""Problems that a policy answers again and again: completed, graded, shared among processes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from eval.generation import Completion, generate
+from eval.grading import Grade
+from eval.problems.benchmarks import BENCHMARKS, benchmark_of_file, built_in_problems
+from eval.problems.files import Problem, load_problems
+
+WORD_PROBLEM_TOKENS = 256  # less than in a benchmark: it is done many times in a run
+
+
+class Processes(Protocol):
+    """Those among whom problems are divided."""
+
+    def share(self, items: Sequence) -> list:
+        """Return this process's part of a list."""
+        ...
+
+    def gathered(self, items: Sequence) -> list:
+        """Return the list that each process has its share of, in its order."""
+        ...
+
+
+class _Alone:
+    def share(self, items: Sequence) -> list:
+        return list(items)
+
+    def gathered(self, items: Sequence) -> list:
+        return list(items)
+
+
+ALONE = _Alone()  # one process, which has it all
+
+
+@dataclass(frozen=True)
+class ProblemSet:
+    """Problems, how they are asked and graded, and how long an answer may be."""
+
+    name: str
+    problems: list[Problem]
+    prompts: list[str]  # a text for each, as the model sees it
+    grade: Callable[[Sequence[Problem], Sequence[str]], list[Grade]]  # as a benchmark has it
+    max_new_tokens: int
+
+    def complete(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        index: Sequence[int],
+        keys: Sequence[int],
+        *,
+        among: Processes = ALONE,
+        **how,
+    ) -> list[list[tuple[Completion, bool]]]:
+        """Return completions of the problems `index`, each with whether it is correct.
+
+        keys: as eval.generation.generate has them, like `how`. among: processes that divide the
+        problems, and each of which gets the whole. Raises InputError as `generate` does.
+        """
+        own = [(index[place], keys[place]) for place in among.share(range(len(index)))]
+        if not own:
+            return among.gathered([])
+        completions = generate(
+            model,
+            tokenizer,
+            [self.prompts[i] for i, _ in own],
+            keys=[key for _, key in own],
+            max_new_tokens=self.max_new_tokens,
+            **how,
+        )
+        flat = [(i, c) for (i, _), row in zip(own, completions, strict=True) for c in row]
+        grades = iter(
+            self.grade(
+                [self.problems[i] for i, _ in flat], [completion.text for _, completion in flat]
+            )
+        )
+        return among.gathered([[(c, bool(next(grades).correct)) for c in row]
+                               for row in completions])  # fmt: skip
+
+
+def arithmetic_set(expressions: Sequence[str], max_new_tokens: int | None = None) -> ProblemSet:
+    """Return problems of the built-in task, which are asked by nothing but themselves.
+
+    max_new_tokens: by default what the longest solution needs.
+    """
+    builtin = BENCHMARKS["builtin"]
+    return ProblemSet(
+        "built-in problems",
+        built_in_problems(expressions),
+        list(expressions),
+        builtin.grade,
+        max_new_tokens or builtin.max_new_tokens,
+    )
+
+
+def word_problem_set(
+    path: str,
+    tokenizer: PreTrainedTokenizerBase,
+    max_new_tokens: int | None = None,
+    limit: int | None = None,
+) -> ProblemSet:
+    """Return the problems of a file, asked with their answer in a box, graded by math-verify.
+
+    max_new_tokens: by default 256. limit: how many of the first problems, by default all. Raises
+    InputError as `load_problems` does.
+    """
+    customs, problems = benchmark_of_file(path), load_problems(path, limit=limit)
+    return ProblemSet(
+        path,
+        problems,
+        [customs.prompt(tokenizer, problem.question) for problem in problems],
+        customs.grade,
+        max_new_tokens or WORD_PROBLEM_TOKENS,
+    )
