@@ -17,22 +17,39 @@ from objectives.groups import (
     plus_minus_one,
 )
 from objectives.kernel import Head, TokenLogProbs, token_log_probs
-from objectives.likelihood import awr, offline_rl, reinforce, sft, topr
+from objectives.likelihood import awr, fpa, fpa_topr, offline_rl, reinforce, sft, topr
 from objectives.mirror_descent import (
     TwoSequence,
+    fpa_omd,
     mirror_step,
     omd,
     optimistic_step,
     two_sequence_play,
     two_sequence_update,
 )
-from objectives.policy_gradient import grpo
-from objectives.preference import apo_zero, dpo, dpop, gate_dpo, ipo, orpo, rpo, simper, simpo
+from objectives.policy_gradient import fpa_grpo, grpo
+from objectives.preference import (
+    apo_zero,
+    dpo,
+    dpop,
+    fpa_apo_zero,
+    fpa_dpo,
+    fpa_dpop,
+    fpa_gate_dpo,
+    fpa_ipo,
+    fpa_orpo,
+    fpa_rpo,
+    fpa_simper,
+    fpa_simpo,
+    gate_dpo,
+    ipo,
+    orpo,
+    rpo,
+    simper,
+    simpo,
+)
 from objectives.registry import OBJECTIVES, Objective
-from objectives.unpaired import kto, mismatch, reference_point
-
-# fpa, fpa_dpo, fpa_rpo, ...: importable under their registered names.
-globals().update({name: o.loss for name, o in OBJECTIVES.items() if name.startswith("fpa")})
+from objectives.unpaired import fpa_kto, kto, mismatch, reference_point
 
 __all__ = [
     "ADVANTAGES",
@@ -47,6 +64,19 @@ __all__ = [
     "dpo",
     "dpop",
     "fpa",
+    "fpa_apo_zero",
+    "fpa_dpo",
+    "fpa_dpop",
+    "fpa_gate_dpo",
+    "fpa_grpo",
+    "fpa_ipo",
+    "fpa_kto",
+    "fpa_omd",
+    "fpa_orpo",
+    "fpa_rpo",
+    "fpa_simper",
+    "fpa_simpo",
+    "fpa_topr",
     "future_policy",
     "gate_dpo",
     "group_centred",

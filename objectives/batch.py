@@ -1,9 +1,14 @@
 """The one batch that every objective reads, and the statistics of a row that they share."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+
+# None where it was not given. A type checker is told `Any`, so that an objective that declared its
+# need of a field may use it without asking again.
+MaybeTensor: TypeAlias = Tensor | Any
 
 
 class Batch(NamedTuple):
@@ -14,18 +19,18 @@ class Batch(NamedTuple):
     """
 
     mask: Tensor  # (B, T) bool: True on completion tokens
-    reference: Tensor | None = None  # (B, T) under the frozen reference policy
-    future: Tensor | None = None  # (B, T) under the extrapolated future policy
-    anchor: Tensor | None = None  # (B, T) under the policy of the current outer step
-    previous_anchor: Tensor | None = None  # (B, T) under the policy of the outer step before
-    reward: Tensor | None = None  # (B,) reward or advantage; its sign tells correct from incorrect
-    group: Tensor | None = None  # (B,) integer id of the prompt
-    weight: Tensor | None = None  # (B,) factor of the row's loss; a pair has its rows' product
-    pairs: Tensor | None = None  # (P, 2) integer rows: chosen, rejected
-    divergence: Tensor | None = None  # (B,) KTO's z0, one number for the optimizer batch, repeated
-    mean_length: Tensor | None = None  # (B,) tokens a row, mean over the optimizer batch, repeated
+    reference: MaybeTensor = None  # (B, T) under the frozen reference policy
+    future: MaybeTensor = None  # (B, T) under the extrapolated future policy
+    anchor: MaybeTensor = None  # (B, T) under the policy of the current outer step
+    previous_anchor: MaybeTensor = None  # (B, T) under the policy of the outer step before
+    reward: MaybeTensor = None  # (B,) reward or advantage; its sign tells correct from incorrect
+    group: MaybeTensor = None  # (B,) integer id of the prompt
+    weight: MaybeTensor = None  # (B,) factor of the row's loss; a pair has its rows' product
+    pairs: MaybeTensor = None  # (P, 2) integer rows: chosen, rejected
+    divergence: MaybeTensor = None  # (B,) KTO's z0, one number for the optimizer batch, repeated
+    mean_length: MaybeTensor = None  # (B,) tokens a row, mean over the optimizer batch, repeated
 
-    def map(self, function, names: tuple[str, ...]) -> "Batch":
+    def map(self, function: Callable[[Tensor], Tensor], names: tuple[str, ...]) -> "Batch":
         """Return the batch with `function` applied to those of the named fields that are there."""
         present = {name: getattr(self, name) for name in names}
         return self._replace(**{n: function(x) for n, x in present.items() if x is not None})

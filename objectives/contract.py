@@ -2,56 +2,67 @@
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Concatenate, Literal, ParamSpec, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from objectives.batch import ROW_FIELDS, TOKEN_FIELDS, Batch, masked
 
-Loss = Callable[..., Tensor]
+Hyper = ParamSpec("Hyper")  # the keyword-only hyper-parameters of an objective
+Unit = Literal["pair", "trajectory"]
+Function = Callable[Concatenate[Tensor, Batch, Hyper], Tensor]
 
 
-def per_trajectory(*needs: str) -> Callable[[Loss], Loss]:
+class Loss(Protocol[Hyper]):
+    """An objective: a function that knows what one of its losses belongs to and what it reads."""
+
+    __name__: str
+    unit: Unit
+    needs: tuple[str, ...]  # fields of Batch besides `mask`
+
+    def __call__(
+        self, policy: Tensor, batch: Batch, *args: Hyper.args, **hyper: Hyper.kwargs
+    ) -> Tensor: ...
+
+
+def per_trajectory(*needs: str) -> Callable[[Function[Hyper]], Loss[Hyper]]:
     """Declare a function `f(policy, batch, **hyper) -> (B,)` an objective with a loss per row.
 
     needs: the fields of Batch that it reads besides `mask`.
     The declared objective raises ValueError for missing fields and wrong shapes, multiplies by
     `batch.weight`, and gives 0 with zero gradient for a row without tokens.
     """
-    return _declare("trajectory", needs)
+    return lambda function: _declared(function, "trajectory", needs)
 
 
-def per_pair(*needs: str) -> Callable[[Loss], Loss]:
+def per_pair(*needs: str) -> Callable[[Function[Hyper]], Loss[Hyper]]:
     """Declare a function `f(policy, batch, **hyper) -> (P,)` an objective with a loss per pair.
 
     As `per_trajectory`; a pair is weighted by the product of its rows' weights, and gives 0 if
     either row has no tokens.
     """
-    return _declare("pair", ("pairs", *needs))
+    return lambda function: _declared(function, "pair", ("pairs", *needs))
 
 
-def _declare(unit: str, needs: tuple[str, ...]) -> Callable[[Loss], Loss]:
-    def decorate(function: Loss) -> Loss:
-        @wraps(function)
-        def objective(policy: Tensor, batch: Batch, **hyper) -> Tensor:
-            check(policy, batch, needs, function.__name__)
-            mask = batch.mask
-            # Masked here, once, so that no objective can let a masked value leak into a gradient.
-            loss = function(
-                masked(policy, mask), batch.map(lambda x: masked(x, mask), TOKEN_FIELDS), **hyper
-            )
-            counts, weight = batch.mask.any(-1), batch.weight
-            if unit == "pair":
-                counts = counts[batch.pairs].all(-1)
-                weight = None if weight is None else weight[batch.pairs].prod(-1)
-            loss = torch.where(counts, loss, 0.0)
-            return loss if weight is None else loss * weight
+def _declared(function: Function[Hyper], unit: Unit, needs: tuple[str, ...]) -> Loss[Hyper]:
+    @wraps(function)
+    def objective(policy: Tensor, batch: Batch, *args: Hyper.args, **hyper: Hyper.kwargs) -> Tensor:
+        check(policy, batch, needs, declared.__name__)
+        mask = batch.mask
+        # Masked here, once, so that no objective can let a masked value leak into a gradient.
+        fields = batch.map(lambda x: masked(x, mask), TOKEN_FIELDS)
+        loss = function(masked(policy, mask), fields, *args, **hyper)
+        counts, weight = batch.mask.any(-1), batch.weight
+        if unit == "pair":
+            counts = counts[batch.pairs].all(-1)
+            weight = None if weight is None else weight[batch.pairs].prod(-1)
+        loss = torch.where(counts, loss, 0.0)
+        return loss if weight is None else loss * weight
 
-        objective.unit = unit
-        objective.needs = needs
-        return objective
-
-    return decorate
+    declared = cast(Loss[Hyper], objective)
+    declared.unit, declared.needs = unit, needs
+    return declared
 
 
 def check(policy: Tensor, batch: Batch, needs: tuple[str, ...], name: str) -> None:

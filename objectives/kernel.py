@@ -103,7 +103,8 @@ class _TokenLogProbs(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient, *_):
+    def backward(ctx, *gradients):  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradient = gradients[0]  # that of the policy's log-probs; the rest is not differentiable
         hidden, weight, bias, targets, log_probs = ctx.saved_tensors
         dtype = _dtype(hidden)
         head = Head(weight.to(dtype), bias, ctx.scale, ctx.softcap)
@@ -123,15 +124,15 @@ class _TokenLogProbs(torch.autograd.Function):
                 to_logits.mul_(slope)
             if ctx.scale != 1.0:
                 to_logits.mul_(ctx.scale)
-            if needs_hidden:
+            if to_hidden is not None:
                 to_hidden[rows] = (to_logits @ head.weight).to(hidden.dtype)
-            if needs_weight:
+            if to_weight is not None:
                 to_weight.addmm_(to_logits.T, hidden[rows].to(dtype))
-            if needs_bias:
+            if to_bias is not None:
                 to_bias.add_(to_logits.sum(0))
             del logits, to_logits, slope  # before the next chunk makes its own
-        to_weight = to_weight.to(weight.dtype) if needs_weight else None
-        to_bias = to_bias.to(bias.dtype) if needs_bias else None
+        to_weight = None if to_weight is None else to_weight.to(weight.dtype)
+        to_bias = None if to_bias is None else to_bias.to(bias.dtype)
         return to_hidden, to_weight, to_bias, *[None] * 8
 
 
@@ -139,7 +140,7 @@ def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tenso
     """Return what the kernel returns, for one chunk: its logits are given up at the end."""
     logits = head.logits(hidden)
     policy, spread = _pick(logits, target, entropy)
-    reference_log_prob = future = None
+    reference_log_prob = future = other = None
     if reference is not None:
         other = reference[1].logits(reference[0])
         reference_log_prob, _ = _pick(other, target)
@@ -182,7 +183,8 @@ def _pick(logits: Tensor, target: Tensor, entropy: bool = False) -> tuple[Tensor
 
 
 def _concatenate(column: tuple[Tensor | None, ...]) -> Tensor | None:
-    return None if column[0] is None else torch.cat(column)
+    parts = [part for part in column if part is not None]
+    return torch.cat(parts) if parts else None
 
 
 def _check_policy(hidden, head, targets) -> None:

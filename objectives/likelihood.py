@@ -7,6 +7,7 @@ from torch import Tensor
 
 from objectives.batch import Batch, lengths, log_prob_mean
 from objectives.contract import per_trajectory
+from objectives.future import future_policy
 
 Granularity = Literal["trajectory", "token"]
 
@@ -33,11 +34,15 @@ def reinforce(policy: Tensor, batch: Batch) -> Tensor:
 def offline_rl(policy: Tensor, batch: Batch, *, granularity: Granularity = "trajectory") -> Tensor:
     """Weigh each trajectory's mean token probability by its reward (arXiv 2509.19893).
 
-    policy: (B, T) token log-probs. Loss (B,): `-r p̄`, whose gradient is `-r p̄ ∇m`.
-    granularity: p̄ is the geometric mean over the trajectory (assumed by us; 2502.00883 has the
-    same normalisation), or the arithmetic mean of the token probabilities.
+    policy: (B, T) token log-probs.
+    granularity: mean p̄ of the token probabilities: geometric (trajectory) or arithmetic (token).
+    Loss (B,): `-r p̄`, whose gradient is `-r p̄ ∇m` by trajectory. The geometric mean is assumed by
+    us; 2502.00883 has the same normalisation.
     """
     return -batch.reward * mean_probability(policy, batch.mask, granularity)
+
+
+fpa = future_policy(offline_rl, name="fpa")
 
 
 @per_trajectory("reward", "reference")
@@ -52,12 +57,16 @@ def topr(policy: Tensor, batch: Batch) -> Tensor:
     return -batch.reward * torch.where(batch.reward > 0, 1.0, ratio) * mean
 
 
+fpa_topr = future_policy(topr)
+
+
 @per_trajectory("reward")
 def awr(policy: Tensor, batch: Batch, *, beta: float = 1.0, max_weight: float = 20.0) -> Tensor:
     """Regress onto every trajectory with a weight exponential in its advantage (arXiv 1910.00177).
 
     policy: (B, T) token log-probs; batch.reward: the advantage r - V, V the mean of the group.
-    beta: temperature in units of reward; max_weight: where the weight is clipped.
+    beta: temperature of the weights, in units of reward.
+    max_weight: largest weight; what is above is clipped to it.
     Loss (B,): `-min(exp((r - V) / beta), max_weight) m`.
     """
     weight = (batch.reward / beta).exp().clamp(max=max_weight)

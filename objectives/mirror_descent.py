@@ -11,6 +11,7 @@ from torch import Tensor
 
 from objectives.batch import Batch, lengths, log_prob_mean
 from objectives.contract import per_trajectory
+from objectives.future import future_policy
 
 
 @per_trajectory("reward", "anchor", "previous_anchor")
@@ -19,7 +20,8 @@ def omd(policy: Tensor, batch: Batch, *, eta: float = 1.0, optimistic: bool = Tr
 
     policy: (B, T) token log-probs; batch.anchor, batch.previous_anchor: the same under π_t and
     π_{t-1}, the policies at which the last two outer steps began.
-    eta: step size; optimistic: False gives plain mirror descent.
+    eta: step size; the larger, the further from the anchor.
+    optimistic: predict the next reward by the last; false gives plain mirror descent.
     Loss (B,), with `c_t = r p̄_{π_t}`: `-(2 c_t - c_{t-1}) m + mean_t (log π_θ - log π_t)² / (2η)`,
     the last term the k2 estimate of KL(π_θ || π_t) on the data's tokens. The form of the loss is
     assumed by us; the paper gives Optimistic Mirror Descent as intuition only.
@@ -29,6 +31,9 @@ def omd(policy: Tensor, batch: Batch, *, eta: float = 1.0, optimistic: bool = Tr
     credit = (2 * now - before if optimistic else now).detach()
     squares = (policy - batch.anchor.detach()).square().sum(-1) / lengths(batch.mask)
     return -credit * log_prob_mean(policy, batch.mask) + squares / (2 * eta)
+
+
+fpa_omd = future_policy(omd)
 
 
 def mirror_step(log_policy: Tensor, reward: Tensor, eta: float) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from objectives.batch import Batch, lengths
 from objectives.contract import per_trajectory
+from objectives.future import future_policy
 
 Aggregate = Literal["sequence", "token", "constant"]
 LOG_RATIO_LIMIT = 20.0  # keeps exp and its gradient finite; far outside every sensible clip
@@ -25,13 +26,14 @@ def grpo(
     """Clipped importance ratio times a group-normalised advantage (arXiv 2402.03300).
 
     policy: (B, T) token log-probs; batch.reward: the advantage; batch.anchor: log-probs under the
-    policy that sampled the completions. clip, clip_high: the ratio is held in
-    [1 - clip, 1 + clip_high], clip_high = clip unless given (DAPO).
-    aggregate: a row's token losses are summed and divided by its own length (sequence), by the
-    mean length of the optimizer batch (token: every token counts alike, DAPO; reads
-    batch.mean_length, or takes the mean of this batch), or by constant_length (constant: Dr.GRPO,
-    arXiv 2503.20783).
-    Loss (B,): `-Σ_t min(ρ_t A, clip(ρ_t) A) / length`.
+    policy that sampled the completions; batch.mean_length: by default the mean of this batch.
+    clip: how far the ratio may leave 1 before it is clipped.
+    clip_high: how far it may rise above 1, where that differs from clip (DAPO).
+    aggregate: what a row's sum over tokens is divided by: its own length (sequence), the mean
+    length of the optimizer batch (token: every token counts alike, DAPO), or constant_length
+    (constant: Dr.GRPO, arXiv 2503.20783).
+    constant_length: the divisor where aggregate is constant.
+    Loss (B,): `-Σ_t min(ρ_t A, clip(ρ_t) A) / length`, ρ_t clipped to [1 - clip, 1 + clip_high].
     """
     limit = LOG_RATIO_LIMIT
     ratio = (policy - batch.anchor).clamp(-limit, limit).exp()
@@ -40,6 +42,9 @@ def grpo(
     token_loss = -torch.minimum(ratio * advantage, clipped * advantage)
     total = torch.where(batch.mask, token_loss, 0.0).sum(-1)
     return total / _length(batch, aggregate, constant_length)
+
+
+fpa_grpo = future_policy(grpo)
 
 
 def _length(batch: Batch, aggregate: Aggregate, constant_length: int | None) -> Tensor | float:

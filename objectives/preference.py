@@ -6,6 +6,7 @@ from torch.nn.functional import logsigmoid
 
 from objectives.batch import Batch, log_prob_mean, log_ratio_sum
 from objectives.contract import per_pair
+from objectives.future import future_policy
 from objectives.likelihood import Granularity, mean_probability
 
 
@@ -18,13 +19,17 @@ def _sides(row_values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 def dpo(policy: Tensor, batch: Batch, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
     """Classify chosen against rejected by their log-ratios to the reference (arXiv 2305.18290).
 
-    policy: (B, T) token log-probs. beta: strength of the pull to the reference.
+    policy: (B, T) token log-probs.
+    beta: strength of the pull to the reference.
     label_smoothing: assumed share of flipped pairs (conservative DPO), 0 to 0.5.
     Loss (P,): `-log σ(β (d_w - d_l))`.
     """
     chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
     margin = beta * (chosen - rejected)
     return -(1 - label_smoothing) * logsigmoid(margin) - label_smoothing * logsigmoid(-margin)
+
+
+fpa_dpo = future_policy(dpo)
 
 
 @per_pair("reference")
@@ -39,11 +44,16 @@ def ipo(policy: Tensor, batch: Batch, *, tau: float = 0.1) -> Tensor:
     return (chosen - rejected - 1 / (2 * tau)) ** 2
 
 
+fpa_ipo = future_policy(ipo)
+
+
 @per_pair("reference")
 def rpo(policy: Tensor, batch: Batch, *, beta: float = 0.1, alpha: float = 1.0) -> Tensor:
     """DPO plus the chosen trajectory's likelihood: Iterative Reasoning PO (arXiv 2404.19733).
 
-    policy: (B, T) token log-probs. beta: as in dpo; alpha: weight of the likelihood term.
+    policy: (B, T) token log-probs.
+    beta: strength of the pull to the reference.
+    alpha: weight of the chosen trajectory's likelihood.
     Loss (P,): `dpo - α m_w`, the likelihood of each sequence over its own length.
     """
     chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
@@ -51,38 +61,54 @@ def rpo(policy: Tensor, batch: Batch, *, beta: float = 0.1, alpha: float = 1.0) 
     return -logsigmoid(beta * (chosen - rejected)) - alpha * likelihood
 
 
+fpa_rpo = future_policy(rpo)
+
+
 @per_pair()
 def simper(policy: Tensor, batch: Batch, *, granularity: Granularity = "trajectory") -> Tensor:
     """Raise the chosen's inverse perplexity and lower the rejected's (arXiv 2502.00883).
 
-    policy: (B, T) token log-probs. granularity: as in offline_rl.
+    policy: (B, T) token log-probs.
+    granularity: mean p̄ of the token probabilities: geometric (trajectory) or arithmetic (token).
     Loss (P,): `-p̄_w + p̄_l`.
     """
     chosen, rejected = _sides(mean_probability(policy, batch.mask, granularity), batch)
     return rejected - chosen
 
 
+fpa_simper = future_policy(simper)
+
+
 @per_pair()
 def simpo(policy: Tensor, batch: Batch, *, beta: float = 2.0, gamma_ratio: float = 0.5) -> Tensor:
     """Classify by mean log-probs with a margin and without a reference (arXiv 2405.14734).
 
-    policy: (B, T) token log-probs. beta: scale; gamma_ratio: the margin as gamma / beta.
+    policy: (B, T) token log-probs.
+    beta: scale of the difference of mean log-probs.
+    gamma_ratio: γ / β, the margin by which chosen is to lead.
     Loss (P,): `-log σ(β (m_w - m_l) - γ)`.
     """
     chosen, rejected = _sides(log_prob_mean(policy, batch.mask), batch)
     return -logsigmoid(beta * (chosen - rejected - gamma_ratio))
 
 
+fpa_simpo = future_policy(simpo)
+
+
 @per_pair()
 def orpo(policy: Tensor, batch: Batch, *, lambda_or: float = 0.1) -> Tensor:
     """Likelihood of the chosen plus a log odds ratio, without a reference (arXiv 2403.07691).
 
-    policy: (B, T) token log-probs. lambda_or: weight of the odds term.
+    policy: (B, T) token log-probs.
+    lambda_or: weight of the log odds ratio.
     Loss (P,): `-m_w - λ log σ(logodds(p̄_w) - logodds(p̄_l))`.
     """
     mean = log_prob_mean(policy, batch.mask)
     chosen, rejected = _sides(mean - _log1mexp(mean), batch)
     return -_sides(mean, batch)[0] - lambda_or * logsigmoid(chosen - rejected)
+
+
+fpa_orpo = future_policy(orpo)
 
 
 def _log1mexp(x: Tensor) -> Tensor:
@@ -99,22 +125,31 @@ def _log1mexp(x: Tensor) -> Tensor:
 def dpop(policy: Tensor, batch: Batch, *, beta: float = 0.1, lambda_dpop: float = 50.0) -> Tensor:
     """DPO with a penalty where the chosen falls below the reference (arXiv 2402.13228).
 
-    policy: (B, T) token log-probs. beta: as in dpo; lambda_dpop: weight of the penalty.
+    policy: (B, T) token log-probs.
+    beta: strength of the pull to the reference.
+    lambda_dpop: weight of the penalty for a chosen trajectory below the reference.
     Loss (P,): `-log σ(β (d_w - d_l - λ max(0, -d_w)))`.
     """
     chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
     return -logsigmoid(beta * (chosen - rejected - lambda_dpop * torch.relu(-chosen)))
 
 
+fpa_dpop = future_policy(dpop)
+
+
 @per_pair("reference")
 def apo_zero(policy: Tensor, batch: Batch, *, beta: float = 0.1) -> Tensor:
     """Push chosen above and rejected below the reference, each alone (arXiv 2408.06266).
 
-    policy: (B, T) token log-probs. beta: as in dpo.
+    policy: (B, T) token log-probs.
+    beta: strength of the pull to the reference.
     Loss (P,): `1 - σ(β d_w) + σ(β d_l)`.
     """
     chosen, rejected = _sides(beta * log_ratio_sum(policy, batch), batch)
     return 1 - chosen.sigmoid() + rejected.sigmoid()
+
+
+fpa_apo_zero = future_policy(apo_zero)
 
 
 @per_pair("reference")
@@ -128,8 +163,11 @@ def gate_dpo(
 ) -> Tensor:
     """DPO whose push on a rejected trajectory closes as that grows improbable (arXiv 2605.02626).
 
-    policy: (B, T) token log-probs. beta: as in dpo.
-    sharpness, threshold: a and τ of the gate (their defaults are assumed by us).
+    policy: (B, T) token log-probs.
+    beta: strength of the pull to the reference.
+    sharpness: a, how abruptly the gate closes (default assumed by us).
+    threshold: τ, the mean probability of a rejected token at which it is half closed (default
+    assumed by us).
     Loss (P,): dpo's value, with the rejected term's gradient times `sg σ(a (p̄_l - τ))`.
     """
     ratio = log_ratio_sum(policy, batch)
@@ -138,3 +176,6 @@ def gate_dpo(
     gate = (sharpness * (probability - threshold)).sigmoid().detach()
     rejected = gate * rejected + ((1 - gate) * rejected).detach()
     return -logsigmoid(beta * (chosen - rejected))
+
+
+fpa_gate_dpo = future_policy(gate_dpo)

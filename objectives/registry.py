@@ -10,11 +10,19 @@ from torch import Tensor
 
 from objectives import likelihood, mirror_descent, policy_gradient, preference, unpaired
 from objectives.batch import Batch
-from objectives.contract import Loss
-from objectives.future import future_policy
+from objectives.contract import Loss, Unit
+from objectives.docstrings import parameter_help
+from objectives.future import SOURCE, FutureLoss
 
 LOG_2 = math.log(2)
-AtReference = Callable[[Tensor, Batch, Mapping], Tensor | float]
+AtReference = Callable[[Tensor, Batch, Mapping], Tensor | float | None]
+
+# What is set beside an objective's own hyper-parameters, for whoever fills the batch.
+SETTINGS_HELP = {
+    "lam": "λ, how far ahead the future policy is, its logits being h_θ + λ (h_θ - h_ref)",
+    "period": "optimizer steps after which the policy becomes the new anchor; 0: it stays the "
+    "reference or, online, is the policy that sampled",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class Objective:
     at_reference: AtReference | None = None
     advantage: str = "plus_minus_one"  # what batch.reward holds, a key of ADVANTAGES
     only_correct: bool = False  # rows with other rewards contribute nothing: leave them out
-    settings: Mapping[str, float] = field(default_factory=dict)  # read by whoever fills the batch
+    settings: Mapping[str, float] = field(default_factory=dict)  # defaults, keys of SETTINGS_HELP
+    future: FutureLoss | None = None  # its future-policy form, where that differs from itself
 
     def __call__(self, policy: Tensor, batch: Batch, **hyper) -> Tensor:
         return self.loss(policy, batch, **hyper)
@@ -41,7 +50,7 @@ class Objective:
         return self.loss.__name__
 
     @property
-    def unit(self) -> str:
+    def unit(self) -> Unit:
         """`pair` or `trajectory`: what one loss belongs to."""
         return self.loss.unit
 
@@ -58,20 +67,33 @@ class Objective:
 
     @property
     def summary(self) -> str:
-        return inspect.getdoc(self.loss).split("\n")[0]
+        """The first line of the loss's docstring."""
+        return (inspect.getdoc(self.loss) or "").partition("\n")[0]
 
-
-def _mean_of(side: int, mean: Tensor, batch: Batch) -> Tensor:
-    return mean[batch.pairs[:, side]]
+    @property
+    def help(self) -> dict[str, str]:
+        """What each hyper-parameter and setting means; the former as the loss's docstring says."""
+        texts = SETTINGS_HELP | parameter_help(inspect.getdoc(self.loss) or "")
+        return {name: texts.get(name, "") for name in (*self.hyper_parameters, *self.settings)}
 
 
 _BASE = [
     Objective(likelihood.sft, "", only_correct=True),
     Objective(likelihood.reinforce, "2503.14286"),
-    Objective(likelihood.offline_rl, "2509.19893"),
-    Objective(preference.dpo, "2305.18290", lambda m, b, h: LOG_2),
-    Objective(preference.ipo, "2310.12036", lambda m, b, h: 1 / (2 * h["tau"]) ** 2),
-    Objective(preference.rpo, "2404.19733", lambda m, b, h: LOG_2 - h["alpha"] * _mean_of(0, m, b)),
+    Objective(likelihood.offline_rl, "2509.19893", future=likelihood.fpa),
+    Objective(preference.dpo, "2305.18290", lambda m, b, h: LOG_2, future=preference.fpa_dpo),
+    Objective(
+        preference.ipo,
+        "2310.12036",
+        lambda m, b, h: 1 / (2 * h["tau"]) ** 2,
+        future=preference.fpa_ipo,
+    ),
+    Objective(
+        preference.rpo,
+        "2404.19733",
+        lambda m, b, h: LOG_2 - h["alpha"] * m[b.pairs[:, 0]],
+        future=preference.fpa_rpo,
+    ),
     Objective(
         unpaired.kto,
         "2402.01306",
@@ -79,20 +101,28 @@ _BASE = [
             (b.reward > 0) * h["desirable_weight"] / 2
             + (b.reward <= 0) * h["undesirable_weight"] / 2
         ),
+        future=unpaired.fpa_kto,
     ),
-    Objective(preference.simper, "2502.00883"),
-    Objective(preference.simpo, "2405.14734"),
-    Objective(preference.orpo, "2403.07691"),
-    Objective(preference.dpop, "2402.13228", lambda m, b, h: LOG_2),
-    Objective(preference.apo_zero, "2408.06266", lambda m, b, h: 1.0),
-    Objective(likelihood.topr, "2503.14286", lambda m, b, h: -b.reward * m),
-    Objective(preference.gate_dpo, "2605.02626", lambda m, b, h: LOG_2),
+    Objective(preference.simper, "2502.00883", future=preference.fpa_simper),
+    Objective(preference.simpo, "2405.14734", future=preference.fpa_simpo),
+    Objective(preference.orpo, "2403.07691", future=preference.fpa_orpo),
+    Objective(preference.dpop, "2402.13228", lambda m, b, h: LOG_2, future=preference.fpa_dpop),
+    Objective(
+        preference.apo_zero, "2408.06266", lambda m, b, h: 1.0, future=preference.fpa_apo_zero
+    ),
+    Objective(
+        likelihood.topr, "2503.14286", lambda m, b, h: -b.reward * m, future=likelihood.fpa_topr
+    ),
+    Objective(
+        preference.gate_dpo, "2605.02626", lambda m, b, h: LOG_2, future=preference.fpa_gate_dpo
+    ),
     Objective(likelihood.awr, "1910.00177", advantage="group_centred"),
     Objective(
         mirror_descent.omd,
         "1311.1869",
         lambda m, b, h: -b.reward * m.exp() * m,
         settings={"period": 10},
+        future=mirror_descent.fpa_omd,
     ),
     Objective(
         policy_gradient.grpo,
@@ -100,30 +130,19 @@ _BASE = [
         lambda m, b, h: -b.reward if h["aggregate"] == "sequence" else None,
         advantage="group_normalised",
         settings={"period": 0},
+        future=policy_gradient.fpa_grpo,
     ),
 ]
 
-FPA_SOURCE = "2509.19893"
-# Their coefficients do not depend on the policy, so the future policy changes nothing.
-_CONSTANT_COEFFICIENTS = {"sft", "reinforce", "awr"}
 
-
-def _fpa(base: Objective) -> Objective:
-    """Return the entry of an objective's future-policy form, `fpa_NAME`; `fpa` for offline_rl."""
-    loss = future_policy(base.loss)
-    if base.name == "offline_rl":
-        loss.__name__ = "fpa"
-    loss.__doc__ = (
-        f"{base.name} with its gradient weighted by the future policy (arXiv {FPA_SOURCE})."
-    )
+def _form(base: Objective, loss: FutureLoss) -> Objective:
+    """Return the entry of an objective's future-policy form."""
     settings = {"lam": 1.0, **base.settings}
-    return Objective(
-        loss, FPA_SOURCE, base.at_reference, base.advantage, base.only_correct, settings
-    )
+    return Objective(loss, SOURCE, base.at_reference, base.advantage, base.only_correct, settings)
 
 
-_FUTURE = [_fpa(base) for base in _BASE if base.name not in _CONSTANT_COEFFICIENTS]
+_FORMS = [_form(base, base.future) for base in _BASE if base.future]
 
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
-    {entry.name: entry for entry in sorted(_BASE + _FUTURE, key=lambda e: e.name != "fpa")}
+    {entry.name: entry for entry in sorted(_BASE + _FORMS, key=lambda e: e.name != "fpa")}
 )

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from objectives.batch import Batch, log_ratio_sum
 from objectives.contract import per_trajectory
+from objectives.future import future_policy
 
 
 @per_trajectory("reward", "reference", "divergence")
@@ -19,8 +20,9 @@ def kto(
     """Prospect-theoretic utility of each trajectory against a reference point (arXiv 2402.01306).
 
     policy: (B, T) token log-probs; batch.divergence: z0 of `reference_point`, repeated.
-    beta: sensitivity; desirable_weight, undesirable_weight: λ_D, λ_U, to be chosen so that
-    λ_D n₊ : λ_U n₋ lies in [1, 4/3].
+    beta: how soon the utility saturates away from the reference point.
+    desirable_weight: λ_D, weight of the n₊ correct trajectories.
+    undesirable_weight: λ_U, weight of the n₋ others; λ_D n₊ : λ_U n₋ is to lie in [1, 4/3].
     Loss (B,): `λ_D (1 - σ(β (d - z0)))` where r > 0, else `λ_U (1 - σ(β (z0 - d)))`.
     """
     gain = beta * (log_ratio_sum(policy, batch) - batch.divergence.detach())
@@ -29,6 +31,9 @@ def kto(
         desirable_weight * (-gain).sigmoid(),
         undesirable_weight * gain.sigmoid(),
     )
+
+
+fpa_kto = future_policy(kto)
 
 
 def reference_point(mismatched_ratio: Tensor) -> Tensor:

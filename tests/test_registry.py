@@ -1,5 +1,6 @@
 """The zoo's table, and how an objective joins it."""
 
+import pickle
 import subprocess
 import sys
 
@@ -37,6 +38,42 @@ def test_every_objective_is_documented():
     for name, objective in OBJECTIVES.items():
         assert objective.summary.endswith("."), name
         assert "policy" in objective.loss.__doc__, name
+
+
+def test_every_hyper_parameter_and_setting_has_help():
+    for name, objective in OBJECTIVES.items():
+        assert list(objective.help) == [*objective.hyper_parameters, *objective.settings]
+        for parameter, text in objective.help.items():
+            assert text, f"{name}: its docstring has no line `{parameter}: ...`"
+            assert not text.endswith("."), f"{name}, {parameter}: {text}"
+            assert len(text) < 300, f"{name}, {parameter}: {text}"
+    assert "label_smoothing" in OBJECTIVES["dpo"].help
+
+
+def test_every_objective_whose_coefficients_depend_on_the_policy_has_a_future_form():
+    """And no other: there the future policy would change nothing."""
+    policy, batch = random_batch()
+    for name, objective in OBJECTIVES.items():
+        if hasattr(objective.loss, "base"):
+            continue
+        _, here = loss_and_gradient(objective, policy, batch)
+        _, ahead = loss_and_gradient(objective, batch.future, batch)
+        form = objective.future
+        if torch.equal(here, ahead):
+            assert form is None, f"{name}'s coefficients are constant: it needs no future form"
+            continue
+        assert form is not None, (
+            f"{name} has no future form: write `fpa_{name} = future_policy({name})` below it and "
+            f"`future=fpa_{name}` in its entry of objectives/registry.py"
+        )
+        assert form.base is objective.loss
+        assert OBJECTIVES[form.__name__].loss is form
+
+
+def test_objectives_are_exported_and_can_be_pickled():
+    for name, objective in OBJECTIVES.items():
+        assert name in objectives.__all__, f"import {name} in objectives/__init__.py"
+        assert pickle.loads(pickle.dumps(objective.loss)) is objective.loss
 
 
 def test_a_new_objective_takes_one_function_and_one_entry():
