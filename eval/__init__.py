@@ -1,0 +1,47 @@
+"""What a model can do: problems, completions, grades, scores with their doubt, runs compared."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eval.generation import Completion, generate
+    from eval.grading import Grade, grade
+    from eval.problems.benchmarks import BENCHMARKS
+    from eval.problems.files import load_problems
+    from eval.problems.problem_set import ProblemSet
+    from eval.scores import Score, score
+
+__all__ = [
+    "BENCHMARKS",
+    "Completion",
+    "Grade",
+    "ProblemSet",
+    "Score",
+    "generate",
+    "grade",
+    "load_problems",
+    "score",
+]
+
+_HOMES = {
+    "BENCHMARKS": "eval.problems.benchmarks",
+    "Completion": "eval.generation",
+    "Grade": "eval.grading",
+    "ProblemSet": "eval.problems.problem_set",
+    "Score": "eval.scores",
+    "generate": "eval.generation",
+    "grade": "eval.grading",
+    "load_problems": "eval.problems.files",
+    "score": "eval.scores",
+}
+
+
+# Not `__getattr__, __dir__ = lazy(...)`: objectives brings torch, and every grading worker, which
+# is started as a module of this package, would wait for it.
+def __getattr__(name: str) -> Any:
+    from objectives.lazy import lazy
+
+    return lazy(__name__, _HOMES)[0](name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
