@@ -28,7 +28,7 @@ from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
 from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
-from train.config.flags import Parser, add_flags, flag, flag_name, from_flags
+from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
 DEFAULT_OUT = "runs/eval"
 SAMPLED_TEMPERATURE = 0.6  # where several completions of a problem are asked for
@@ -40,34 +40,41 @@ OF_SAMPLING = ("model", "limit", "samples", "temperature", "top_p", "max_new_tok
 class Settings:
     """Each field is a flag."""
 
-    model: str = flag("builtin", "as for python -m train; a run's checkpoint is a folder")
-    benchmarks: str | None = flag(None, f"names with commas between: {', '.join(BENCHMARKS)}")
-    benchmark_dir: str | None = flag(
-        None, "folder with the benchmarks' files (gsm8k.jsonl, ...), instead of the hub"
+    model: str = flag("builtin", "as for python -m train; a run's checkpoint is a folder", "MODEL")
+    benchmarks: str | None = flag(
+        None, f"names with commas between: {', '.join(BENCHMARKS)}", "NAMES"
     )
-    problems: str | None = flag(None, "file of other problems, instead of --benchmarks")
-    question_column: str | None = flag(None, "of --problems, by default recognised")
-    answer_column: str | None = flag(None, "of --problems, by default recognised")
-    completions: str | None = flag(None, "grade this completions.jsonl again, without a model")
-    limit: int | None = flag(None, "first problems of each benchmark; by default all")
+    benchmark_dir: str | None = flag(
+        None, "folder with the benchmarks' files (gsm8k.jsonl, ...), instead of the hub", "PATH"
+    )
+    problems: str | None = flag(None, "file of other problems, instead of --benchmarks", "PATH")
+    question_column: str | None = flag(None, "of --problems, by default recognised", "NAME")
+    answer_column: str | None = flag(None, "of --problems, by default recognised", "NAME")
+    completions: str | None = flag(
+        None, "grade this completions.jsonl again, without a model", "PATH"
+    )
+    limit: int | None = flag(None, "first problems of each benchmark; by default all", above=0)
     samples: int | None = flag(
-        None, "k, completions of each problem; by default 16 for amc and aime, else 1"
+        None, "k, completions of each problem; by default 16 for amc and aime, else 1", above=0
     )
     temperature: float | None = flag(
         None, f"0: greedy; by default 0 for one sample, {SAMPLED_TEMPERATURE} for more"
     )
     top_p: float = flag(0.95, "nucleus to sample from, where not greedy")
     max_new_tokens: int | None = flag(
-        None, "length limit of a completion; by default 48 for builtin, 512 for gsm8k, else 2048"
+        None,
+        "length limit of a completion; by default 48 for builtin, 512 for gsm8k, else 2048",
+        "TOKENS",
+        above=0,
     )
-    batch_size: int = flag(64, "completions at a time, and kept at a time")
-    seed: int = flag(0, "seed of the samples")
+    batch_size: int = flag(64, "completions at a time, and kept at a time", above=0)
+    seed: int = flag(0, "seed of the samples", least=0)
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = flag(
         "auto", "of the weights; auto: bfloat16 on cuda, else float32"
     )
     out: str | None = flag(
-        None, "folder to write, by default runs/eval; with --completions by default none"
+        None, "folder to write, by default runs/eval; with --completions by default none", "PATH"
     )
 
     def __post_init__(self):
@@ -80,16 +87,11 @@ class Settings:
             raise InputError("--benchmark-dir goes with --benchmarks, whose files it holds")
         if self.benchmark_dir is not None and not Path(self.benchmark_dir).is_dir():
             raise InputError(f"--benchmark-dir {self.benchmark_dir}: no such folder")
-        for name in ("limit", "samples", "max_new_tokens", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{flag_name(name)} {value}: must be above 0")
+        check(self)
         if self.temperature is not None and not 0 <= self.temperature < float("inf"):
             raise InputError(f"--temperature {self.temperature}: give 0 (greedy) or a number above")
         if not 0 < self.top_p <= 1:
             raise InputError(f"--top-p {self.top_p}: must be above 0 and at most 1")
-        if self.seed < 0:
-            raise InputError(f"--seed {self.seed}: must be 0 or more")
         given = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
         for name in OF_SAMPLING:
             if self.completions is not None and name in given:

@@ -157,7 +157,7 @@ def _make(planned: list[PlannedRun], given: dict[str, dict], words: list[str], s
         title = f"{result.objective} on {run.config.data} data"
         plots = [plot_run(result.folder, title), plot_diagnostics(result.folder, title)]
         run.folder.write_card(
-            {"objective": result.objective, **vars(run.config), **origin}, run_table(result)
+            {"objective": result.objective, **run.config.record(), **origin}, run_table(result)
         )
         print(run_table(result), *filter(None, plots), "", sep="\n", flush=True)
     return results

@@ -17,8 +17,8 @@ from train.store.folder import require_free
 
 @dataclass(frozen=True)
 class Settings:
-    model: str = flag(None, "the folder of an adapter, such as a checkpoint of a LoRA run")
-    out: str = flag("merged", "folder to write")
+    model: str = flag(None, "the folder of an adapter, such as a checkpoint of a LoRA run", "PATH")
+    out: str = flag("merged", "folder to write", "PATH")
     dtype: Literal["float32", "bfloat16"] = flag("float32", "of the weights")
 
     def __post_init__(self):

@@ -24,7 +24,7 @@ from eval.problems.files import Problem, load_problems
 from eval.prompts import word_problem_prompt
 from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
-from train.config.flags import Parser, add_flags, flag, flag_name, from_flags
+from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.models.load import load_for_sampling
 
 
@@ -32,18 +32,18 @@ from train.models.load import load_for_sampling
 class Settings:
     """What is sampled and how; each field is a flag."""
 
-    model: str = flag("smollm2", "as for python -m train")
-    problems: str = flag("", "JSON Lines, JSON, Parquet or CSV file of problems")
-    out: str = flag("rollouts.parquet", "table to write")
-    question_column: str | None = flag(None, "by default recognised")
-    answer_column: str | None = flag(None, "by default recognised")
-    limit: int | None = flag(None, "problems to sample on; by default all")
+    model: str = flag("smollm2", "as for python -m train", "MODEL")
+    problems: str = flag("", "JSON Lines, JSON, Parquet or CSV file of problems", "PATH")
+    out: str = flag("rollouts.parquet", "table to write", "PATH")
+    question_column: str | None = flag(None, "by default recognised", "NAME")
+    answer_column: str | None = flag(None, "by default recognised", "NAME")
+    limit: int | None = flag(None, "problems to sample on; by default all", above=0)
     offset: int = flag(0, "problems to skip first")
-    samples: int = flag(8, "completions of each problem")
+    samples: int = flag(8, "completions of each problem", above=0)
     temperature: float = flag(0.7, "of the samples")
     top_p: float = flag(1.0, "nucleus to sample from")
-    max_new_tokens: int = flag(256, "length limit of a completion")
-    batch_size: int = flag(96, "completions at a time, and of a part")
+    max_new_tokens: int = flag(256, "length limit of a completion", "TOKENS", above=0)
+    batch_size: int = flag(96, "completions at a time, and of a part", above=0)
     seed: int = flag(0, "seed of the samples")
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = flag(
@@ -55,10 +55,7 @@ class Settings:
             raise InputError("name a file of problems with --problems")
         if Path(self.out).suffix != ".parquet":
             raise InputError(f"--out {self.out}: expected a name ending in .parquet")
-        for name in ("limit", "samples", "max_new_tokens", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{flag_name(name)} {value}: must be above 0")
+        check(self)
 
 
 class Parts:

@@ -9,6 +9,7 @@ Writes pairs.csv, summary.json, entanglement.png and token_matrix.png.
 """
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Literal
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
-from train.config.flags import Parser, add_flags, flag, from_flags
+from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.config.objective_flags import hyper_parameters, objective_names
 
 DEFAULT_OBJECTIVES = ("dpo", "rpo", "ipo", "fpa")  # simper's ratio is offline_rl's
@@ -26,30 +27,37 @@ DEFAULT_OBJECTIVES = ("dpo", "rpo", "ipo", "fpa")  # simper's ratio is offline_r
 class Settings:
     """Each field is a flag."""
 
-    run: str | None = flag(None, "run folder: its policy, against the base it began from")
-    checkpoint: int | None = flag(None, "step of the run's checkpoint, by default the last")
-    model: str | None = flag(None, "without --run: as in python -m train, by default builtin")
-    data: str | None = flag(None, "without --run: as in python -m train, by default builtin")
+    run: str | None = flag(None, "run folder: its policy, against the base it began from", "PATH")
+    checkpoint: int | None = flag(None, "step of the run's checkpoint, by default the last", "STEP")
+    model: str | None = flag(
+        None, "without --run: as in python -m train, by default builtin", "MODEL"
+    )
+    data: str | None = flag(
+        None, "without --run: as in python -m train, by default builtin", "DATA"
+    )
     objective: str | None = flag(
-        None, "names with commas between, by default that of the run, and dpo,rpo,ipo,fpa"
+        None, "names with commas between, by default that of the run, and dpo,rpo,ipo,fpa", "NAMES"
     )
-    pairs: int = flag(64, "pairs to draw")
+    pairs: int = flag(64, "pairs to draw", above=0)
     parameters: str = flag(
-        "all", "all, head (the output head alone, in closed form), or a regular expression"
+        "all", "all, head (the output head alone, in closed form), or a regular expression", "WHICH"
     )
-    lam: float | None = flag(None, "λ of the future policy, by default the run's own, or 1")
-    max_tokens: int | None = flag(None, "longer trajectories are left out, as in python -m train")
+    lam: float | None = flag(
+        None, "λ of the future policy, by default the run's own, or 1", least=0
+    )
+    max_tokens: int | None = flag(
+        None, "longer trajectories are left out, as in python -m train", "TOKENS"
+    )
     seed: int = flag(0, "seed of the draw")
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     out: str | None = flag(
         None, "folder to write, by default runs/entanglement, or diagnostics/entanglement-step-N "
-        "in the run's"
+        "in the run's", "PATH"
     )  # fmt: skip
 
     def __post_init__(self):
-        if self.pairs <= 0:
-            raise InputError(f"--pairs {self.pairs}: must be above 0")
-        if self.lam is not None and not 0 <= self.lam < float("inf"):
+        check(self)
+        if self.lam is not None and math.isinf(self.lam):
             raise InputError(f"--lam {self.lam}: must be 0 or more")
         if self.run is None and self.checkpoint is not None:
             raise InputError("--checkpoint needs --run, whose checkpoint it names")

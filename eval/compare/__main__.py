@@ -21,8 +21,10 @@ from train.config.flags import Parser, add_flags, flag, from_flags
 class Settings:
     """Each field is a flag."""
 
-    out: str = flag("runs/comparison", "folder to write")
-    baseline: str = flag("offline_rl", "objective that the others' differences are from")
+    out: str = flag("runs/comparison", "folder to write", "PATH")
+    baseline: str = flag(
+        "offline_rl", "objective that the others' differences are from", "OBJECTIVE"
+    )
     metric: Literal["greedy", "sampled"] = flag(
         "greedy", "accuracy that differences are of, and learning rate and best step chosen by"
     )

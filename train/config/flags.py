@@ -1,43 +1,122 @@
-"""Command-line flags from dataclass fields."""
+"""Command-line flags from dataclass fields: their bounds, and the groups of --help."""
 
 import argparse
+import inspect
 import types
+from collections.abc import Iterator
 from dataclasses import Field, field, fields
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from objectives.errors import InputError
+
+# What another value of a setting changes of a run.
+Change = Literal[
+    "training",  # what is trained
+    "figures",  # what is measured on the way, and the last digits of what is trained
+    "nothing",  # where it is written and how it is kept
+]
+METAVARS = {int: "N", float: "NUMBER", str: "TEXT", bool: "true|false"}
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line, like all other bad input."""
 
     def __init__(self, **options):
-        super().__init__(
-            allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **options
-        )
+        super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see --help)")
 
 
-def flag(default: Any, text: str) -> Any:
-    """Return a dataclass field with a default and the help text of its flag."""
-    return field(default=default, metadata={"help": text})
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that say something: where it is None the text says what that means."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def flag(
+    default: Any,
+    text: str,
+    metavar: str | None = None,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    changes: Change = "training",
+) -> Any:
+    """Return a dataclass field with a default, and the help text and bounds of its flag.
+
+    metavar: what is wanted, in capitals, by default as the type has it. above, least: bounds that
+    `check` holds a value to, unless it is None. changes: what another value changes of a run.
+    """
+    about = {"help": text, "metavar": metavar, "above": above, "least": least, "changes": changes}
+    return field(default=default, metadata=about)
+
+
+def check(settings: Any) -> None:
+    """Raise InputError for a field of a dataclass made with `flag` that is out of its bounds."""
+    for entry in flagged(settings):
+        value, above, least = (
+            getattr(settings, entry.name), entry.metadata["above"], entry.metadata["least"],
+        )  # fmt: skip
+        if value is None:
+            continue
+        if above is not None and not value > above:
+            raise InputError(f"{flag_name(entry.name)} {value}: must be above {above:g}")
+        if least is not None and not value >= least:
+            raise InputError(f"{flag_name(entry.name)} {value}: must be {least:g} or more")
+
+
+def flagged(settings: Any) -> list[Field]:
+    """Return the fields that are flags of a dataclass, or of one of its instances.
+
+    The others are set by whoever makes it.
+    """
+    return [entry for entry in fields(settings) if entry.metadata]
+
+
+def unchanging(settings: type, change: Change) -> set[str]:
+    """Return the names of the settings that do not change as much of a run as `change` says.
+
+    "training": all that leave what is trained as it is; "figures": those that change nothing.
+    """
+    order = get_args(Change)
+    later = order[order.index(change) + 1 :]
+    return {entry.name for entry in flagged(settings) if entry.metadata["changes"] in later}
 
 
 def add_flags(parser: Parser, settings: type) -> None:
-    """Add a flag for every field of a dataclass made with `flag`."""
-    for entry in fields(settings):
-        if not entry.metadata:  # set by whoever makes it
-            continue
-        name = flag_name(entry.name)
-        convert, choices = conversion(entry.type, name)
-        text = entry.metadata["help"]
-        alone = {"nargs": "?", "const": True} if entry.type is bool else {}
-        parser.add_argument(
-            name, type=convert, choices=choices, default=entry.default, help=text, metavar="X",
-            **alone,
-        )  # fmt: skip
+    """Add a flag for every field of a dataclass made with `flag`.
+
+    The fields of each class that it inherits from are a group of --help, titled by the first line
+    of the class's docstring.
+    """
+    for title, entries in _groups(settings):
+        place = parser if title is None else parser.add_argument_group(title)
+        for entry in entries:
+            _add_flag(place, entry)
+
+
+def _groups(settings: type) -> Iterator[tuple[str | None, list[Field]]]:
+    by_name = {entry.name: entry for entry in flagged(settings)}
+    for owner in reversed(settings.__mro__):
+        entries = [by_name[n] for n in inspect.get_annotations(owner) if n in by_name]
+        if entries:
+            title = (inspect.getdoc(owner) or "").split("\n")[0].removesuffix(".")
+            yield None if owner is settings else title, entries
+
+
+def _add_flag(place: Any, entry: Field) -> None:
+    name, kind = flag_name(entry.name), without_none(entry.type)
+    convert, choices = conversion(entry.type, name)
+    options = {"nargs": "?", "const": True} if kind is bool else {}
+    metavar = entry.metadata["metavar"] or ("|".join(choices) if choices else METAVARS[kind])
+    place.add_argument(
+        name, type=convert, choices=choices, default=entry.default, metavar=metavar,
+        help=entry.metadata["help"], **options,
+    )  # fmt: skip
 
 
 def flag_name(name: str) -> str:
@@ -46,15 +125,21 @@ def flag_name(name: str) -> str:
 
 def from_flags(settings: type, arguments: argparse.Namespace, **others: Any) -> Any:
     """Return the dataclass filled from parsed flags, and from `others`, which have none."""
-    names: list[Field] = [entry for entry in fields(settings) if entry.metadata]
-    return settings(**{entry.name: getattr(arguments, entry.name) for entry in names}, **others)
+    return settings(**{e.name: getattr(arguments, e.name) for e in flagged(settings)}, **others)
+
+
+def without_none(annotation: Any) -> Any:
+    """Return `kind` of an annotation `kind | None`, and any other annotation as it is."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(inner for inner in get_args(annotation) if inner is not types.NoneType)
+    return annotation
 
 
 def conversion(annotation: Any, name: str) -> tuple[Any, tuple | None]:
     """Return the function that reads a flag's text, and the choices where they are limited."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        inner = [a for a in get_args(annotation) if a is not type(None)]
-        convert, choices = conversion(inner[0], name)
+    kind = without_none(annotation)
+    if kind is not annotation:
+        convert, choices = conversion(kind, name)
         return lambda text: None if text == "none" else convert(text), choices
     if get_origin(annotation) is Literal:
         return str, get_args(annotation)

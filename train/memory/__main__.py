@@ -13,7 +13,7 @@ import transformers
 
 from eval.text_table import aligned
 from objectives.errors import InputError, command_line
-from train.config.flags import Parser, add_flags, flag, flag_name, from_flags
+from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.config.recipe import add_recipe_flag, ready_config, recipe_of
 from train.config.settings import Config
 from train.memory.footprint import (
@@ -45,10 +45,16 @@ WORDS = {
 class Settings:
     """Of `python -m train`, what decides about memory; and how many devices."""
 
-    model: str = flag(Config.model, "as of python -m train; its weights are not read")
-    devices: int = flag(1, "the devices of the first table; several share all weights (FSDP2)")
-    max_tokens: int | None = flag(None, "tokens of a trajectory, by default the model's context")
-    tokens_per_microbatch: int = flag(8192, "tokens of one device at a time, padding included")
+    model: str = flag(Config.model, "as of python -m train; its weights are not read", "MODEL")
+    devices: int = flag(
+        1, "the devices of the first table; several share all weights (FSDP2)", above=0
+    )
+    max_tokens: int | None = flag(
+        None, "tokens of a trajectory, by default the model's context", "TOKENS", above=0
+    )
+    tokens_per_microbatch: int = flag(
+        8192, "tokens of one device at a time, padding included", "TOKENS", above=0
+    )
     gradient_checkpointing: bool = flag(False, "activations are computed again")
     dtype: Literal["float32", "bfloat16"] = flag("bfloat16", "of the passes")
     reference_cache: Literal["off", "on"] = flag(
@@ -56,16 +62,13 @@ class Settings:
         "on: the reference's states are on disk and its head alone in memory, as in the last run "
         "of a command that reads its data twice",
     )
-    lora_rank: int | None = flag(None, "of an adapter that is trained in place of the weights")
-    eval_batch_size: int = flag(0, "completions at a time in evaluation; 0: none")
+    lora_rank: int | None = flag(
+        None, "of an adapter that is trained in place of the weights", above=0
+    )
+    eval_batch_size: int = flag(0, "completions at a time in evaluation; 0: none", least=0)
 
     def __post_init__(self):
-        for name in ("devices", "max_tokens", "tokens_per_microbatch", "lora_rank"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{flag_name(name)} {value}: must be above 0")
-        if self.eval_batch_size < 0:
-            raise InputError(f"--eval-batch-size {self.eval_batch_size}: must be 0 or more")
+        check(self)
 
 
 def main() -> None:

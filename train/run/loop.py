@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
@@ -105,7 +104,7 @@ class Run:
         """
         with self.folder.locked(), stop_on_signals() as stop:
             if not resume:
-                settings = {**asdict(self.config), **self.hyper, **self.settings}
+                settings = {**self.config.record(), **self.hyper, **self.settings}
                 settings |= {"objective": self.name, "left_out": self.data.left_out, **origin}
                 self.folder.create(settings)
             reset_peak_memory(self.ground.device)

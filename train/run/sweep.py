@@ -6,18 +6,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from objectives.errors import InputError
-from train.config.flags import flag_name
+from train.config.flags import flag_name, unchanging
 from train.config.settings import Config
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import require_no_run
 
-UNCOMPARED = {
-    "out",
-    "device",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "token_cache",
-}  # settings that may differ where a run is done
+UNCOMPARED = unchanging(Config, "figures")  # settings that may differ where a run is done
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ def as_found(run: PlannedRun, given: dict, resume: str | None = None) -> Planned
         there = {}
     # A run of an earlier version knows nothing of settings that came later.
     there = {entry.name: entry.default for entry in fields(run.config)} | there
-    wanted = {"objective": run.objective, **vars(run.config), **given}
+    wanted = {"objective": run.objective, **run.config.record(), **given}
     for name, value in wanted.items():
         if name not in UNCOMPARED and there.get(name) != value:
             raise InputError(

@@ -1,0 +1,63 @@
+"""The groups of settings: what they hold, in which order it is recorded, and what matters where."""
+
+from dataclasses import dataclass, fields
+from typing import get_args
+
+import pytest
+
+from objectives import ADVANTAGES
+from objectives.errors import InputError
+from train.config.flags import check, flag, unchanging
+from train.config.groups import DataConfig
+from train.config.settings import RECORDED, Config
+
+
+def test_the_record_has_every_setting_once_in_the_order_of_old_runs():
+    assert list(Config().record())[: len(RECORDED)] == list(RECORDED)
+    assert Config().record() == vars(Config())
+
+
+def test_a_setting_belongs_to_one_group():
+    names = [entry.name for group in Config.__bases__ for entry in fields(group)]
+    assert sorted(names) == sorted({entry.name for entry in fields(Config)})
+
+
+def test_the_choices_of_advantage_are_those_of_the_zoo():
+    (advantage,) = (entry for entry in fields(DataConfig) if entry.name == "advantage")
+    assert get_args(advantage.type) == ("auto", *ADVANTAGES)
+
+
+# As they were kept by hand, before settings carried marks.
+PLACES = {"out", "device", "checkpoint_every", "keep_checkpoints", "token_cache"}
+WATCHING = {
+    "micro_batch_size", "eval_every", "eval_batch_size", "diagnose_every", "diagnose", "horizons",
+    "diagnose_pairs", "eval_problems", "eval_limit", "reference_cache", "tokens_per_microbatch",
+    "gradient_checkpointing", "compile", "share_prefixes", "eval_samples", "eval_temperature",
+    "eval_max_new_tokens",
+}  # fmt: skip
+
+
+def test_marks_say_which_settings_change_what():
+    assert unchanging(Config, "figures") == PLACES
+    assert unchanging(Config, "training") == PLACES | WATCHING
+
+
+@dataclass(frozen=True)
+class Bounded:
+    rate: float | None = flag(None, "above 0", above=0)
+    count: int = flag(2, "at least 1", least=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rate": 0.0}, "--rate 0.0: must be above 0"),
+        ({"rate": float("nan")}, "--rate nan: must be above 0"),
+        ({"count": 0}, "--count 0: must be 1 or more"),
+    ],
+)
+def test_bounds_stand_on_the_field(given, message):
+    check(Bounded())
+    check(Bounded(rate=1e-9, count=1))
+    with pytest.raises(InputError, match=message):
+        check(Bounded(**given))
