@@ -15,7 +15,7 @@ from tests.started_runs import logits, started, with_config
 from train.__main__ import main
 from train.config.settings import Config
 from train.models.copies import frozen_copy
-from train.probes.observer import Diagnosis
+from train.probes.observer import Observer
 from train.run.loop import Run
 from train.run.setup import lay_ground
 from train.sampling.evaluator import Scores
@@ -115,7 +115,7 @@ def test_problems_gained_and_forgotten(tmp_path, ground):
     run = started(ground, "fpa", tmp_path / "run")
     for step, solved in enumerate([(1, 1, 0, 0), (1, 0, 1, 1)]):
         kept = [{"problem": n, "mode": "greedy", "correct": bool(x)} for n, x in enumerate(solved)]
-        Diagnosis.evaluated(run.diagnosis, step, Scores(None, None, kept))
+        Observer.evaluated(run.diagnosis, step, Scores(None, None, kept))
     table = pd.read_csv(tmp_path / "run" / "diagnostics.csv")
     assert dict(zip(table["quantity"], table["value"], strict=True)) == {
         "problems/gained": 2, "problems/forgotten": 1,

@@ -130,8 +130,12 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     lam = 1.0 if lam is None else lam
     pairs = sample_pairs(ground.encoded, settings.pairs, settings.seed)
     print(f"pairs  {len(pairs.number)} of {pairs.total}, seed {settings.seed}; policy: {place}")
-    measured = measure_pairs(ground, policy, pairs, settings.parameters, lam)
-    columns = [coefficient_columns(ground, policy, measured, n, hyper[n]) for n in names]
+    base, encoded, tokenizer = ground.base, ground.encoded, ground.tokenizer
+    measured = measure_pairs(tokenizer, base, policy, pairs, settings.parameters, lam)
+    pad = tokenizer.pad_token_id
+    columns = [
+        coefficient_columns(encoded, base, policy, measured, n, hyper[n], pad) for n in names
+    ]
     table = measured.table(columns)
     summary = {
         "policy": place,
@@ -152,7 +156,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     table.to_csv(folder / "pairs.csv", index=False)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     draw_entanglement(table, names, title).savefig(folder / "entanglement.png", dpi=110)
-    matrix = token_matrix(ground, policy, measured, number)
+    matrix = token_matrix(tokenizer, base, policy, measured, number)
     prompt, cosine = " ".join(table["prompt"][number].split()), table["cosine"][number]
     heading = f"the most entangled pair: {prompt:.40}\n{place}, cosine of the whole {cosine:.2f}"
     draw_token_matrix(*matrix, heading).savefig(folder / "token_matrix.png", dpi=110)

@@ -21,6 +21,7 @@ from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser
 from train.config.settings import Config
+from train.data.units import advantages
 from train.models.language_model import open_model
 from train.models.load import load_model
 from train.probes.pairs import require_probes
@@ -105,7 +106,9 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
     unwatched = {"diagnose_every": 0, "diagnose": None, "horizons": None, "diagnose_pairs": None}
     ground = lay_ground(Config(**{**kept, "eval_problems": "none", **unwatched}))
     objective = OBJECTIVES[settings["objective"]]
-    probes = require_probes(ground, objective, PAIRS, f"--run {run}")
+    reward = advantages(ground.encoded, objective, ground.config.advantage)
+    pad = ground.tokenizer.pad_token_id
+    probes = require_probes(ground.encoded, reward, PAIRS, pad, f"--run {run}")
     device = ground.base.model.device
     horizons = [every * 2**n for n in range(MOST_HORIZONS) if every * 2**n < steps[-1]]
     ring = ProbeRing(every, horizons, tokens=ProbeTokens(*(x.to(device) for x in probes.tokens)))

@@ -1,12 +1,13 @@
 """λ that follows a horizon in steps: forecasts on fixed probes are scored while one trains."""
 
 import math
+from contextlib import AbstractContextManager
 
 from torch import Tensor
 
 from diagnostics.extrapolation.lam_rule import LamRule, LamState, lam_at, observe
 from diagnostics.extrapolation.ring import ProbeRing
-from train.learning.learner import Learner
+from train.models.language_model import LanguageModel
 from train.probes.pairs import ProbePairs
 
 PAIRS = 32
@@ -14,7 +15,7 @@ MOST_STEPS = 5  # between looks at the probes
 
 
 class AutoLam:
-    """Sets a learner's λ before each step, by the rule of diagnostics.extrapolation.lam_rule.
+    """The λ of each step, by the rule of diagnostics.extrapolation.lam_rule.
 
     Every few steps (the largest number up to MOST_STEPS that divides the horizon and the lag) it
     takes a snapshot of the policy at the probes and scores the forecast made one horizon before.
@@ -27,15 +28,18 @@ class AutoLam:
         self.every = max(n for n in range(1, MOST_STEPS + 1) if common % n == 0)
         self._ring = ProbeRing(self.every, (rule.horizon,), lags=(rule.lag,), lams=())
 
-    def update(self, learner: Learner, done: int) -> None:
-        """Look at the probes where that is due after `done` updates, and set the learner's λ."""
+    def update(self, policy: LanguageModel, precision: AbstractContextManager, done: int) -> float:
+        """Look at the probes where that is due after `done` updates; return the next step's λ.
+
+        precision: the context of the policy's forward pass.
+        """
         if done % self.every == 0:
-            snapshot = self.probes.snapshot(learner.policy, learner.precision)
+            snapshot = self.probes.snapshot(policy, precision)
             for score in self._ring.push(done, snapshot):
                 self.state = observe(
                     self.state, self.rule, score.step, score.horizon, score.best_lam
                 )
-        learner.lam = lam_at(self.state, self.rule, done)
+        return lam_at(self.state, self.rule, done)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict]:
         """Return the snapshots as tensors and the rest as values."""

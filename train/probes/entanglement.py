@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
 
 from diagnostics.entanglement.ches import Ches, ches
 from diagnostics.entanglement.coefficients import coefficients_now_and_ahead
@@ -20,6 +21,7 @@ from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import pack
 from objectives import OBJECTIVES, Batch
 from objectives.errors import InputError
+from train.data.tokenized import TokenizedData
 from train.models.language_model import LanguageModel
 from train.probes.pairs import (
     SampledPairs,
@@ -28,7 +30,6 @@ from train.probes.pairs import (
     probe_divergence,
     probe_log_probs,
 )
-from train.run.setup import Ground
 
 PAIRS_AT_ONCE = 16
 MOST_TOKENS = 60  # of a side that a picture can name
@@ -53,7 +54,12 @@ class MeasuredPairs(NamedTuple):
 
 
 def measure_pairs(
-    ground: Ground, policy: LanguageModel, pairs: SampledPairs, which: str, lam: float
+    tokenizer: PreTrainedTokenizerBase,
+    base: LanguageModel,
+    policy: LanguageModel,
+    pairs: SampledPairs,
+    which: str,
+    lam: float,
 ) -> MeasuredPairs:
     """Measure pairs, a few at a time under a progress bar.
 
@@ -62,7 +68,7 @@ def measure_pairs(
     Raises InputError where it names no parameters.
     """
     parameters = _parameters(policy.model, which)
-    pad = ground.tokenizer.pad_token_id
+    pad = tokenizer.pad_token_id
     overlaps, grams, scores, log_probs = [], [], [], []
     with tqdm(total=len(pairs.number), desc="entanglement", unit="pair", dynamic_ncols=True) as bar:
         for start in range(0, len(pairs.number), PAIRS_AT_ONCE):
@@ -71,7 +77,7 @@ def measure_pairs(
             sides = zip(part.tokens[::2], part.tokens[1::2], strict=True)
             shared = [token_overlap(w.completion, x.completion) for w, x in sides]
             weights = part_weights(trajectories, shared)
-            values = probe_log_probs(part.tokens, policy, ground.base, lam, pad)
+            values = probe_log_probs(part.tokens, policy, base, lam, pad)
             if which == "head":
                 gram = head_pair_grams(values.hidden, policy.head, trajectories.targets, weights)
             else:
@@ -82,7 +88,7 @@ def measure_pairs(
             log_probs.append(values._replace(hidden=values.hidden[..., :0]))
             bar.update(len(part.number))
     prompts = [
-        ground.tokenizer.decode(prompt, skip_special_tokens=True) for prompt, _ in pairs.tokens[::2]
+        tokenizer.decode(prompt, skip_special_tokens=True) for prompt, _ in pairs.tokens[::2]
     ]
     joined = Ches(*(torch.cat(column) for column in zip(*scores, strict=True)))
     return MeasuredPairs(
@@ -91,17 +97,21 @@ def measure_pairs(
 
 
 def coefficient_columns(
-    ground: Ground, policy: LanguageModel, measured: MeasuredPairs, name: str, hyper: dict
+    encoded: TokenizedData,
+    base: LanguageModel,
+    policy: LanguageModel,
+    measured: MeasuredPairs,
+    name: str,
+    hyper: dict,
+    pad_id: int,
 ) -> pd.DataFrame:
     """Return an objective's columns: its ratio and the regime, now and at the future policy.
 
     hyper: hyper-parameters that differ from the objective's defaults; settings are ignored.
     """
     objective, index = OBJECTIVES[name], measured.pairs.index
-    divergence = probe_divergence(
-        objective, ground.encoded, index, policy, ground.base, ground.tokenizer.pad_token_id
-    )
-    batch = objective_batch(measured.batch, objective, ground.encoded, index, divergence)
+    divergence = probe_divergence(objective, encoded, index, policy, base, pad_id)
+    batch = objective_batch(measured.batch, objective, encoded, index, divergence)
     own = {n: value for n, value in hyper.items() if n in objective.hyper_parameters}
     now, ahead = coefficients_now_and_ahead(objective.loss, measured.batch.anchor, batch, **own)
     now, ahead = (type(c)(*(x.cpu() for x in c)) for c in (now, ahead))
@@ -109,7 +119,11 @@ def coefficient_columns(
 
 
 def token_matrix(
-    ground: Ground, policy: LanguageModel, measured: MeasuredPairs, number: int
+    tokenizer: PreTrainedTokenizerBase,
+    base: LanguageModel,
+    policy: LanguageModel,
+    measured: MeasuredPairs,
+    number: int,
 ) -> tuple[np.ndarray, list[tuple[str, bool]], list[tuple[str, bool]]]:
     """Return one pair's token cosines (n, m), chosen with rejected, and each token's name.
 
@@ -126,8 +140,8 @@ def token_matrix(
     trajectories = trajectories._replace(mask=trajectories.mask & window)
     mask = trajectories.mask
     if measured.which == "head":
-        pad = ground.tokenizer.pad_token_id
-        values = probe_log_probs(part.tokens, policy, ground.base, 0.0, pad)
+        pad = tokenizer.pad_token_id
+        values = probe_log_probs(part.tokens, policy, base, 0.0, pad)
         gram = head_gram(values.hidden[mask], policy.head, trajectories.targets[mask])
     else:
         parameters = _parameters(policy.model, measured.which)
@@ -144,7 +158,7 @@ def token_matrix(
     sides = zip(part.tokens, (overlap.shared_a, overlap.shared_b), strict=True)
     names = [
         [
-            (_name(ground.tokenizer, token), bool(is_shared))
+            (_name(tokenizer, token), bool(is_shared))
             for token, is_shared in zip(tokens.completion, shared, strict=True)
         ][start : start + MOST_TOKENS]
         for tokens, shared in sides

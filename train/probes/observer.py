@@ -1,6 +1,6 @@
 """Watches fixed probe pairs while a run trains; leaves every bit of the run as it would be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -13,18 +13,17 @@ from diagnostics.extrapolation.score import COLUMNS, ProbeTokens
 from diagnostics.trajectories import pack
 from objectives.errors import InputError
 from train.config.diagnosis import ProbePlan
+from train.data.tokenized import TokenizedData
 from train.learning.learner import Learner
-from train.models.language_model import uncompiled
+from train.models.language_model import LanguageModel, uncompiled
 from train.probes.pairs import ProbePairs
-from train.run.setup import Ground
 from train.sampling.evaluator import Scores
-from train.store.folder import RunFolder
 
 PLAIN_LAM = 1.0  # of the future policy, where the objective does not look ahead itself
 
 
-class Diagnosis:
-    """Measures what a plan asks for and appends it to the run's `diagnostics.csv`.
+class Observer:
+    """Measures what a plan asks for and writes it, for the run's `diagnostics.csv`.
 
     A row per number: step, quantity, reference, horizon, lam, value. `horizon` is that of a
     forecast, whose row has the step at which it was made, and is written when it is scored;
@@ -34,17 +33,22 @@ class Diagnosis:
     def __init__(
         self,
         plan: ProbePlan,
-        ground: Ground,
+        encoded: TokenizedData,
         probes: ProbePairs,
         learner: Learner,
-        folder: RunFolder,
+        base: LanguageModel,
+        pad_id: int,
+        write: Callable[[Sequence[str], list[dict]], object],
         lag: int | None,
     ):
-        """lag: N where the run's future policy is extrapolated from that of N steps before."""
-        self.plan, self.ground, self.probes = plan, ground, probes
-        self.learner, self.folder = learner, folder
+        """base: the reference, which the learner itself may lack. write: takes columns and rows.
+
+        lag: N where the run's future policy is extrapolated from that of N steps before.
+        """
+        self.plan, self.encoded, self.probes, self.learner = plan, encoded, probes, learner
+        self.base, self.pad_id, self.write = base, pad_id, write
         self.reference = "initial" if lag is None else f"lagged:{lag}"
-        tokens = [ground.encoded.tokens[i] for i in probes.pairs.flatten().tolist()]
+        tokens = [encoded.tokens[i] for i in probes.pairs.flatten().tolist()]
         overlaps = [
             token_overlap(chosen.completion, rejected.completion)
             for chosen, rejected in zip(tokens[::2], tokens[1::2], strict=True)
@@ -66,7 +70,7 @@ class Diagnosis:
         rows: list[dict] = []
         # Its own references, so that nothing is missing that the objective does not ask for.
         lam = PLAIN_LAM if self.learner.lam is None else self.learner.lam
-        observer = replace(self.learner, reference=self.ground.base, lam=lam, states=None)
+        observer = replace(self.learner, reference=self.base, lam=lam, states=None)
         with torch.no_grad():
             policy, batch, _ = observer.evaluate(self.probes.micro, self._divergence())
         if "tokens" in self.plan.measures:
@@ -81,7 +85,7 @@ class Diagnosis:
         if self._ring is not None:
             snapshot = self.probes.snapshot(self.learner.policy, self.learner.precision)
             rows += [row for score in self._ring.push(step, snapshot) for row in score.rows()]
-        self.folder.write_diagnostics(COLUMNS, rows)
+        self.write(COLUMNS, rows)
 
     def evaluated(self, step: int, scores: Scores) -> None:
         """Count the problems solved greedily that were not at the evaluation before, and others."""
@@ -92,7 +96,7 @@ class Diagnosis:
             gained = sum(solved[n] and not before[n] for n in solved)
             forgotten = sum(before[n] and not solved[n] for n in solved)
             counts = {"problems/gained": gained, "problems/forgotten": forgotten}
-            self.folder.write_diagnostics(COLUMNS, [_row(step, *item) for item in counts.items()])
+            self.write(COLUMNS, [_row(step, *item) for item in counts.items()])
         self._solved = solved
 
     def state_dict(self) -> tuple[dict[str, torch.Tensor], dict]:
@@ -110,10 +114,10 @@ class Diagnosis:
     def _divergence(self) -> torch.Tensor | None:
         if "divergence" not in self.learner.objective.needs:
             return None
-        index, pad = self.probes.pairs.flatten(), self.ground.tokenizer.pad_token_id
-        if len(self.ground.encoded.group[self.probes.pairs[:, 0]].unique()) == 1:
+        index = self.probes.pairs.flatten()
+        if len(self.encoded.group[self.probes.pairs[:, 0]].unique()) == 1:
             return torch.zeros((), device=self.learner.device)  # there is no other prompt
-        return self.learner.divergence(self.ground.encoded, index, len(index), pad)
+        return self.learner.divergence(self.encoded, index, len(index), self.pad_id)
 
 
 def _row(step: int, quantity: str, value: float, reference=None, lam=None) -> dict:

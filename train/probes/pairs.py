@@ -15,10 +15,8 @@ from train.data.input_rows import collate, spread
 from train.data.micro_batches import MicroBatch, micro_batches
 from train.data.offline import mean_length
 from train.data.tokenized import TokenizedData, Tokens
-from train.data.units import advantages
 from train.learning.learner import Learner
 from train.models.language_model import LanguageModel
-from train.run.setup import Ground
 
 SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
 
@@ -67,11 +65,10 @@ def probe_pairs(
 
 
 def require_probes(
-    ground: Ground, objective: Objective, count: int, flag: str, remedy: str = ""
+    encoded: TokenizedData, reward: Tensor, count: int, pad_id: int, flag: str, remedy: str = ""
 ) -> ProbePairs:
-    """Return the probe pairs of a run. Raises InputError naming the flag where there are none."""
-    reward = advantages(ground.encoded, objective, ground.config.advantage)
-    probes = probe_pairs(ground.encoded, reward, count, ground.tokenizer.pad_token_id)
+    """Return `probe_pairs`. Raises InputError naming the flag where there are none."""
+    probes = probe_pairs(encoded, reward, count, pad_id)
     if probes is None:
         raise InputError(
             f"{flag} looks at pairs of a correct and an incorrect trajectory of one prompt, of "

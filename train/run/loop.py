@@ -15,6 +15,7 @@ from objectives.errors import InputError
 from train.config.future import FutureSettings, future_settings
 from train.data.micro_batches import MicroBatch
 from train.data.offline import OfflineData, OptimizerBatch
+from train.data.units import advantages
 from train.devices import processes
 from train.devices.peak_memory import peak_memory, reset_peak_memory
 from train.devices.sharding import whole_tensor
@@ -26,7 +27,7 @@ from train.models.copies import sharded
 from train.models.language_model import compile_layers, recompute_layers
 from train.models.past_policies import Anchors, LaggedPolicy
 from train.probes.auto_lam import PAIRS, AutoLam
-from train.probes.observer import Diagnosis, check_lag
+from train.probes.observer import Observer, check_lag
 from train.probes.pairs import ProbePairs, require_probes
 from train.run.cost import begin_cost
 from train.run.reference_cache import cached_reference
@@ -69,9 +70,7 @@ class Run:
     def _auto_lam(self) -> AutoLam | None:
         if self.future is None or self.future.rule is None:
             return None
-        probes = require_probes(
-            self.ground, self.objective, PAIRS, "--lam auto", ": give --lam a number"
-        )
+        probes = self._probes(PAIRS, "--lam auto", ": give --lam a number")
         return AutoLam(self.future.rule, probes)
 
     def _watched(self) -> ProbePairs | None:
@@ -84,7 +83,12 @@ class Run:
                 "without --use_fsdp, or look at checkpoints with python -m diagnostics.entanglement"
             )
         check_lag(plan, self.future and self.future.lag)
-        return require_probes(self.ground, self.objective, plan.pairs, "--diagnose-every")
+        return self._probes(plan.pairs, "--diagnose-every")
+
+    def _probes(self, count: int, flag: str, remedy: str = "") -> ProbePairs:
+        encoded, pad = self.ground.encoded, self.ground.tokenizer.pad_token_id
+        reward = advantages(encoded, self.objective, self.config.advantage)
+        return require_probes(encoded, reward, count, pad, flag, remedy)
 
     def describe(self) -> str:
         """Return lines about what is trained on and with which hyper-parameters."""
@@ -207,11 +211,12 @@ class Run:
             on_policy,
             cached and cached[0],
         )
-        self.diagnosis: Diagnosis | None = None
+        self.diagnosis: Observer | None = None
         if self.watched is not None and processes.is_main():
             plan = self.config.diagnose_plan()
-            self.diagnosis = Diagnosis(
-                plan, self.ground, self.watched, self.learner, self.folder, lag
+            pad, write = ground.tokenizer.pad_token_id, self.folder.write_diagnostics
+            self.diagnosis = Observer(
+                plan, ground.encoded, self.watched, self.learner, ground.base, pad, write, lag
             )
         self.optimizer = torch.optim.AdamW(
             trained_parameters(policy.model).values(),
@@ -228,8 +233,8 @@ class Run:
     def _step(self, step: int) -> None:
         begun, sampled = time.monotonic(), self.cost.generation_seconds
         if self.auto_lam is not None:
-            self.auto_lam.update(self.learner, step - 1)
-            self.learner.lam = processes.agree(self.learner.lam)
+            lam = self.auto_lam.update(self.learner.policy, self.learner.precision, step - 1)
+            self.learner.lam = processes.agree(lam)
         draw = self._draw(step)
         metrics, divergence = self.work.accumulate(draw)
         parameters = trained_parameters(self.learner.policy.model).values()
