@@ -2,12 +2,12 @@
 
 import argparse
 import inspect
-import types
 from collections.abc import Iterator
 from dataclasses import Field, field, fields
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args
 
 from objectives.errors import InputError
+from train.config.values import conversion, without_none
 
 # What another value of a setting changes of a run.
 Change = Literal[
@@ -110,7 +110,7 @@ def _groups(settings: type) -> Iterator[tuple[str | None, list[Field]]]:
 
 def _add_flag(place: Any, entry: Field) -> None:
     name, kind = flag_name(entry.name), without_none(entry.type)
-    convert, choices = conversion(entry.type, name)
+    convert, choices = conversion(entry.type)
     options = {"nargs": "?", "const": True} if kind is bool else {}
     metavar = entry.metadata["metavar"] or ("|".join(choices) if choices else METAVARS[kind])
     place.add_argument(
@@ -126,29 +126,3 @@ def flag_name(name: str) -> str:
 def from_flags(settings: type, arguments: argparse.Namespace, **others: Any) -> Any:
     """Return the dataclass filled from parsed flags, and from `others`, which have none."""
     return settings(**{e.name: getattr(arguments, e.name) for e in flagged(settings)}, **others)
-
-
-def without_none(annotation: Any) -> Any:
-    """Return `kind` of an annotation `kind | None`, and any other annotation as it is."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next(inner for inner in get_args(annotation) if inner is not types.NoneType)
-    return annotation
-
-
-def conversion(annotation: Any, name: str) -> tuple[Any, tuple | None]:
-    """Return the function that reads a flag's text, and the choices where they are limited."""
-    kind = without_none(annotation)
-    if kind is not annotation:
-        convert, choices = conversion(kind, name)
-        return lambda text: None if text == "none" else convert(text), choices
-    if get_origin(annotation) is Literal:
-        return str, get_args(annotation)
-    if annotation is bool:
-        return _boolean, None
-    return annotation, None
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError("expected true or false")
-    return text.lower() == "true"

@@ -1,13 +1,15 @@
-"""Hyper-parameters of the named objectives, read from what the settings' flags leave over."""
+"""Names of objectives, and their hyper-parameters read from what the settings' flags leave over."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
-from train.config.flags import conversion, flag_name
+from train.config.flags import flag_name
 from train.config.future import FUTURE_FLAGS
+from train.config.spelling import did_you_mean
+from train.config.values import conversion
 
 
 def objective_names(text: str) -> list[str]:
@@ -15,32 +17,56 @@ def objective_names(text: str) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in OBJECTIVES:
-            raise InputError(f"--objective {name}: not one of {', '.join(OBJECTIVES)}")
+            near = did_you_mean(name, OBJECTIVES)
+            raise InputError(f"--objective {name}: not one of {', '.join(OBJECTIVES)}{near}")
     return names
 
 
-def hyper_parameters(words: Sequence[str], objectives: Sequence[str]) -> dict[str, dict]:
+def own_flags(objective: str) -> dict[str, Any]:
+    """Return an objective's own flags: by name an annotation, or the function that reads it."""
+    entry = OBJECTIVES[objective]
+    settings = {name: type(value) for name, value in entry.settings.items()}
+    if "lam" in settings:
+        settings |= FUTURE_FLAGS
+    return {n: p.annotation for n, p in entry.hyper_parameters.items()} | settings
+
+
+def require_known(word: str, objectives: Sequence[str], others: Iterable[str] = ()) -> None:
+    """Raise InputError where a word is no flag of the objectives, with the near ones.
+
+    others: the flags that a command has besides.
+    """
+    own = sorted({flag_name(name) for objective in objectives for name in own_flags(objective)})
+    if word.replace("_", "-") in own:
+        return
+    every = {flag_name(name) for objective in OBJECTIVES for name in own_flags(objective)}
+    raise InputError(
+        f"{word} is not a flag of {' or '.join(objectives)}, which has "
+        f"{', '.join(own) or 'none of its own'} (see --help for those of every objective)"
+        f"{did_you_mean(word, every.union(others))}"
+    )
+
+
+def hyper_parameters(
+    words: Sequence[str], objectives: Sequence[str], others: Iterable[str] = ()
+) -> dict[str, dict]:
     """Read what is left of a command line as hyper-parameters of the named objectives.
 
+    others: the command's flags, which were read already.
     Returns for each objective those of the given ones that it has. Raises InputError for a flag
     that none of them has, with a list of those they have.
     """
-    known = {name: _own_flags(name) for name in objectives}
+    known = {name: own_flags(name) for name in objectives}
     given: dict[str, dict] = {name: {} for name in objectives}
     words = [part for word in words for part in _split(word)]
     while words:
         word = words.pop(0)
+        require_known(word, objectives, others)
         name = word.removeprefix("--").replace("-", "_")
         owners = [o for o in objectives if name in known[o]]
-        if not word.startswith("--") or not owners:
-            own = sorted({flag_name(n) for flags in known.values() for n in flags})
-            raise InputError(
-                f"{word} is not a flag of {' or '.join(objectives)}, which has "
-                f"{', '.join(own) or 'none of its own'} (see --help for those of every objective)"
-            )
         if not words:
             raise InputError(f"{word} needs a value")
-        convert, choices = conversion(known[owners[0]][name], word)
+        convert, choices = conversion(known[owners[0]][name])
         text = words.pop(0)
         try:
             value = convert(text)
@@ -55,11 +81,3 @@ def hyper_parameters(words: Sequence[str], objectives: Sequence[str]) -> dict[st
 
 def _split(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith("--") and "=" in word else [word]
-
-
-def _own_flags(objective: str) -> dict[str, Any]:
-    entry = OBJECTIVES[objective]
-    settings = {name: type(value) for name, value in entry.settings.items()}
-    if "lam" in settings:
-        settings |= FUTURE_FLAGS
-    return {n: p.annotation for n, p in entry.hyper_parameters.items()} | settings

@@ -2,18 +2,16 @@
 
 import json
 import tomllib
-import types
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from objectives.errors import InputError
-from train.config.flags import Parser, flag_name
+from train.config.flags import Parser, flag_name, flagged
 from train.config.settings import Config
+from train.config.values import expected, fits
 
 READY = Path(__file__).parent / "recipes"
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
 def recipe_names() -> list[str]:
@@ -66,7 +64,7 @@ def read_recipe(source: str) -> dict[str, Any]:
     what is no setting of a run or has another type.
     """
     path = _ready(source) if source in recipe_names() else Path(source)
-    known = {entry.name: entry.type for entry in fields(Config) if entry.metadata}
+    known = {entry.name: entry.type for entry in flagged(Config)}
     values = _parse(source, path)
     for name, value in values.items():
         if name not in known:
@@ -74,8 +72,8 @@ def read_recipe(source: str) -> dict[str, Any]:
                 f"{path}: {name} is not a setting that every objective has ({flag_name(name)} is "
                 f"not in --help): remove it, or give it on the command line"
             )
-        if not _fits(known[name], value):
-            raise InputError(f"{path}: {name} is {value!r}, expected {_expected(known[name])}")
+        if not fits(known[name], value):
+            raise InputError(f"{path}: {name} is {value!r}, expected {expected(known[name])}")
     return values
 
 
@@ -97,23 +95,3 @@ def _parse(source: str, path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected names of settings with values, as in {{...}}")
     return values
-
-
-def _fits(annotation: Any, value: Any) -> bool:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return any(_fits(inner, value) for inner in get_args(annotation))
-    if get_origin(annotation) is Literal:
-        return value in get_args(annotation)
-    if annotation is types.NoneType:
-        return value is None
-    if isinstance(value, bool):  # which Python counts as an int
-        return annotation is bool
-    return isinstance(value, int | float if annotation is float else annotation)
-
-
-def _expected(annotation: Any) -> str:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return _expected(get_args(annotation)[0])
-    if get_origin(annotation) is Literal:
-        return "one of " + ", ".join(map(str, get_args(annotation)))
-    return KINDS[annotation]
