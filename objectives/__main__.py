@@ -1,28 +1,36 @@
-"""`python -m objectives`: the zoo as a table."""
+"""The zoo of objectives as text.
 
-from objectives.registry import OBJECTIVES, Objective
+python -m objectives             # all of them: what each is, what it reads, its hyper-parameters
+python -m objectives fpa dpo     # these alone
+"""
 
-COLUMNS = ("name", "unit", "needs", "hyper-parameters", "source")
+import argparse
+from typing import NoReturn
+
+from objectives.errors import InputError, command_line
+from objectives.registry import OBJECTIVES
+from objectives.zoo_table import zoo_table
 
 
-def _row(name: str, objective: Objective) -> tuple[str, ...]:
-    hyper = {n: p.default for n, p in objective.hyper_parameters.items()}
-    return (
-        name,
-        objective.unit,
-        ", ".join(field for field in objective.needs if field != "pairs") or "-",
-        ", ".join(f"{n}={v}" for n, v in {**hyper, **objective.settings}.items()) or "-",
-        f"arXiv {objective.source}" if objective.source else "-",
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line, like all other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see --help)")
+
+
+def main() -> None:
+    parser = Parser(
+        prog="python -m objectives",
+        description="Show the objectives: what each is, what it reads, its hyper-parameters.",
     )
-
-
-def table() -> str:
-    """Return the zoo as text: name, unit, what it needs, hyper-parameters, source."""
-    rows = [COLUMNS, *(_row(name, objective) for name, objective in OBJECTIVES.items())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="an objective, all without a name")
+    names = parser.parse_args().names
+    for name in names:
+        if name not in OBJECTIVES:
+            raise InputError(f"{name}: not one of {', '.join(OBJECTIVES)}")
+    print(zoo_table(names))
 
 
 if __name__ == "__main__":
-    print(table())
+    command_line(main)

@@ -47,8 +47,8 @@ def future_policy(
     With λ = 0 or θ = ref it is the objective itself.
 
     objective: any objective of this package, or one declared with per_pair or per_trajectory.
-    apply_to: whose coefficients look ahead, the others' staying those at θ; positive is the chosen
-    of a pair, or a reward above 0.
+    apply_to: which trajectories' gradients are weighted by the future policy: both, positive
+    (chosen, or of a reward above 0) or negative ones; the others' by the policy itself.
     name: how the form is called, `fpa_` and the name of the objective unless given.
     Returns an objective with the unit and hyper-parameters of the one given and the keyword
     `apply_to`, whose value is that of the one given at θ. Raises ValueError where batch.future is

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ AtReference = Callable[[Tensor, Batch, Mapping], Tensor | float | None]
 
 # What is set beside an objective's own hyper-parameters, for whoever fills the batch.
 SETTINGS_HELP = {
-    "lam": "λ, how far ahead the future policy is, its logits being h_θ + λ (h_θ - h_ref)",
+    "lam": "λ: the future policy's logits are the policy's + λ (the policy's - the reference's)",
     "period": "optimizer steps after which the policy becomes the new anchor; 0: it stays the "
     "reference or, online, is the policy that sampled",
 }
@@ -66,6 +67,17 @@ class Objective:
         return {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
     @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of each hyper-parameter and setting."""
+        return {n: p.default for n, p in self.hyper_parameters.items()} | dict(self.settings)
+
+    @property
+    def base(self) -> str | None:
+        """The name of the objective that this is the future-policy form of."""
+        base: Loss | None = getattr(self.loss, "base", None)
+        return None if base is None else base.__name__
+
+    @property
     def summary(self) -> str:
         """The first line of the loss's docstring."""
         return (inspect.getdoc(self.loss) or "").partition("\n")[0]
@@ -74,7 +86,7 @@ class Objective:
     def help(self) -> dict[str, str]:
         """What each hyper-parameter and setting means; the former as the loss's docstring says."""
         texts = SETTINGS_HELP | parameter_help(inspect.getdoc(self.loss) or "")
-        return {name: texts.get(name, "") for name in (*self.hyper_parameters, *self.settings)}
+        return {name: texts.get(name, "") for name in self.defaults}
 
 
 _BASE = [

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from objectives import OBJECTIVES
-from objectives.__main__ import table
 from objectives.errors import InputError, command_line
+from objectives.zoo_table import zoo_table
 from train.config.flags import Parser, add_flags, from_flags
 from train.config.future import FUTURE_HELP, future_settings
 from train.config.objective_flags import hyper_parameters, objective_names
@@ -53,7 +53,7 @@ def main() -> None:
     parser.set_defaults(**recipe_of(words))
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
-        print(table(), recipes_table(), sep="\n\n")
+        print(zoo_table(), recipes_table(), sep="\n\n")
         return
     names = _objectives(arguments.objective)
     given = hyper_parameters(rest, names)

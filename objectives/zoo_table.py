@@ -1,0 +1,66 @@
+"""The zoo as text: what each objective is, what it reads, and which flags it has."""
+
+from collections.abc import Sequence
+from textwrap import fill
+
+from objectives.registry import OBJECTIVES, Objective
+
+WIDTH = 120
+INDENT = " " * 4
+LEGEND = (
+    "Each objective with what a loss of it belongs to, what it reads besides the policy's "
+    "log-probs (fields of a Batch), what it does, and its flags with their defaults."
+)
+FLAG_WIDTH = 26  # of a flag and its default, so that all help begins in one column
+
+
+def zoo_table(names: Sequence[str] = ()) -> str:
+    """Return a block of text for each named objective, at most 120 columns wide.
+
+    names: keys of OBJECTIVES; none gives the whole zoo with a legend, where the future-policy forms
+    other than fpa share one block. A block has the name, the unit and the batch fields that are read,
+    the summary, and for each hyper-parameter its flag, default and help. Raises KeyError for a name
+    that is none.
+    """
+    if names:
+        return "\n\n".join(_block(name, OBJECTIVES[name]) for name in names)
+    forms = [name for name, entry in OBJECTIVES.items() if entry.base and name != "fpa"]
+    blocks = [_block(name, entry) for name, entry in OBJECTIVES.items() if name not in forms]
+    return "\n\n".join([fill(LEGEND, WIDTH), *blocks, _shared_block(forms)])
+
+
+def _block(name: str, entry: Objective) -> str:
+    fields = ", ".join(field for field in entry.needs if field != "pairs")
+    reads = f"; reads {fields}" if fields else ""
+    flags = [_flag(entry, parameter) for parameter in entry.help]
+    return "\n".join([f"{name}: a loss per {entry.unit}{reads}", INDENT + entry.summary, *flags])
+
+
+def _shared_block(forms: list[str]) -> str:
+    """Return the block of forms that all add the same flags to those of their objectives."""
+    form = OBJECTIVES[forms[0]]
+    assert form.base
+    added = [name for name in form.help if name not in OBJECTIVES[form.base].help]
+    text = (
+        f"Each is {form.summary.replace(form.base, 'the objective it is named after', 1)} "
+        "It reads future besides what that reads, and has its flags and these."
+    )
+    return "\n".join(
+        [
+            fill(", ".join(forms), WIDTH),
+            fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT),
+            *(_flag(form, parameter) for parameter in added),
+        ]
+    )
+
+
+def _flag(entry: Objective, parameter: str) -> str:
+    flag = f"--{parameter.replace('_', '-')} {_spelt(entry.defaults[parameter])}"
+    left = INDENT + flag.ljust(FLAG_WIDTH) + "  "
+    margin = " " * (len(INDENT) + FLAG_WIDTH + 2)
+    return fill(left + entry.help[parameter], WIDTH, subsequent_indent=margin)
+
+
+def _spelt(value: object) -> str:
+    """Return a value as a flag takes it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
