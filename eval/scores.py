@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from eval.statistics import average_at_k, majority_at_k, pass_at_k, score_interval
-from eval.text_table import aligned
 from objectives.errors import InputError
+from objectives.text_table import aligned
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ HEADER = ("benchmark", "problems", "k", "avg@k [95 %]", "pass@k", "maj@k", "trun
 
 def score_table(scores: Sequence[Score]) -> str:
     """Return scores as a table of text, a line for each."""
-    return aligned([HEADER, *map(_cells, scores)])
+    return aligned([HEADER, *map(_cells, scores)], numbers=True)
 
 
 def _cells(score: Score) -> tuple[str, ...]:

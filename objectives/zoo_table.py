@@ -17,10 +17,10 @@ FLAG_WIDTH = 26  # of a flag and its default, so that all help begins in one col
 def zoo_table(names: Sequence[str] = ()) -> str:
     """Return a block of text for each named objective, at most 120 columns wide.
 
+    A block has the name, the unit, the fields of Batch that are read, the summary, and for each
+    hyper-parameter its flag, default and help.
     names: keys of OBJECTIVES; none gives the whole zoo with a legend, where the future-policy forms
-    other than fpa share one block. A block has the name, the unit and the batch fields that are read,
-    the summary, and for each hyper-parameter its flag, default and help. Raises KeyError for a name
-    that is none.
+    other than fpa share one block. Raises KeyError for a name that is none.
     """
     if names:
         return "\n\n".join(_block(name, OBJECTIVES[name]) for name in names)

@@ -1,5 +1,7 @@
 """What a summary of entanglement says: a short table, and sentences."""
 
+from objectives.text_table import aligned
+
 SMALL = 0.05  # of a cosine's parts: below, not worth a word
 NEARLY_ORTHOGONAL = 0.1  # of a cosine
 
@@ -14,8 +16,7 @@ def summary_table(summary: dict) -> str:
             ratio = times[time]["ratio_median"]
             shown = "-" if ratio is None else f"{ratio:.3g}" if ratio < 0.01 else f"{ratio:.2f}"
             rows.append((name, label, shown, *_regimes(times[time]["regimes"])))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return aligned(rows)
 
 
 def in_words(summary: dict) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from eval.compare.comparison import Comparison
 from eval.compare.groups import differing_settings, setting_text
-from eval.text_table import aligned
+from objectives.text_table import aligned
 
 COSTS = ["tokens trained", "tokens generated", "FLOPs", "minutes", "memory"]
 
@@ -71,7 +71,7 @@ def on_screen(table: pd.DataFrame) -> str:
     parts = [table.drop(columns=COSTS, errors="ignore")]
     if costs:
         parts.append(table[["objective", *costs]])
-    return "\n\n".join(aligned(_rows(part)) for part in parts)
+    return "\n\n".join(aligned(_rows(part), numbers=True) for part in parts)
 
 
 def markdown(table: pd.DataFrame) -> str:

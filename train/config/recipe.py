@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.errors import InputError
+from objectives.text_table import aligned
 from train.config.flags import Parser, flag_name, flagged
 from train.config.settings import Config
 from train.config.values import expected, fits
@@ -21,10 +22,11 @@ def recipe_names() -> list[str]:
 
 def recipes_table() -> str:
     """Return a line for each recipe that comes with the package: its name and what it is for."""
-    width = max(map(len, recipe_names()))
-    return "\n".join(
-        f"{name.ljust(width)}  {_ready(name).read_text().splitlines()[0].removeprefix('# ')}"
-        for name in recipe_names()
+    return aligned(
+        [
+            (name, _ready(name).read_text().splitlines()[0].removeprefix("# "))
+            for name in recipe_names()
+        ]
     )
 
 

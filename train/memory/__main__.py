@@ -11,8 +11,8 @@ from typing import Literal
 
 import transformers
 
-from eval.text_table import aligned
 from objectives.errors import InputError, command_line
+from objectives.text_table import aligned
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.config.recipe import add_recipe_flag, ready_config, recipe_of
 from train.config.settings import Config
@@ -127,7 +127,7 @@ def _table_of_parts(found: list[Part], plan: MemoryPlan) -> str:
         *((part.name, _gib(part.bytes), _how(part)) for part in found),
         *((f"{WORDS[name]}, together", _gib(at(found, name)), "") for name in named),
     ]
-    table = aligned([row[:2] for row in rows]).splitlines()
+    table = aligned([row[:2] for row in rows], numbers=True).splitlines()
     return "\n".join(f"{line}  {row[2]}".rstrip() for line, row in zip(table, rows, strict=True))
 
 
@@ -156,7 +156,7 @@ def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
             found = parts(shape, replace(kind, devices=count, sharded=sharded))
             row.append(f"{peak(found) / 2**30:.1f}")
         rows.append(tuple(row))
-    return aligned(rows)
+    return aligned(rows, numbers=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from objectives.text_table import aligned
 from train.sampling.evaluator import Scores
 
 HEADER = ("", "before", "after")
@@ -33,12 +34,12 @@ def run_table(result: Result) -> str:
         key = f"mean_logps/{side}"
         ends = [f"{m[key]:.4f}" if key in m else "-" for m in _ends(result)]
         rows.append((f"mean log-prob, {side}", *ends))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def comparison_table(results: list[Result]) -> str:
     """Return several runs as text, a line each."""
-    return _aligned([COMPARISON, *map(_line, results)])
+    return aligned([COMPARISON, *map(_line, results)])
 
 
 def _line(result: Result) -> tuple[str, ...]:
@@ -58,8 +59,3 @@ def _line(result: Result) -> tuple[str, ...]:
 
 def _ends(result: Result) -> tuple[dict, dict]:
     return (result.history[0], result.history[-1]) if result.history else ({}, {})
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
