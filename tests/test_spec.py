@@ -1,6 +1,7 @@
 """An objective resolved once: all its values, and one clear line for what it has not."""
 
 import json
+import pickle
 
 import pytest
 
@@ -12,7 +13,8 @@ from train.config.spec import recorded_spec, spec
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_without_anything_given_the_defaults_are_complete(name):
     found, objective = spec(name), OBJECTIVES[name]
-    assert found.name == name
+    assert found.objective is objective
+    assert pickle.loads(pickle.dumps(found)) == found
     assert found.hyper == {n: p.default for n, p in objective.hyper_parameters.items()}
     assert found.settings.items() >= dict(objective.settings).items()
     assert (found.future is not None) == ("lam" in objective.settings)

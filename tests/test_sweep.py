@@ -112,3 +112,12 @@ def test_mistakes_get_one_line(train, words, message):
     assert status == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_run_with_other_hyper_parameters_is_not_done(train):
+    quick = "--objective dpo --steps 1 --batch-size 4 --eval-problems none --seeds 0 --out sweep"
+    assert train(f"{quick} --beta 0.2")[0] == 0
+    assert "1 of 1 runs are done already" in train(f"{quick} --beta 0.2")[1]
+    status, _, err = train(quick)
+    assert status == 2
+    assert "holds a run with --beta 0.2, not 0.1: name another folder" in err

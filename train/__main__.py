@@ -18,10 +18,11 @@ from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from objectives.zoo_table import zoo_table
 from train.config.flags import Parser, add_flags, from_flags
-from train.config.future import FUTURE_HELP, future_settings
+from train.config.future import FUTURE_HELP
 from train.config.objective_flags import hyper_parameters, objective_names
 from train.config.recipe import add_recipe_flag, recipe_of, recipes_table
 from train.config.settings import Config
+from train.config.spec import spec
 from train.devices import processes
 from train.run.sweep import PlannedRun, as_found, make_way, plan_runs, read_numbers
 
@@ -57,9 +58,7 @@ def main() -> None:
         return
     names = _objectives(arguments.objective)
     given = hyper_parameters(rest, names)
-    for name in names:
-        if "lam" in OBJECTIVES[name].settings:
-            future_settings(given[name], OBJECTIVES[name].settings["lam"])
+    specs = {name: spec(name, **values) for name, values in given.items()}
     seeds = read_numbers(arguments.seeds, "--seeds", int)
     rates = read_numbers(arguments.learning_rates, "--learning-rates", float)
     online = _online(arguments.online, names)
@@ -71,9 +70,9 @@ def main() -> None:
         )
     processes.begin(config.device)
     runs = processes.on_main(
-        lambda: plan_runs(config, names, given, seeds, rates, online, arguments.resume)
+        lambda: plan_runs(config, list(specs.values()), seeds, rates, online, arguments.resume)
     )
-    train(runs, given, words, sweep=bool(seeds or rates))
+    train(runs, words, sweep=bool(seeds or rates))
 
 
 def _objectives(text: str | None) -> list[str]:
@@ -92,10 +91,10 @@ def _online(text: str | None, names: list[str]) -> list[str]:
     return online
 
 
-def train(runs: list[PlannedRun], given: dict[str, dict], words: list[str], sweep: bool) -> None:
+def train(runs: list[PlannedRun], words: list[str], sweep: bool) -> None:
     """Make the planned runs one after another and print what came out.
 
-    given: by objective, the hyper-parameters that differ from its defaults. words: the command's.
+    words: the command's.
     """
     missing = [run for run in runs if not run.done]
     if len(missing) < len(runs):
@@ -103,7 +102,7 @@ def train(runs: list[PlannedRun], given: dict[str, dict], words: list[str], swee
     if not missing:
         print(*(run.folder for run in runs), sep="\n")
         return
-    results = _make(missing, given, words, sweep)
+    results = _make(missing, words, sweep)
     if not processes.is_main():
         return
     if sweep:
@@ -113,7 +112,7 @@ def train(runs: list[PlannedRun], given: dict[str, dict], words: list[str], swee
         _compare(results, Path(runs[0].config.out or "runs"))
 
 
-def _make(planned: list[PlannedRun], given: dict[str, dict], words: list[str], sweep: bool) -> list:
+def _make(planned: list[PlannedRun], words: list[str], sweep: bool) -> list:
     # Imported here so that a mistyped flag is answered at once.
     from diagnostics.curves.plots import plot_diagnostics
     from train.run.loop import Run
@@ -128,10 +127,10 @@ def _make(planned: list[PlannedRun], given: dict[str, dict], words: list[str], s
     print(ground.describe())
 
     def prepared(entry: PlannedRun) -> Run:
-        name, last = entry.objective, entry.folder == planned[-1].folder
-        return Run(ground.with_config(entry.config), name, given[name], entry.folder, last)
+        name, last = entry.spec.name, entry.folder == planned[-1].folder
+        return Run(ground.with_config(entry.config), name, entry.spec.record(), entry.folder, last)
 
-    for entry in {entry.objective: entry for entry in planned}.values():
+    for entry in {entry.spec.name: entry for entry in planned}.values():
         prepared(entry)  # what cannot be trained is said before anything is
     results = []
     for number, entry in enumerate(planned, 1):
@@ -141,8 +140,7 @@ def _make(planned: list[PlannedRun], given: dict[str, dict], words: list[str], s
             if processes.on_main(RunFolder(entry.folder).in_use):
                 print("another command is at it", flush=True)
                 continue
-            found = partial(as_found, entry, given[entry.objective])
-            entry = processes.on_main(found)
+            entry = processes.on_main(partial(as_found, entry))
             if entry.done:
                 print("done meanwhile", flush=True)
                 continue

@@ -17,14 +17,14 @@ from train.config.values import expected, fits
 class ObjectiveSpec:
     """What an objective is trained with: each hyper-parameter has its value."""
 
-    objective: Objective
+    name: str  # of OBJECTIVES: the objective itself cannot be sent to other processes
     hyper: Mapping[str, Any]  # of the loss
     settings: Mapping[str, Any]  # read by whoever fills the batch
     future: FutureSettings | None  # of an objective that looks ahead; its values are in settings
 
     @property
-    def name(self) -> str:
-        return self.objective.name
+    def objective(self) -> Objective:
+        return OBJECTIVES[self.name]
 
     def record(self) -> dict[str, Any]:
         """Return all values by name, in the order in which run folders have them."""
@@ -49,7 +49,7 @@ def spec(name: str, /, **given: Any) -> ObjectiveSpec:
     if "lam" in settings:
         future = future_settings(values, objective.settings["lam"])
         settings |= future.values()
-    return ObjectiveSpec(objective, hyper, settings, future)
+    return ObjectiveSpec(objective.name, hyper, settings, future)
 
 
 def recorded_spec(config: Mapping[str, Any]) -> ObjectiveSpec:

@@ -8,6 +8,7 @@ from pathlib import Path
 from objectives.errors import InputError
 from train.config.flags import flag_name, unchanging
 from train.config.settings import Config
+from train.config.spec import ObjectiveSpec, spec
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import require_no_run
 
@@ -18,7 +19,7 @@ UNCOMPARED = unchanging(Config, "figures")  # settings that may differ where a r
 class PlannedRun:
     """A run to make, or one that is there."""
 
-    objective: str
+    spec: ObjectiveSpec
     config: Config
     folder: Path
     done: bool = False
@@ -27,8 +28,7 @@ class PlannedRun:
 
 def plan_runs(
     config: Config,
-    objectives: Sequence[str],
-    given: dict[str, dict],
+    specs: Sequence[ObjectiveSpec],
     seeds: Sequence[int] | None = None,
     learning_rates: Sequence[float] | None = None,
     online: Sequence[str] = (),
@@ -44,37 +44,37 @@ def plan_runs(
     must have a checkpoint, `auto`, where it may, or None.
     Raises InputError where a folder holds something else.
     """
-    configs = {name: config.with_online(name in online) for name in objectives}
+    planned = [(own, config.with_online(own.name in online)) for own in specs]
     sweep = seeds is not None or learning_rates is not None
     parent = Path(config.out or "runs")
     if sweep:
         runs = [
             PlannedRun(
-                name,
-                replace(configs[name], seed=seed, learning_rate=rate),
-                parent / name / f"lr-{rate:g}" / f"seed-{seed}",
+                own,
+                replace(settings, seed=seed, learning_rate=rate),
+                parent / own.name / f"lr-{rate:g}" / f"seed-{seed}",
             )
-            for name in objectives
+            for own, settings in planned
             for rate in learning_rates or [config.learning_rate]
             for seed in seeds or [config.seed]
         ]
     else:
-        alone = config.out is not None and len(objectives) == 1
+        alone = config.out is not None and len(specs) == 1
         runs = [
-            PlannedRun(name, own, parent if alone else parent / name)
-            for name, own in configs.items()
+            PlannedRun(own, settings, parent if alone else parent / own.name)
+            for own, settings in planned
         ]
     if not sweep and resume is None:
         for run in runs:
             require_no_run(run.folder)
         return runs
-    return [as_found(run, given[run.objective], resume) for run in runs]
+    return [as_found(run, resume) for run in runs]
 
 
-def as_found(run: PlannedRun, given: dict, resume: str | None = None) -> PlannedRun:
+def as_found(run: PlannedRun, resume: str | None = None) -> PlannedRun:
     """Say of a planned run whether it is finished or can go on, by what is in its folder now.
 
-    given: hyper-parameters that differ from the defaults; resume: as `plan_runs` has it.
+    resume: as `plan_runs` has it.
     Raises InputError where the folder holds a run of other settings, or nothing to go on from.
     """
     record = run.folder / "config.json"
@@ -88,8 +88,9 @@ def as_found(run: PlannedRun, given: dict, resume: str | None = None) -> Planned
     except ValueError:
         there = {}
     # A run of an earlier version knows nothing of settings that came later.
-    there = {entry.name: entry.default for entry in fields(run.config)} | there
-    wanted = {"objective": run.objective, **run.config.record(), **given}
+    defaults = {entry.name: entry.default for entry in fields(run.config)}
+    there = {**defaults, **spec(run.spec.name).record(), **there}
+    wanted = {"objective": run.spec.name, **run.config.record(), **run.spec.record()}
     for name, value in wanted.items():
         if name not in UNCOMPARED and there.get(name) != value:
             raise InputError(
