@@ -20,6 +20,7 @@ from eval.compare.words import display_sweep, display_table, notes
 from eval.statistics import holm, paired_bootstrap, score_interval
 from objectives.errors import InputError
 from tests.run_folders import write_run
+from train.config import UNTRAINED
 
 START = "11000000"
 
@@ -38,7 +39,7 @@ def two(tmp_path):
         sampled = {0: START, 1: START} | sampled
         folder = tmp_path / f"{objective}-{seed}"
         write_run(folder, objective, greedy, sampled, result=result, seed=seed)
-    return read_runs([tmp_path])[0]
+    return read_runs([tmp_path], UNTRAINED)[0]
 
 
 def _rows(comparison):
@@ -146,7 +147,7 @@ def _sweep(tmp_path, rates, **settings):
     for rate, (first, last) in rates.items():
         greedy = {0: START, 1: first, 2: last}
         write_run(tmp_path / f"{rate}", "fpa", greedy, learning_rate=rate)
-    return read_runs([tmp_path])[0]
+    return read_runs([tmp_path], UNTRAINED)[0]
 
 
 def test_a_rate_is_chosen_on_even_problems_and_judged_on_odd_ones(tmp_path):
@@ -180,7 +181,7 @@ def test_of_equal_rates_the_lowest_is_taken(tmp_path):
 def test_other_settings_that_differ_are_told(tmp_path):
     _sweep(tmp_path, {1e-5: (START, START)}, batch_size=32)
     write_run(tmp_path / "third", "dpo", {0: START, 1: START, 2: START})
-    runs = read_runs([tmp_path])[0]
+    runs = read_runs([tmp_path], UNTRAINED)[0]
     comparison = compare_runs(runs, "greedy", "offline_rl")
     assert comparison.sweep is None
     said = " ".join(notes(comparison, []))
@@ -189,7 +190,7 @@ def test_other_settings_that_differ_are_told(tmp_path):
 
 def test_columns_without_anything_are_not_shown(tmp_path):
     write_run(tmp_path / "a", "fpa", {0: "01", 2: "11"}, result=None)
-    shown = display_table(compare_runs(read_runs([tmp_path])[0], "greedy", "fpa"))
+    shown = display_table(compare_runs(read_runs([tmp_path], UNTRAINED)[0], "greedy", "fpa"))
     assert list(shown) == [
         "objective", "seeds", "learning rate", "best (step)", "last (step)", "greedy, best",
         "greedy, last", "drop", "against fpa", "tokens trained",
@@ -199,7 +200,7 @@ def test_columns_without_anything_are_not_shown(tmp_path):
 def test_a_baseline_of_several_lines_must_be_one_of_them(tmp_path):
     for lam in (1.0, 2.0):
         write_run(tmp_path / f"{lam}", "fpa", {0: "01", 2: "11"}, lam=lam)
-    runs = read_runs([tmp_path])[0]
+    runs = read_runs([tmp_path], UNTRAINED)[0]
     with pytest.raises(InputError, match="is several: name one of fpa lam=1, fpa lam=2"):
         compare_runs(runs, "greedy", "fpa")
     assert compare_runs(runs, "greedy", "fpa lam=2").baseline == "fpa lam=2"

@@ -7,7 +7,7 @@ import pytest
 
 from objectives import ADVANTAGES
 from objectives.errors import InputError
-from train.config.flags import check, flag, unchanging
+from train.config.flags import check, flag
 from train.config.groups import DataConfig
 from train.config.settings import RECORDED, Config
 
@@ -25,21 +25,6 @@ def test_a_setting_belongs_to_one_group():
 def test_the_choices_of_advantage_are_those_of_the_zoo():
     (advantage,) = (entry for entry in fields(DataConfig) if entry.name == "advantage")
     assert get_args(advantage.type) == ("auto", *ADVANTAGES)
-
-
-# As they were kept by hand, before settings carried marks.
-PLACES = {"out", "device", "checkpoint_every", "keep_checkpoints", "token_cache"}
-WATCHING = {
-    "micro_batch_size", "eval_every", "eval_batch_size", "diagnose_every", "diagnose", "horizons",
-    "diagnose_pairs", "eval_problems", "eval_limit", "reference_cache", "tokens_per_microbatch",
-    "gradient_checkpointing", "compile", "share_prefixes", "eval_samples", "eval_temperature",
-    "eval_max_new_tokens",
-}  # fmt: skip
-
-
-def test_marks_say_which_settings_change_what():
-    assert unchanging(Config, "figures") == PLACES
-    assert unchanging(Config, "training") == PLACES | WATCHING
 
 
 @dataclass(frozen=True)

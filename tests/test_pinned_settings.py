@@ -11,10 +11,10 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from diagnostics.extrapolation import __main__ as extrapolation
-from eval.compare.groups import NO_HYPER_PARAMETERS, differing_settings
-from eval.compare.runs import read_runs
+from eval.compare.groups import differing_settings
+from eval.compare.runs import IDENTITY, read_runs
 from train.__main__ import main
-from train.config.settings import Config
+from train.config.settings import UNTRAINED, Config
 from train.run.setup import Ground
 from train.run.sweep import UNCOMPARED
 
@@ -98,7 +98,7 @@ def test_settings_that_are_no_hyper_parameters():
         "diagnose_every", "diagnose", "horizons", "diagnose_pairs",
     }  # fmt: skip
     beside = {"objective", "left_out", "command", "versions", "git_revision", "threads"}
-    assert set(NO_HYPER_PARAMETERS) == of_config | beside
+    assert of_config | beside == UNTRAINED | IDENTITY
     assert of_config <= DEFAULTS.keys()
 
 
@@ -113,7 +113,7 @@ def test_differing_settings_are_named_in_this_order(call, tmp_path):
     )
     for number, words in enumerate(("", others)):
         assert call(main, f"{quick} {words} --out runs/{number}")[0] == 0
-    runs, _ = read_runs([tmp_path / "runs"])
+    runs, _ = read_runs([tmp_path / "runs"], UNTRAINED)
     assert len(runs) == 2
     shared = [
         "schedule", "warmup_steps", "weight_decay", "max_grad_norm", "batch_size", "lora_rank",

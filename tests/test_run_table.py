@@ -9,13 +9,14 @@ from eval.compare.groups import differing_settings, group_runs
 from eval.compare.runs import read_run, read_runs
 from objectives.errors import InputError
 from tests.run_folders import write_run
+from train.config import UNTRAINED
 
 GREEDY = {0: "0100", 2: "0111"}
 SAMPLED = {0: "0000", 2: "0122"}
 
 
 def test_a_run_read_back(tmp_path):
-    run = read_run(write_run(tmp_path / "a", "fpa", GREEDY, SAMPLED, seed=3, learning_rate=2e-5))
+    run = read_run(write_run(tmp_path / "a", "fpa", GREEDY, SAMPLED, seed=3, learning_rate=2e-5, UNTRAINED))
     assert (run.objective, run.seed, run.learning_rate) == ("fpa", 3, 2e-5)
     assert run.problems == (("1+0=", "1"), ("1+1=", "2"), ("1+2=", "3"), ("1+3=", "4"))
     assert run.scores["greedy"].loc[0].tolist() == [0, 1, 0, 0]
@@ -26,7 +27,7 @@ def test_a_run_read_back(tmp_path):
 
 
 def test_an_older_run_tells_tokens_alone(tmp_path):
-    run = read_run(write_run(tmp_path / "a", "fpa", GREEDY, result=None))
+    run = read_run(write_run(tmp_path / "a", "fpa", GREEDY, result=None, UNTRAINED))
     assert list(run.costs) == ["num_tokens"]
     assert (run.result, list(run.scores)) == ({}, ["greedy"])
 
@@ -34,7 +35,7 @@ def test_an_older_run_tells_tokens_alone(tmp_path):
 def test_a_run_is_unfinished_without_its_result(tmp_path):
     (write_run(tmp_path / "a", "fpa", GREEDY) / "result.json").unlink()
     with pytest.raises(InputError, match="a: unfinished, it has no result"):
-        read_run(tmp_path / "a")
+        read_run(tmp_path / "a", UNTRAINED)
 
 
 def test_runs_are_found_once_at_any_depth(tmp_path):
@@ -43,7 +44,7 @@ def test_runs_are_found_once_at_any_depth(tmp_path):
     (tmp_path / "b" / "checkpoints").mkdir()
     (tmp_path / "b" / "checkpoints" / "config.json").write_text("{}")  # a model's
     (tmp_path / "note.txt").write_text("no folder")
-    runs, left_out = read_runs([*tmp_path.iterdir(), tmp_path / "x" / ".." / "x"])
+    runs, left_out = read_runs([*tmp_path.iterdir(), tmp_path / "x" / ".." / "x"], UNTRAINED)
     assert {run.path for run in runs} == {one, other}
     assert left_out == []
 
@@ -74,7 +75,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path, file, old, ne
     write_run(tmp_path / "good", "dpo", GREEDY, SAMPLED)
     bad = write_run(tmp_path / "bad", "fpa", GREEDY, SAMPLED)
     _edit(bad / file, old, new, 99 if file == "metrics.jsonl" and "eval" in old else 1)
-    runs, left_out = read_runs([tmp_path])
+    runs, left_out = read_runs([tmp_path], UNTRAINED)
     assert [run.objective for run in runs] == ["dpo"]
     assert len(left_out) == 1
     assert reason in left_out[0]
@@ -97,23 +98,23 @@ def test_completions_must_be_whole(tmp_path, drop):
     else:
         file.write_text("\n".join(kept))
     with pytest.raises(InputError, match=r"eval.jsonl: (sampled|greedy|no such|no greedy)"):
-        read_run(folder)
+        read_run(folder, UNTRAINED)
 
 
 def test_nothing_left_is_one_error_with_the_reasons(tmp_path):
     with pytest.raises(InputError, match="no finished run of python -m train there"):
-        read_runs([tmp_path])
+        read_runs([tmp_path], UNTRAINED)
     write_run(tmp_path / "a", "fpa", GREEDY, steps=5)
     with pytest.raises(InputError, match="unfinished, evaluated up to step 2 of 5"):
-        read_runs([tmp_path])
+        read_runs([tmp_path], UNTRAINED)
     with pytest.raises(InputError, match="nowhere: no such folder"):
-        read_runs([tmp_path / "nowhere"])
+        read_runs([tmp_path / "nowhere"], UNTRAINED)
 
 
 def _groups(tmp_path, *settings):
     for number, values in enumerate(settings):
         write_run(tmp_path / f"{number}", **{"objective": "fpa", "greedy": GREEDY, **values})
-    return group_runs(read_runs([tmp_path])[0])
+    return group_runs(read_runs([tmp_path], UNTRAINED)[0])
 
 
 def test_seeds_are_one_line_and_hyper_parameters_another(tmp_path):

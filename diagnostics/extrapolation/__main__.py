@@ -20,6 +20,7 @@ from diagnostics.extrapolation.words import summarise, words
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser
+from train.config.groups import DiagnosticsConfig
 from train.config.settings import Config
 from train.data.units import advantages
 from train.models.language_model import open_model
@@ -103,7 +104,7 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
     settings = read_settings(run)
     known = {entry.name for entry in fields(Config)}
     kept = {name: value for name, value in settings.items() if name in known}
-    unwatched = {"diagnose_every": 0, "diagnose": None, "horizons": None, "diagnose_pairs": None}
+    unwatched = {entry.name: entry.default for entry in fields(DiagnosticsConfig)}
     ground = lay_ground(Config(**{**kept, "eval_problems": "none", **unwatched}))
     objective = OBJECTIVES[settings["objective"]]
     reward = advantages(ground.encoded, objective, ground.config.advantage)

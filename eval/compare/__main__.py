@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from objectives.errors import command_line
+from train.config import UNTRAINED
 from train.config.flags import Parser, add_flags, flag, from_flags
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     from eval.compare.runs import read_runs
     from eval.compare.words import display_table, notes, on_screen
 
-    runs, left_out = read_runs(list(map(Path, arguments.runs)))
+    runs, left_out = read_runs(list(map(Path, arguments.runs)), UNTRAINED)
     for reason in left_out:
         print(f"left out: {reason}", file=sys.stderr)
     comparison = compare_runs(runs, settings.metric, settings.baseline)

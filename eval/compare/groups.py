@@ -11,14 +11,6 @@ from eval.compare.runs import EvaluatedRun
 from objectives.errors import InputError
 
 EVALUATION = ("eval_samples", "eval_temperature", "eval_max_new_tokens")
-# Where a run was made and how it was watched changes nothing of what was trained.
-NO_HYPER_PARAMETERS = {
-    "objective", "seed", "learning_rate", "out", "device", "micro_batch_size", "eval_every",
-    "eval_batch_size", "checkpoint_every", "diagnose_every", "diagnose", "horizons",
-    "diagnose_pairs", "left_out", "command", "versions", "git_revision", "threads",
-    "eval_problems", "eval_limit", "keep_checkpoints", "reference_cache", "token_cache",
-    "tokens_per_microbatch", "gradient_checkpointing", "compile", "share_prefixes", *EVALUATION,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,14 +53,10 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[Group]:
 
 def differing_settings(runs: Sequence[EvaluatedRun], shared: bool = False) -> list[str]:
     """Return the hyper-parameters in which runs differ; shared: of those that all of them have."""
-    names = dict.fromkeys(name for run in runs for name in run.config)
+    names = dict.fromkeys(name for run in runs for name in run.hyper)
     if shared:
-        names = [name for name in names if all(name in run.config for run in runs)]
-    return [
-        name
-        for name in names
-        if name not in NO_HYPER_PARAMETERS and len({_values(run, [name]) for run in runs}) > 1
-    ]
+        names = [name for name in names if all(name in run.hyper for run in runs)]
+    return [name for name in names if len({_values(run, [name]) for run in runs}) > 1]
 
 
 def setting_text(value: Any) -> str:
@@ -79,7 +67,7 @@ def setting_text(value: Any) -> str:
 
 
 def _values(run: EvaluatedRun, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(setting_text(run.config.get(name)) for name in names)
+    return tuple(setting_text(run.hyper.get(name)) for name in names)
 
 
 def _split(runs: Sequence[EvaluatedRun], key: Callable[[EvaluatedRun], Any]) -> dict[Any, list]:

@@ -1,7 +1,7 @@
 """Reading folders of runs: settings, the score of every problem at every evaluation, and costs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,11 @@ from pyarrow.json import ParseOptions, read_json
 from objectives.errors import InputError
 
 COSTS = ("num_tokens", "num_tokens_generated", "flops")  # cumulative, in the lines of steps
+# Of a run's config.json, what says which run it is and where it was made.
+IDENTITY = {
+    "objective", "seed", "learning_rate", "left_out", "command", "versions", "git_revision",
+    "threads",
+}  # fmt: skip
 COLUMNS = {
     "step": pa.int64(), "problem": pa.int64(), "mode": pa.string(), "sample": pa.int64(),
     "prompt": pa.string(), "gold": pa.string(), "correct": pa.bool_(),
@@ -24,6 +29,7 @@ class EvaluatedRun:
 
     path: Path
     config: dict
+    hyper: dict  # of config, what decides what is trained, besides objective, seed and rate
     problems: tuple[tuple[str, str], ...]  # (prompt, gold answer)
     scores: dict[str, pd.DataFrame]  # of greedy and maybe sampled: steps x problems, in [0, 1]
     costs: pd.DataFrame  # steps x those of COSTS that were kept, 0 before training
@@ -46,16 +52,20 @@ class EvaluatedRun:
         return self.config.get("online", False)
 
 
-def read_runs(paths: Sequence[Path]) -> tuple[list[EvaluatedRun], list[str]]:
+def read_runs(
+    paths: Sequence[Path], unchanging: Collection[str]
+) -> tuple[list[EvaluatedRun], list[str]]:
     """Read every run in the folders and the folders within them.
 
+    unchanging: settings of runs that are no hyper-parameters, as they leave what is trained as it
+    is (train.config.UNTRAINED).
     Returns the runs, and a line for each that is left out, as it is not finished, was not evaluated
     or cannot be read. Raises InputError for a path that is not there, and where no run is left.
     """
     runs, left_out = [], []
     for folder in _find_runs(paths):
         try:
-            runs.append(read_run(folder))
+            runs.append(read_run(folder, unchanging))
         except InputError as error:
             left_out.append(str(error))
     if not runs:
@@ -79,8 +89,8 @@ def _find_runs(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_run(folder: Path) -> EvaluatedRun:
-    """Read a run's folder.
+def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
+    """Read a run's folder; unchanging as in `read_runs`.
 
     A run is finished when it has a result.json, or, where it is older than that file, when it was
     evaluated after its last step. Raises InputError naming the file where it is not, or where a
@@ -104,9 +114,9 @@ def read_run(folder: Path) -> EvaluatedRun:
     costs = metrics.dropna(subset=kept or "step").groupby("step")[kept].last()
     if 0 not in costs.index:
         costs = pd.concat([pd.DataFrame(0.0, index=[0], columns=kept), costs])
-    return EvaluatedRun(
-        folder, config, problems, scores, costs, _read_object(result) if result.exists() else {}
-    )
+    hyper = {n: value for n, value in config.items() if n not in IDENTITY.union(unchanging)}
+    record = _read_object(result) if result.exists() else {}
+    return EvaluatedRun(folder, config, hyper, problems, scores, costs, record)
 
 
 def _read_object(file: Path) -> dict:

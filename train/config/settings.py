@@ -5,7 +5,7 @@ from typing import Any
 
 from objectives.errors import InputError
 from train.config.diagnosis import ProbePlan, diagnose_plan
-from train.config.flags import check, flag_name
+from train.config.flags import check, flag_name, unchanging
 from train.config.groups import (
     ComputeConfig,
     DataConfig,
@@ -87,3 +87,6 @@ class Config(
                 f"--batch-size {self.batch_size}: must be a multiple of --online-samples "
                 f"{self.online_samples}, completions of each problem"
             )
+
+
+UNTRAINED = unchanging(Config, "training")  # settings that leave what is trained as it is
