@@ -16,7 +16,9 @@ SAMPLED = {0: "0000", 2: "0122"}
 
 
 def test_a_run_read_back(tmp_path):
-    run = read_run(write_run(tmp_path / "a", "fpa", GREEDY, SAMPLED, seed=3, learning_rate=2e-5, UNTRAINED))
+    run = read_run(
+        write_run(tmp_path / "a", "fpa", GREEDY, SAMPLED, seed=3, learning_rate=2e-5), UNTRAINED
+    )
     assert (run.objective, run.seed, run.learning_rate) == ("fpa", 3, 2e-5)
     assert run.problems == (("1+0=", "1"), ("1+1=", "2"), ("1+2=", "3"), ("1+3=", "4"))
     assert run.scores["greedy"].loc[0].tolist() == [0, 1, 0, 0]
@@ -27,7 +29,7 @@ def test_a_run_read_back(tmp_path):
 
 
 def test_an_older_run_tells_tokens_alone(tmp_path):
-    run = read_run(write_run(tmp_path / "a", "fpa", GREEDY, result=None, UNTRAINED))
+    run = read_run(write_run(tmp_path / "a", "fpa", GREEDY, result=None), UNTRAINED)
     assert list(run.costs) == ["num_tokens"]
     assert (run.result, list(run.scores)) == ({}, ["greedy"])
 
