@@ -40,7 +40,10 @@ def write_run(
             metrics.append(line)
         if step not in greedy:
             continue
-        metrics.append({"step": step, "eval/greedy_accuracy": 0.5})
+        accuracy = {"": 0.5, "_low": 0.4, "_high": 0.6}
+        metrics.append(
+            {"step": step} | {f"eval/greedy_accuracy{end}": v for end, v in accuracy.items()}
+        )
         for mode, right, samples in (("greedy", greedy, 1), ("sampled", sampled, 2)):
             for problem, digit in enumerate(right[step] if right else ""):
                 for sample in range(samples):

@@ -45,12 +45,34 @@ def test_a_grading_worker_waits_for_nothing_but_its_parser():
     assert not loaded & {"torch", "transformers", "pandas"}
 
 
-def test_drawing_changes_no_state_of_matplotlib():
-    """Neither the backend nor the style of whoever draws figures of their own."""
-    code = """
+DRAWING = """
+import json, sys
+from pathlib import Path
 import matplotlib
 before = dict(matplotlib.rcParams)
-import eval.compare.plots, eval.compare.html_report
+
+from eval.compare import compare_runs, read_runs
+from eval.compare.plots import pictures
+from tests.run_folders import write_run
+from train.run.plots import plot_comparison, plot_run
+
+folder = Path(sys.argv[1])
+runs = {n: write_run(folder / n, n, {0: "01", 2: "11"}) for n in ("fpa", "dpo", "offline_rl")}
+for run in runs.values():
+    (run / "plots").mkdir()
+    plot_run(run, "title")
+plot_comparison(runs, folder / "few.png")
+plot_comparison({str(n): runs["fpa"] for n in range(8)}, folder / "many.png")
+pictures(compare_runs(read_runs([folder])[0], "greedy", "offline_rl"))
+
 assert dict(matplotlib.rcParams) == before
+assert not matplotlib.pyplot.get_fignums()
 """
-    _loaded_by(code)
+
+
+def test_drawing_changes_nothing_of_matplotlib(tmp_path):
+    """Whoever draws figures of their own keeps backend, style and list of figures."""
+    words = [sys.executable, "-c", DRAWING, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {"few.png", "many.png"} <= {file.name for file in tmp_path.iterdir()}

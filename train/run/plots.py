@@ -1,11 +1,8 @@
 """Pictures of runs: accuracy and log-probs over steps, and objectives side by side."""
 
+import math
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -16,49 +13,67 @@ from train.store.folder import read_metrics
 SMOOTHING = 10  # steps of the running mean of the log-probs, which are a batch's each
 COLOURS = sns.color_palette("colorblind")
 MOST_IN_ONE = 6  # lines that can be told apart
+COLUMNS = 6  # panels beside one another, where each line has its own
+GREEDY = "eval/greedy_accuracy"
 
 
 def plot_run(folder: Path, title: str) -> Path:
     """Draw a run's accuracy (with intervals) and mean log-probs; return the PNG."""
     metrics = pd.DataFrame(read_metrics(folder))
-    evaluated = "eval/greedy_accuracy" in metrics
-    figure, axes = _figure(1 + evaluated)
-    if evaluated:
-        _accuracy(axes[0], metrics)
-    _log_probs(axes[-1], metrics)
-    figure.suptitle(title)
-    return _save(figure, folder / "plots" / "training.png")
+    panels = 1 + (GREEDY in metrics)
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+        figure = Figure(figsize=(5.6 * panels, 4.2))
+        axes = figure.subplots(1, panels, squeeze=False)[0]
+        if panels > 1:
+            _accuracy(axes[0], metrics)
+        _log_probs(axes[-1], metrics)
+        figure.suptitle(title)
+        return _save(figure, folder / "plots" / "training.png")
 
 
 def plot_comparison(folders: dict[str, Path], target: Path) -> Path | None:
     """Draw greedy accuracy over steps of several runs; None where none was evaluated."""
     frames = [pd.DataFrame(read_metrics(path)).assign(objective=n) for n, path in folders.items()]
     metrics = pd.concat(frames)
-    if "eval/greedy_accuracy" not in metrics:
+    if GREEDY not in metrics:
         return None
-    metrics = metrics.dropna(subset="eval/greedy_accuracy")
-    sns.set_theme(style="whitegrid", context="notebook")
-    names = {"x": "step", "y": "eval/greedy_accuracy"}
-    if len(folders) <= MOST_IN_ONE:
-        grid = sns.relplot(
-            metrics, **names, hue="objective", style="objective", markers=True, dashes=False,
-            kind="line", palette=COLOURS[: len(folders)], height=4.2, aspect=1.5,
-        )  # fmt: skip
-    else:
-        grid = sns.relplot(
-            metrics, **names, col="objective", col_wrap=6, kind="line", marker="o",
-            color=COLOURS[0], height=1.8, aspect=1.25,
-        )  # fmt: skip
-        grid.set_titles("{col_name}")
-    grid.set(ylim=(0, 1))
-    grid.set_axis_labels("step", "greedy accuracy" if len(folders) <= MOST_IN_ONE else "greedy")
-    return _save(grid.figure, target)
+    metrics = metrics.dropna(subset=GREEDY)
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+        draw = _in_one if len(folders) <= MOST_IN_ONE else _side_by_side
+        return _save(draw(metrics), target)
 
 
-def _figure(panels: int) -> tuple[Figure, list[Axes]]:
-    sns.set_theme(style="whitegrid", context="notebook")
-    figure, axes = plt.subplots(1, panels, figsize=(5.6 * panels, 4.2), squeeze=False)
-    return figure, list(axes[0])
+def _in_one(metrics: pd.DataFrame) -> Figure:
+    count = metrics["objective"].nunique()
+    figure = Figure(figsize=(7.9, 4.2))
+    axis = figure.subplots()
+    sns.lineplot(
+        metrics, x="step", y=GREEDY, hue="objective", style="objective", markers=True,
+        dashes=False, palette=COLOURS[:count], ax=axis,
+    )  # fmt: skip
+    sns.move_legend(axis, "center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    axis.set(ylim=(0, 1), xlabel="step", ylabel="greedy accuracy")
+    sns.despine(figure)
+    return figure
+
+
+def _side_by_side(metrics: pd.DataFrame) -> Figure:
+    runs = list(metrics.groupby("objective", sort=False))
+    rows = math.ceil(len(runs) / COLUMNS)
+    figure = Figure(figsize=(2.25 * COLUMNS, 1.8 * rows))
+    axes = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flatten()
+    for axis, (name, own) in zip(axes, runs, strict=False):
+        sns.lineplot(own, x="step", y=GREEDY, marker="o", color=COLOURS[0], ax=axis)
+        axis.set(title=name, ylim=(0, 1), xlabel="", ylabel="")
+    for axis in axes[len(runs) :]:
+        axis.remove()
+    for axis in axes[max(0, len(runs) - COLUMNS) : len(runs)]:
+        axis.set_xlabel("step", visible=True)
+        axis.tick_params(labelbottom=True)
+    for axis in axes[: len(runs) : COLUMNS]:
+        axis.set_ylabel("greedy")
+    sns.despine(figure)
+    return figure
 
 
 def _accuracy(axis: Axes, metrics: pd.DataFrame) -> None:
@@ -100,5 +115,4 @@ def _log_probs(axis: Axes, metrics: pd.DataFrame) -> None:
 def _save(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
     figure.savefig(path, dpi=130)
-    plt.close(figure)
     return path

@@ -24,7 +24,7 @@ class Result:
 
 def run_table(result: Result) -> str:
     """Return a run as text, before -> after."""
-    rows = [HEADER]
+    rows: list[tuple[str, ...]] = [HEADER]
     if result.evaluations:
         before, after = result.evaluations[0][1], result.evaluations[-1][1]
         rows.append(("greedy accuracy", str(before.greedy), str(after.greedy)))
