@@ -18,7 +18,7 @@ from objectives import pair_rollouts
 from train.data.table import read_table
 from train.data.tokenized import encode
 from train.models.load import load_model
-from train.probes.pairs import sample_pairs
+from train.probes.pairs import drawn_pairs
 
 PAIRS = 256
 
@@ -29,7 +29,7 @@ def looped(draw, parts):
     model, tokenizer = load_model("builtin")
     encoded = encode(read_table("builtin"), tokenizer, 128)
     if draw == "drawn":
-        tokens = sample_pairs(encoded, PAIRS, 0).tokens
+        tokens = drawn_pairs(encoded, PAIRS, 0).tokens
     else:
         rows = pair_rollouts(encoded.reward, encoded.group)[:PAIRS].flatten().tolist()
         tokens = [encoded.tokens[row] for row in rows]

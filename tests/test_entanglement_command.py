@@ -16,6 +16,7 @@ from tests.tiny import twin_gradient, twin_log_probs
 from train.data.table import BUILTIN_ROLLOUTS, read_table
 from train.data.tokenized import encode
 from train.models.load import load_model
+from train.store.opened import CheckpointedRun
 
 COLUMNS = [
     "pair", "prompt", "n_chosen", "n_rejected", "prefix", "overlap", "cosine", "inner_product",
@@ -240,3 +241,13 @@ def test_mistakes_get_one_line_and_status_2(diagnose, tmp_path, words, message):
     assert len(lines) == 1
     assert message in lines[0]
     assert not (tmp_path / "runs" / "entanglement").exists()
+
+
+def test_the_lambda_of_a_run_that_followed_forecasts_is_the_last_it_used(tmp_path):
+    lines = [{"step": 0, "accuracy": 0.2}, *({"step": n, "lam": 2 / n} for n in (1, 2, 3))]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    config = {"objective": "fpa", "lam": "auto"}
+    assert CheckpointedRun(tmp_path, config, 2, tmp_path / "checkpoint-2").lam == 1
+    assert CheckpointedRun(tmp_path, config, 0, tmp_path / "checkpoint-0").lam is None
+    fixed = {**config, "lam": 0.5}
+    assert CheckpointedRun(tmp_path, fixed, 2, tmp_path / "checkpoint-2").lam == 0.5

@@ -87,6 +87,6 @@ def test_the_probes_of_lambda_draw_nothing_from_training(ground, tmp_path):
     drawn = torch.rand(3)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(3))
-    groups = ground.encoded.group[run.auto_lam.probes.pairs]
+    groups = ground.encoded.group[run.auto_lam.probes.pairs.index].view(-1, 2)
     assert len(groups) == len(groups[:, 0].unique()) == 32
     assert torch.equal(groups[:, 0], groups[:, 1])

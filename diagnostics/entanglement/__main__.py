@@ -8,7 +8,6 @@ python -m diagnostics.entanglement --model smollm2 --data pairs.jsonl --paramete
 Writes pairs.csv, summary.json, entanglement.png and token_matrix.png.
 """
 
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -106,36 +105,48 @@ def _default_names(own: str | None) -> list[str]:
 
 
 def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Path) -> None:
-    from diagnostics.entanglement.plot import draw_entanglement, draw_token_matrix
+    from diagnostics.entanglement.measure import coefficient_columns, measure_pairs, token_cosines
+    from diagnostics.entanglement.report import write_report
     from diagnostics.entanglement.summary import summarise
     from diagnostics.entanglement.table import most_entangled
     from diagnostics.entanglement.words import in_words, summary_table
+    from diagnostics.parameters import select_parameters
     from train.models.language_model import open_model
-    from train.probes.entanglement import coefficient_columns, measure_pairs, token_matrix
-    from train.probes.pairs import sample_pairs
+    from train.probes.pairs import drawn_pairs, probe_batch, probe_log_probs
     from train.run.setup import lay_ground
     from train.store.opened import load_checkpoint
 
     ground = lay_ground(_config(settings, run))
     print(ground.describe())
-    policy, place, lam = ground.base, "the base itself", settings.lam
+    base, tokenizer, pad = ground.base, ground.tokenizer, ground.tokenizer.pad_token_id
+    policy, place, lam = base, "the base itself", settings.lam
     hyper = {name: dict(values) for name, values in given.items()}
     if run is not None:
-        policy = open_model(load_checkpoint(run, ground.base.model, ground.tokenizer))
+        policy = open_model(load_checkpoint(run, base.model, tokenizer))
         place = f"{run.config['objective']} after {run.step} steps"
-        lam = run.config.get("lam") if lam is None else lam
+        lam = run.lam if lam is None else lam
         own = run.config["objective"]
         if own in hyper:
             hyper[own] = {**run.hyper, **hyper[own]}
     lam = 1.0 if lam is None else lam
-    pairs = sample_pairs(ground.encoded, settings.pairs, settings.seed)
+    pairs = drawn_pairs(ground.encoded, settings.pairs, settings.seed)
     print(f"pairs  {len(pairs.number)} of {pairs.total}, seed {settings.seed}; policy: {place}")
-    base, encoded, tokenizer = ground.base, ground.encoded, ground.tokenizer
-    measured = measure_pairs(tokenizer, base, policy, pairs, settings.parameters, lam)
-    pad = tokenizer.pad_token_id
-    columns = [
-        coefficient_columns(encoded, base, policy, measured, n, hyper[n], pad) for n in names
+    try:
+        select_parameters(policy.model, settings.parameters)
+    except ValueError as error:
+        raise InputError(f"--parameters: {error}") from None
+
+    def look(tokens):
+        return probe_log_probs(tokens, policy, base, lam, pad)
+
+    prompts = [
+        tokenizer.decode(prompt, skip_special_tokens=True) for prompt, _ in pairs.tokens[::2]
     ]
+    measured = measure_pairs(policy.model, policy.head, pairs, prompts, settings.parameters, look)
+    columns = []
+    for objective in (OBJECTIVES[name] for name in names):
+        batch = probe_batch(measured, objective, ground.encoded, policy, base, pad)
+        columns.append(coefficient_columns(measured, objective, batch, hyper[objective.name]))
     table = measured.table(columns)
     summary = {
         "policy": place,
@@ -149,20 +160,14 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
         "at_reference": bool((measured.batch.anchor == measured.batch.reference).all()),
         **summarise(table, names),
     }
-    title = f"{place}, {len(table)} pairs, parameters: {settings.parameters}, λ = {lam:g}"
     number = most_entangled(table)
     summary["most_entangled_pair"] = int(table["pair"][number])
-    folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / "pairs.csv", index=False)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    draw_entanglement(table, names, title).savefig(folder / "entanglement.png", dpi=110)
-    matrix = token_matrix(tokenizer, base, policy, measured, number)
-    prompt, cosine = " ".join(table["prompt"][number].split()), table["cosine"][number]
-    heading = f"the most entangled pair: {prompt:.40}\n{place}, cosine of the whole {cosine:.2f}"
-    draw_token_matrix(*matrix, heading).savefig(folder / "token_matrix.png", dpi=110)
-    print(f"\n{summary_table(summary)}\n\n{in_words(summary)}\n")
-    for name in ("pairs.csv", "summary.json", "entanglement.png", "token_matrix.png"):
-        print(folder / name)
+
+    def matrix(number: int):
+        return token_cosines(policy.model, policy.head, measured, number, look)
+
+    written = write_report(folder, table, summary, number, matrix, tokenizer)
+    print(f"\n{summary_table(summary)}\n\n{in_words(summary)}\n", *written, sep="\n")
 
 
 def _config(settings: Settings, run):

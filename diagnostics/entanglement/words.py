@@ -1,5 +1,7 @@
 """What a summary of entanglement says: a short table, and sentences."""
 
+from collections.abc import Iterable
+
 from objectives.text_table import aligned
 
 SMALL = 0.05  # of a cosine's parts: below, not worth a word
@@ -35,6 +37,21 @@ def in_words(summary: dict) -> str:
         "other pairs of a batch and AdamW do comes on top."
     )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def token_names(tokenizer, tokens: Iterable[tuple[int, bool]]) -> list[tuple[str, bool]]:
+    """Return short texts of tokens, what is no letter made visible; the marks stay with them.
+
+    tokenizer: as transformers has it, with `decode` and `eos_token_id`.
+    """
+    return [(_token_name(tokenizer, token), mark) for token, mark in tokens]
+
+
+def _token_name(tokenizer, token: int) -> str:
+    if token == tokenizer.eos_token_id:
+        return "⟨end⟩"
+    text = tokenizer.decode([token]).replace("\n", "↵").replace("\t", "→").replace(" ", "␣")
+    return text if len(text) <= 10 else text[:9] + "…"
 
 
 def _cosine(summary: dict) -> str:

@@ -33,7 +33,7 @@ class Observer:
     def __init__(
         self,
         plan: ProbePlan,
-        encoded: TokenizedData,
+        data: TokenizedData,
         probes: ProbePairs,
         learner: Learner,
         base: LanguageModel,
@@ -45,13 +45,13 @@ class Observer:
 
         lag: N where the run's future policy is extrapolated from that of N steps before.
         """
-        self.plan, self.encoded, self.probes, self.learner = plan, encoded, probes, learner
+        self.plan, self.data, self.probes, self.learner = plan, data, probes, learner
         self.base, self.pad_id, self.write = base, pad_id, write
         self.reference = "initial" if lag is None else f"lagged:{lag}"
-        tokens = [encoded.tokens[i] for i in probes.pairs.flatten().tolist()]
+        tokens = probes.pairs.tokens
         overlaps = [
-            token_overlap(chosen.completion, rejected.completion)
-            for chosen, rejected in zip(tokens[::2], tokens[1::2], strict=True)
+            token_overlap(chosen, rejected)
+            for (_, chosen), (_, rejected) in zip(tokens[::2], tokens[1::2], strict=True)
         ]
         trajectories = pack(tokens).to(learner.device)
         self._gradients = ProbeInputs(trajectories, split_weights(trajectories, overlaps))
@@ -114,10 +114,10 @@ class Observer:
     def _divergence(self) -> torch.Tensor | None:
         if "divergence" not in self.learner.objective.needs:
             return None
-        index = self.probes.pairs.flatten()
-        if len(self.encoded.group[self.probes.pairs[:, 0]].unique()) == 1:
+        index = self.probes.pairs.index
+        if len(self.data.group[index].unique()) == 1:
             return torch.zeros((), device=self.learner.device)  # there is no other prompt
-        return self.learner.divergence(self.encoded, index, len(index), self.pad_id)
+        return self.learner.divergence(self.data, index, len(index), self.pad_id)
 
 
 def _row(step: int, quantity: str, value: float, reference=None, lam=None) -> dict:

@@ -1,12 +1,19 @@
 """Pairs of a data set to measure on: fixed ones while a run trains, drawn ones afterwards."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
+from diagnostics.entanglement.measure import (
+    MeasuredPairs,
+    ProbeLogProbs,
+    SampledPairs,
+    objective_batch,
+)
 from diagnostics.extrapolation.score import ProbeTokens
 from diagnostics.extrapolation.snapshot import Snapshot, take_snapshot
 from objectives import ADVANTAGES, Batch, Objective, token_log_probs
@@ -21,12 +28,57 @@ from train.models.language_model import LanguageModel
 SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
 
 
+def spread_pairs(data: TokenizedData, count: int) -> SampledPairs:
+    """Choose up to `count` pairs, of as many different prompts as there are, in the data's order.
+
+    Draws from a generator of its own, so that training draws what it would without.
+    """
+    pairs = data.all_pairs()
+    order = _shuffled(pairs, SEED)
+    _, group, size = data.group[pairs[order, 0]].unique(return_inverse=True, return_counts=True)
+    together = group.argsort(stable=True)
+    before = torch.empty_like(group)  # how many pairs of the same prompt came before
+    before[together] = torch.arange(len(group)) - (size.cumsum(0) - size)[group[together]]
+    order = order[before.argsort(stable=True)][:count]
+    return _sampled(data, pairs, order.sort().values)
+
+
+def drawn_pairs(data: TokenizedData, count: int, seed: int) -> SampledPairs:
+    """Draw `count` pairs without repeats, or take all if there are fewer; shortest first.
+
+    The pairs are those of the data, or made from its rollouts as in training. Raises InputError
+    where there are none, with the reason.
+    """
+    pairs = data.all_pairs()
+    if not len(pairs):
+        correct = int((data.reward > 0).sum())
+        left = "; ".join(f"{n} left out: {why}" for why, n in data.left_out.items())
+        raise InputError(
+            f"there are no pairs to measure: of {len(data.tokens)} trajectories {correct} are "
+            f"correct (reward above 0), and a pair needs a correct and an incorrect one of one "
+            f"prompt{' (' + left + ')' if left else ''}"
+        )
+    drawn = _shuffled(pairs, seed)[:count]
+    return _sampled(
+        data, pairs, drawn[data.tokens.lengths[pairs[drawn]].amax(1).argsort(stable=True)]
+    )
+
+
+def _shuffled(pairs: Tensor, seed: int) -> Tensor:
+    return torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
+
+
+def _sampled(data: TokenizedData, pairs: Tensor, number: Tensor) -> SampledPairs:
+    index = rearrange(pairs[number], "pair side -> (pair side)")
+    return SampledPairs(number, index, [data.tokens[i] for i in index.tolist()], len(pairs))
+
+
 @dataclass(frozen=True)
 class ProbePairs:
     """P pairs as one micro-batch of 2P rows, chosen and rejected in turn."""
 
     micro: MicroBatch
-    pairs: Tensor  # (P, 2) rows of the data set
+    pairs: SampledPairs
 
     @torch.no_grad()
     def snapshot(self, policy: LanguageModel, precision: AbstractContextManager) -> Snapshot:
@@ -41,94 +93,31 @@ class ProbePairs:
         return ProbeTokens(self.micro.rows.targets, self.micro.rows.mask)
 
 
-def probe_pairs(
-    encoded: TokenizedData, reward: Tensor, count: int, pad_id: int
-) -> ProbePairs | None:
-    """Choose up to `count` pairs, of as many different prompts as there are; None without pairs.
-
-    reward: (N,) what the objective sees, for every row of the TokenizedData.
-    Draws from a generator of its own, so that training draws what it would without.
-    """
-    pairs = encoded.all_pairs()
-    if not len(pairs):
-        return None
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(SEED))
-    _, group, size = encoded.group[pairs[order, 0]].unique(return_inverse=True, return_counts=True)
-    together = group.argsort(stable=True)
-    before = torch.empty_like(group)  # how many pairs of the same prompt came before
-    before[together] = torch.arange(len(group)) - (size.cumsum(0) - size)[group[together]]
-    order = order[before.argsort(stable=True)][:count]
-    chosen = pairs[order.sort().values]
-    length = mean_length(encoded, chosen.flatten())
-    (micro,) = micro_batches(encoded, reward, [chosen], pad_id, length)
-    return ProbePairs(micro, chosen)
-
-
 def require_probes(
-    encoded: TokenizedData, reward: Tensor, count: int, pad_id: int, flag: str, remedy: str = ""
+    data: TokenizedData, reward: Tensor, count: int, pad_id: int, flag: str, remedy: str = ""
 ) -> ProbePairs:
-    """Return `probe_pairs`. Raises InputError naming the flag where there are none."""
-    probes = probe_pairs(encoded, reward, count, pad_id)
-    if probes is None:
+    """Return up to `count` pairs of `spread_pairs` as probes.
+
+    reward: (N,) what the objective sees, for every row of the data. Raises InputError naming the
+    flag where the data have no pairs.
+    """
+    pairs = spread_pairs(data, count)
+    if not pairs.total:
         raise InputError(
             f"{flag} looks at pairs of a correct and an incorrect trajectory of one prompt, of "
             f"which the data have none{remedy}"
         )
-    return probes
-
-
-class SampledPairs(NamedTuple):
-    """N pairs of a data set, 2N rows: chosen and rejected in turn."""
-
-    number: Tensor  # (N,) of each pair among all that the data set has
-    index: Tensor  # (2N,) rows of the TokenizedData
-    tokens: list[Tokens]  # of the 2N rows
-    total: int  # pairs of the data set
-
-    def slice(self, start: int, stop: int) -> "SampledPairs":
-        rows = slice(2 * start, 2 * stop)
-        return SampledPairs(
-            self.number[start:stop], self.index[rows], self.tokens[rows], self.total
-        )
-
-
-class ProbeLogProbs(NamedTuple):
-    """Of the 2N rows of probe pairs, token by token, 0 in padding."""
-
-    mask: Tensor  # (2N, T) bool
-    hidden: Tensor  # (2N, T, d) the policy's final hidden states that predict the tokens
-    policy: Tensor  # (2N, T)
-    reference: Tensor  # (2N, T)
-    future: Tensor  # (2N, T)
-
-
-def sample_pairs(encoded: TokenizedData, count: int, seed: int) -> SampledPairs:
-    """Draw `count` pairs without repeats, or take all if there are fewer; shortest first.
-
-    The pairs are those of the data, or made from its rollouts as in training. Raises InputError
-    where there are none, with the reason.
-    """
-    pairs = encoded.all_pairs()
-    if not len(pairs):
-        correct = int((encoded.reward > 0).sum())
-        left = "; ".join(f"{n} left out: {why}" for why, n in encoded.left_out.items())
-        raise InputError(
-            f"there are no pairs to measure: of {len(encoded.tokens)} trajectories {correct} are "
-            f"correct (reward above 0), and a pair needs a correct and an incorrect one of one "
-            f"prompt{' (' + left + ')' if left else ''}"
-        )
-    drawn = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))[:count]
-    number = drawn[encoded.tokens.lengths[pairs[drawn]].amax(1).argsort(stable=True)]
-    index = pairs[number].flatten()
-    return SampledPairs(number, index, [encoded.tokens[i] for i in index.tolist()], len(pairs))
+    rows = rearrange(pairs.index, "(pair side) -> pair side", side=2)
+    (micro,) = micro_batches(data, reward, [rows], pad_id, mean_length(data, pairs.index))
+    return ProbePairs(micro, pairs)
 
 
 @torch.no_grad()
 def probe_log_probs(
-    tokens: list[Tokens], policy: LanguageModel, reference: LanguageModel, lam: float, pad: int
+    tokens: Sequence[Tokens], policy: LanguageModel, reference: LanguageModel, lam: float, pad: int
 ) -> ProbeLogProbs:
     """Return the rows' log-probs under policy, reference and future policy, by a forward pass."""
-    rows = collate(tokens, pad).to(policy.model.device)
+    rows = collate(list(tokens), pad).to(policy.model.device)
     hidden = policy.hidden(rows)
     before = hidden if reference is policy else reference.hidden(rows)
     out = token_log_probs(
@@ -140,71 +129,30 @@ def probe_log_probs(
     return ProbeLogProbs(rows.mask, spread_hidden, *values)
 
 
-def join_log_probs(parts: list[ProbeLogProbs]) -> Batch:
-    """Return the parts' rows as one batch; its `anchor` field holds the policy's log-probs."""
-    width = max(part.mask.shape[1] for part in parts)
-
-    def joined(name: str) -> Tensor:
-        columns = [getattr(part, name) for part in parts]
-        padded = [torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in columns]
-        return torch.cat(padded)
-
-    mask = joined("mask")
-    return Batch(
-        mask=mask,
-        anchor=joined("policy"),
-        reference=joined("reference"),
-        future=joined("future"),
-        pairs=torch.arange(len(mask), device=mask.device).view(-1, 2),
-    )
-
-
-def objective_batch(
-    batch: Batch,
+def probe_batch(
+    measured: MeasuredPairs,
     objective: Objective,
-    encoded: TokenizedData,
-    index: Tensor,
-    divergence: Tensor | None,
-) -> Batch:
-    """Return the batch of probe pairs as one objective wants it.
-
-    batch: of `join_log_probs`; index: (2N,) rows of the TokenizedData. divergence: KTO's z0.
-    An anchor is the policy itself where the objective renews it during training (as if an outer
-    step began here), and otherwise the reference, which sampled the data.
-    """
-    device = batch.mask.device
-    reward = ADVANTAGES[objective.advantage](encoded.reward, encoded.group)
-    anchor = batch.anchor if objective.settings.get("period") else batch.reference
-    mean_length = batch.mask.sum() / len(batch.mask)
-    return batch._replace(
-        anchor=anchor,
-        previous_anchor=anchor,
-        reward=reward[index].to(device),
-        group=encoded.group[index].to(device),
-        weight=encoded.weight[index].to(device),
-        divergence=None if divergence is None else divergence.expand(len(index)),
-        mean_length=mean_length.expand(len(index)),
-    )
-
-
-def probe_divergence(
-    objective: Objective,
-    encoded: TokenizedData,
-    index: Tensor,
+    data: TokenizedData,
     policy: LanguageModel,
     reference: LanguageModel,
     pad: int,
-) -> Tensor | None:
-    """Return KTO's z0 over the probe rows; None for objectives that need none.
+) -> Batch:
+    """Return measured pairs of a data set as an objective's batch, for its coefficients.
 
-    Raises InputError where all rows are of one prompt, so that none can be mismatched.
+    policy, reference: those that the pairs were measured under.
+    Raises InputError where the objective compares with other prompts' completions (KTO's z0) and
+    all pairs are of one prompt.
     """
-    if "divergence" not in objective.needs:
-        return None
-    if len(encoded.group[index].unique()) < 2:
-        raise InputError(
-            f"--objective {objective.name} compares with other prompts' completions, and all "
-            f"pairs are of one prompt: ask for more with --pairs"
-        )
-    learner = Learner(objective, {}, None, policy, reference, None, nullcontext())
-    return learner.divergence(encoded, index, 32, pad)
+    index = measured.pairs.index
+    reward = ADVANTAGES[objective.advantage](data.reward, data.group)
+    divergence = None
+    if "divergence" in objective.needs:
+        if len(data.group[index].unique()) < 2:
+            raise InputError(
+                f"--objective {objective.name} compares with other prompts' completions, and all "
+                f"pairs are of one prompt: ask for more with --pairs"
+            )
+        learner = Learner(objective, {}, None, policy, reference, None, nullcontext())
+        divergence = learner.divergence(data, index, 32, pad)
+    known = (column[index] for column in (reward, data.group, data.weight))
+    return objective_batch(measured.batch, objective, *known, divergence)

@@ -10,6 +10,7 @@ from objectives import OBJECTIVES, Objective
 from objectives.errors import InputError
 from train.models.load import is_adapter, load_model
 from train.store.checkpoints import find_checkpoints
+from train.store.folder import read_metrics
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,15 @@ class CheckpointedRun:
     def hyper(self) -> dict:
         """The hyper-parameters of the objective's loss that the run was made with."""
         return {n: self.config[n] for n in self.objective.hyper_parameters if n in self.config}
+
+    @property
+    def lam(self) -> float | None:
+        """The λ of its future policy, and where it followed forecasts the last that was used."""
+        lam = self.config.get("lam")
+        if not isinstance(lam, str):
+            return lam
+        lines = [m for m in read_metrics(self.path) if "lam" in m and m["step"] <= self.step]
+        return lines[-1]["lam"] if lines else None
 
 
 def find_settings(path: Path) -> Path:

@@ -1,0 +1,46 @@
+"""What was measured, as files: a table, a summary and two pictures."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from diagnostics.entanglement.measure import TokenCosines
+from diagnostics.entanglement.plot import draw_entanglement, draw_token_matrix
+from diagnostics.entanglement.words import token_names
+
+FILES = ("pairs.csv", "summary.json", "entanglement.png", "token_matrix.png")
+DPI = 110
+
+
+def write_report(
+    folder: Path,
+    table: pd.DataFrame,
+    summary: dict,
+    number: int,
+    token_cosines: Callable[[int], TokenCosines],
+    tokenizer,
+) -> list[Path]:
+    """Write FILES into a folder that is made where it does not exist; return their paths.
+
+    table: of `MeasuredPairs.table`. summary: of `summarise`, with what else is to be known, of
+    which `policy`, `parameters` and `lam` are said in titles. number: the line of the pair to
+    draw, with its `token_cosines`, which take long and are asked for when the table is written.
+    tokenizer: with `decode` and `eos_token_id`.
+    """
+    pairs, totals, picture, matrix = (folder / name for name in FILES)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(pairs, index=False)
+    totals.write_text(json.dumps(summary, indent=2) + "\n")
+    place = summary["policy"]
+    title = (
+        f"{place}, {len(table)} pairs, parameters: {summary['parameters']}, λ = {summary['lam']:g}"
+    )
+    draw_entanglement(table, list(summary["objectives"]), title).savefig(picture, dpi=DPI)
+    cosines, *sides = token_cosines(number)
+    named = [token_names(tokenizer, side) for side in sides]
+    prompt, cosine = " ".join(table["prompt"][number].split()), table["cosine"][number]
+    heading = f"the most entangled pair: {prompt:.40}\n{place}, cosine of the whole {cosine:.2f}"
+    draw_token_matrix(cosines, *named, heading).savefig(matrix, dpi=DPI)
+    return [pairs, totals, picture, matrix]
