@@ -73,7 +73,6 @@ grpo fpa_dpo fpa_rpo fpa_kto fpa_simper fpa_ipo
 
 def test_names_are_those_of_the_method():
     assert set(METHOD_NAMES.split()) <= set(OBJECTIVES)
-    assert all(getattr(objectives, name) is o.loss for name, o in OBJECTIVES.items())
 
 
 def test_every_objective_is_documented():
@@ -116,7 +115,8 @@ def test_every_objective_whose_coefficients_depend_on_the_policy_has_a_future_fo
 
 def test_objectives_are_exported_and_can_be_pickled():
     for name, objective in OBJECTIVES.items():
-        assert name in objectives.__all__, f"import {name} in objectives/__init__.py"
+        exported = name in objectives.__all__ and getattr(objectives, name, None)
+        assert exported is objective.loss, f"export {name} in objectives/__init__.py"
         assert pickle.loads(pickle.dumps(objective.loss)) is objective.loss
 
 
