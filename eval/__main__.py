@@ -27,6 +27,7 @@ from eval.problems.files import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
 from eval.whole_files import write_whole
+from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
@@ -212,7 +213,7 @@ def _write_summary(folder: Path, record: dict, scores: list[Score]) -> None:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m eval", description=__doc__.splitlines()[0])
+    parser = Parser(prog=program("eval"), description=__doc__.splitlines()[0])
     add_flags(parser, Settings)
     settings = from_flags(Settings, parser.parse_args())
     scores = evaluate(settings) if settings.completions is None else regrade(settings)

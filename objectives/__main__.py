@@ -4,24 +4,15 @@ python -m objectives             # all of them: what each is, what it reads, its
 python -m objectives fpa dpo     # these alone
 """
 
-import argparse
-from typing import NoReturn
-
+from objectives.command import Parser, program
 from objectives.errors import InputError, command_line
 from objectives.registry import OBJECTIVES
 from objectives.zoo_table import zoo_table
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, like all other bad input."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see --help)")
-
-
 def main() -> None:
     parser = Parser(
-        prog="python -m objectives",
+        prog=program("objectives"),
         description="Show the objectives: what each is, what it reads, its hyper-parameters.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="an objective, all without a name")

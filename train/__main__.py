@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from objectives import OBJECTIVES
+from objectives.command import program
 from objectives.errors import InputError, command_line
 from objectives.zoo_table import zoo_table
 from train.config.flags import Parser, add_flags, from_flags
@@ -30,7 +31,7 @@ from train.run.sweep import PlannedRun, as_found, make_way, plan_runs, read_numb
 def main() -> None:
     words = sys.argv[1:]
     parser = Parser(
-        prog="python -m train",
+        prog=program("train"),
         description="Train objectives on graded rollouts. An objective's hyper-parameters are "
         "flags too: --list shows them.",
         epilog=FUTURE_HELP,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from objectives.command import program
 from objectives.errors import command_line
 from train.config import UNTRAINED
 from train.config.flags import Parser, add_flags, flag, from_flags
@@ -33,7 +34,7 @@ class Settings:
 
 def main() -> None:
     parser = Parser(
-        prog="python -m eval.compare",
+        prog=program("eval.compare"),
         description="Compare runs: accuracies with intervals over problems and seeds, differences "
         "from a baseline, costs.",
     )

@@ -2,12 +2,16 @@
 
 import argparse
 import inspect
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import Field, field, fields
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, get_args
 
+from objectives import command
 from objectives.errors import InputError
-from train.config.values import conversion, without_none
+from train.config.other_names import answer_other_name
+from train.config.spelling import did_you_mean
+from train.config.values import conversion, metavar_of, without_none
 
 # What another value of a setting changes of a run.
 Change = Literal[
@@ -15,17 +19,34 @@ Change = Literal[
     "figures",  # what is measured on the way, and the last digits of what is trained
     "nothing",  # where it is written and how it is kept
 ]
-METAVARS = {int: "N", float: "NUMBER", str: "TEXT", bool: "true|false"}
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, like all other bad input."""
+class Parser(command.Parser):
+    """A command's parser: `--some_flag` means `--some-flag`, and unknown flags get an answer."""
 
-    def __init__(self, **options):
-        super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
+    def __init__(self, **options: Any):
+        super().__init__(formatter_class=_HelpFormatter, **options)
 
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see --help)")
+    @property
+    def flags(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._spelt(word) for word in words], namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            answer_other_name(rest[0], self.flags)
+            near = did_you_mean(rest[0], self.flags)
+            raise InputError(f"unrecognized arguments: {' '.join(rest)} (see --help){near}")
+        return found
+
+    def _spelt(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        ours = name.replace("_", "-")
+        return ours + equals + value if name.startswith("--") and ours in self.flags else word
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -112,11 +133,18 @@ def _add_flag(place: Any, entry: Field) -> None:
     name, kind = flag_name(entry.name), without_none(entry.type)
     convert, choices = conversion(entry.type)
     options = {"nargs": "?", "const": True} if kind is bool else {}
-    metavar = entry.metadata["metavar"] or ("|".join(choices) if choices else METAVARS[kind])
+    metavar = entry.metadata["metavar"] or metavar_of(kind)
     place.add_argument(
         name, type=convert, choices=choices, default=entry.default, metavar=metavar,
         help=entry.metadata["help"], **options,
     )  # fmt: skip
+
+
+def peek(words: Sequence[str], name: str) -> str | None:
+    """Return the value that words give a flag, before they are all read; None where they do not."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(name, dest="value", nargs="?")
+    return parser.parse_known_args(words)[0].value
 
 
 def flag_name(name: str) -> str:

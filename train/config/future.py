@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from diagnostics.extrapolation.lam_rule import LamRule, LamState, check_rule, lam_at
 from objectives.errors import InputError
@@ -9,6 +10,7 @@ from objectives.errors import InputError
 AUTO = "auto"
 INITIAL = "initial"
 HORIZON = 20  # steps ahead, where --lam auto states none
+_RULE = LamRule._field_defaults
 RULE_FLAGS = {"lam_horizon": "horizon", "lam_floor": "floor", "lam_ceiling": "ceiling",
               "lam_smoothing": "smoothing"}  # fmt: skip
 
@@ -34,23 +36,39 @@ def read_origin(text: str) -> str:
     return text
 
 
-# Flags of every objective that looks ahead, and how their text is read.
-FUTURE_FLAGS: Mapping[str, Callable] = {
-    "lam": read_lam,
-    "future_from": read_origin,
-    "lam_horizon": int,
-    "lam_floor": float,
-    "lam_ceiling": float,
-    "lam_smoothing": float,
-}
+class FutureFlag(NamedTuple):
+    """How a flag's text is read, and its help."""
 
-FUTURE_HELP = (
-    "Objectives that look ahead, fpa and fpa_..., also have --lam: a number, or auto: so as to "
-    "predict the policy --lam-horizon steps ahead (20), as scored forecasts on fixed probes tell, "
-    "within --lam-floor (0.5) and --lam-ceiling (2), smoothed by --lam-smoothing (0.8, in [0, 1)); "
-    "and --future-from: extrapolate from initial, the reference (the default), or lagged:N, the "
-    "policy exactly N steps ago, at N + 1 copies of what is trained in memory."
-)
+    read: Callable[[str], Any]
+    metavar: str
+    default: Any
+    help: str
+
+
+# Flags of every objective that looks ahead.
+FUTURE_FLAGS: Mapping[str, FutureFlag] = {
+    "lam": FutureFlag(
+        read_lam, "NUMBER|auto", 1.0,
+        "how far ahead the future policy is, or auto: so as to predict the policy --lam-horizon "
+        "steps ahead, as scored forecasts on fixed probes tell",
+    ),
+    "future_from": FutureFlag(
+        read_origin, "initial|lagged:N", INITIAL,
+        "extrapolate from the reference, or from the policy exactly N steps ago, at N + 1 copies "
+        "of what is trained in memory",
+    ),
+    "lam_horizon": FutureFlag(int, "STEPS", HORIZON, "steps that --lam auto looks ahead"),
+    "lam_floor": FutureFlag(
+        float, "NUMBER", _RULE["floor"], "the least λ of --lam auto"
+    ),
+    "lam_ceiling": FutureFlag(
+        float, "NUMBER", _RULE["ceiling"], "the greatest λ of --lam auto"
+    ),
+    "lam_smoothing": FutureFlag(
+        float, "NUMBER", _RULE["smoothing"],
+        "share of the former pace of forecasts that --lam auto keeps, in [0, 1)",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """Names of objectives, and their hyper-parameters read from what the settings' flags leave over."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
-from train.config.flags import flag_name
+from train.config.flags import Parser, flag_name
 from train.config.future import FUTURE_FLAGS
+from train.config.other_names import answer_other_name
 from train.config.spelling import did_you_mean
-from train.config.values import conversion
+from train.config.values import conversion, metavar_of
 
 
 def objective_names(text: str) -> list[str]:
@@ -27,11 +28,11 @@ def own_flags(objective: str) -> dict[str, Any]:
     entry = OBJECTIVES[objective]
     settings = {name: type(value) for name, value in entry.settings.items()}
     if "lam" in settings:
-        settings |= FUTURE_FLAGS
+        settings |= {name: flag.read for name, flag in FUTURE_FLAGS.items()}
     return {n: p.annotation for n, p in entry.hyper_parameters.items()} | settings
 
 
-def require_known(word: str, objectives: Sequence[str], others: Iterable[str] = ()) -> None:
+def require_known(word: str, objectives: Sequence[str], others: Collection[str] = ()) -> None:
     """Raise InputError where a word is no flag of the objectives, with the near ones.
 
     others: the flags that a command has besides.
@@ -39,6 +40,7 @@ def require_known(word: str, objectives: Sequence[str], others: Iterable[str] = 
     own = sorted({flag_name(name) for objective in objectives for name in own_flags(objective)})
     if word.replace("_", "-") in own:
         return
+    answer_other_name(word, others)
     every = {flag_name(name) for objective in OBJECTIVES for name in own_flags(objective)}
     raise InputError(
         f"{word} is not a flag of {' or '.join(objectives)}, which has "
@@ -47,8 +49,26 @@ def require_known(word: str, objectives: Sequence[str], others: Iterable[str] = 
     )
 
 
+def add_objective_help(parser: Parser, objectives: Sequence[str]) -> None:
+    """Add the objectives' own flags to what --help shows; `hyper_parameters` reads them."""
+    shown = set(parser.flags)
+    for objective in objectives:
+        entry, known = OBJECTIVES[objective], own_flags(objective)
+        group = parser.add_argument_group(f"{objective}: {entry.summary.removesuffix('.')}")
+        for name in known:
+            if flag_name(name) in shown:
+                continue
+            shown.add(flag_name(name))
+            if name in FUTURE_FLAGS:
+                _, metavar, default, text = FUTURE_FLAGS[name]
+            else:
+                text, default = entry.help[name], entry.defaults[name]
+                metavar = metavar_of(known[name])
+            group.add_argument(flag_name(name), metavar=metavar, default=default, help=text)
+
+
 def hyper_parameters(
-    words: Sequence[str], objectives: Sequence[str], others: Iterable[str] = ()
+    words: Sequence[str], objectives: Sequence[str], others: Collection[str] = ()
 ) -> dict[str, dict]:
     """Read what is left of a command line as hyper-parameters of the named objectives.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from objectives.errors import InputError
 from objectives.text_table import aligned
-from train.config.flags import Parser, flag_name, flagged
+from train.config.flags import Parser, flag_name, flagged, peek
 from train.config.settings import Config
 from train.config.values import expected, fits
 
@@ -52,9 +52,7 @@ def add_recipe_flag(parser: Parser) -> None:
 
 def recipe_of(words: Sequence[str]) -> dict[str, Any]:
     """Return the settings of the recipe that a command line names, the defaults of its flags."""
-    parser = Parser(add_help=False)
-    add_recipe_flag(parser)
-    source = parser.parse_known_args(words)[0].recipe
+    source = peek(words, "--recipe")
     return {} if source is None else read_recipe(source)
 
 

@@ -68,7 +68,7 @@ def _one_name(name: str) -> str:
 def _value(objective: str, name: str, value: Any) -> Any:
     if name in FUTURE_FLAGS:
         try:
-            return FUTURE_FLAGS[name](str(value))
+            return FUTURE_FLAGS[name].read(str(value))
         except ValueError as error:
             raise InputError(f"{flag_name(name)} {value}: {error}") from None
     annotation = own_flags(objective)[name]

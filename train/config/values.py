@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Union, get_args, get_origin
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+METAVARS = {bool: "true|false", int: "N", float: "NUMBER", str: "TEXT"}
 
 
 def without_none(annotation: Any) -> Any:
@@ -32,6 +33,12 @@ def _boolean(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError("expected true or false")
     return text.lower() == "true"
+
+
+def metavar_of(annotation: Any) -> str:
+    """Return what --help shows as wanted: the choices, or the kind in a word."""
+    kind = without_none(annotation)
+    return "|".join(get_args(kind)) if get_origin(kind) is Literal else METAVARS[kind]
 
 
 def fits(annotation: Any, value: Any) -> bool:
