@@ -1,14 +1,23 @@
 """`python -m train`: what it writes, and one clear line with status 2 for what is wrong."""
 
 import os
+import re
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from objectives import OBJECTIVES
+from objectives.command import version_text
 from train.__main__ import main
+from train.config.flags import flag_name
+from train.config.future import FUTURE_FLAGS
+from train.config.other_names import OURS
+from train.config.recipe import recipe_names
+from train.config.settings import Config
 
 ROW = {"prompt": "1+2=", "completion": "#3", "reward": 1.0}
 WRONG = {"prompt": "1+2=", "completion": "#4", "reward": -1.0}
@@ -26,6 +35,15 @@ MISTAKES = [
         "--objective fpa --beta 0.1",
         "--beta is not a flag of fpa, which has --apply-to, --future",
     ),
+    ("--objective fpa --beta 0.1", "; it is one of dpo, rpo, kto, "),
+    ("--objective fpa --learning_rat 3", "; did you mean --learning-rate or "),
+    ("--objective dpo --bata 3", "; did you mean --beta"),
+    ("--objective fpa --online_sample=3", "; did you mean --online-samples"),
+    ("--objective fpa --output_dir x", "error: --output_dir: here it is --out"),
+    ("--objective fpa --bf16", "--bf16: here it is --dtype: as in --dtype bfloat16"),
+    ("--objective fpa --report_to=wandb", "--report_to: there is none here: figures go to metrics"),
+    ("--objective fpa --learning_rate -1", "--learning-rate -1.0: must be above 0"),
+    ("--objective fpo --help", "--objective fpo: not one of fpa, "),
     ("--objective dpo --beta much", "--beta much: could not convert"),
     ("--objective dpo --beta", "--beta needs a value"),
     ("--objective fpa --apply-to none", "--apply-to none: choose from both, negative, positive"),
@@ -126,7 +144,80 @@ def test_own_data_and_problems(train, write_rows, tmp_path):
 def test_the_list(train):
     status, out, _ = train("--list")
     assert status == 0
-    assert "dpo" in out
+    assert {*OBJECTIVES, *recipe_names()} <= set(re.findall(r"[\w.-]+", out))
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_help_is_in_the_groups_of_settings_and_says_what_is_wanted(train):
+    status, out, _ = train("--help")
+    assert status == 0
+    titles = [f"\n{group.__doc__.removesuffix('.')}:\n" for group in Config.__bases__]
+    places = [out.index(title) for title in reversed(titles)]
+    assert places == sorted(places)
+    assert "--steps STEPS" in out
+    assert "--schedule constant|linear|cosine" in out
+    assert "(default: 300)" in out
+    assert "(default: None)" not in out
+    assert "--apply-to" not in out
+
+
+def test_help_shows_the_named_objectives_flags_with_what_they_mean(train):
+    out = " ".join(train("--objective fpa,grpo --help")[1].split())
+    for name in ("fpa", "grpo"):
+        assert OBJECTIVES[name].summary.removesuffix(".") in out
+        for text in OBJECTIVES[name].help.values():
+            assert name == "fpa" or text in out
+    for flag in FUTURE_FLAGS.values():
+        assert flag.help in out
+    assert out.count("--period N") == 1
+
+
+def test_help_needs_no_transformers():
+    code = "import sys; from train.__main__ import main; sys.argv = ['', '--help']\n"
+    code += "try: main()\nfinally: print('transformers' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+DOORS = [
+    "train", "train.memory", "train.merge", "train.rollouts", "train.worked_answers",
+    "train.builtin.make", "eval", "eval.compare", "diagnostics.entanglement",
+    "diagnostics.extrapolation", "objectives",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", DOORS)
+def test_every_command_has_a_version_and_is_called_by_its_name(call, module):
+    name = f"{module}.__main__" if hasattr(import_module(module), "__path__") else module
+    own = import_module(name).main
+    status, out, _ = call(own, "--version")
+    assert (status, out) == (0, version_text() + "\n")
+    status, out, _ = call(own, "--help")
+    assert status == 0
+    assert out.startswith(f"usage: python -m {module} ")
+    assert "(default: None)" not in out
+    status, _, err = call(own, "--no-such-flag-at-all")
+    assert status == 2
+    assert len(err.splitlines()) == 1
+
+
+def test_a_flag_is_found_under_its_underscores_on_every_command(call):
+    from train.memory.__main__ import main as memory
+
+    assert call(memory, "--micro_batches 3")[2].startswith("error: unrecognized arguments: ")
+    assert "did you mean --lora-rank" in call(memory, "--lora-ranks 3")[2]
+    assert "--lora-rank 0: must be above 0" in call(memory, "--lora_rank=0")[2]
+    assert "here it is --lora-rank" in call(memory, "--lora_r 3")[2]
+
+
+def test_names_of_other_trainers_are_answered_with_flags_that_are_there(train, call):
+    flags = re.findall(r"--[a-z-]+", train("--help")[1])
+    for name, (ours, words) in OURS.items():
+        assert set(ours) <= set(flags), name
+        assert ours or words, name
+        assert flag_name(name) not in flags, name
 
 
 def test_as_a_command():

@@ -71,7 +71,7 @@ def test_the_flags_are_these(call, monkeypatch):
     found = {
         name: parser.get_default(action.dest)
         for action in parser._actions for name in action.option_strings
-        if action.dest != "help"
+        if action.dest not in ("help", argparse.SUPPRESS)
     }  # fmt: skip
     settings = {n: v for n, v in DEFAULTS.items() if n != "online"}
     assert found == OF_COMMAND | {f"--{n.replace('_', '-')}": v for n, v in settings.items()}

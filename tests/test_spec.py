@@ -7,12 +7,12 @@ import pytest
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
-from train.config.spec import recorded_spec, spec
+from train.config.spec import objective_spec, recorded_spec
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_without_anything_given_the_defaults_are_complete(name):
-    found, objective = spec(name), OBJECTIVES[name]
+    found, objective = objective_spec(name, {}), OBJECTIVES[name]
     assert found.objective is objective
     assert pickle.loads(pickle.dumps(found)) == found
     assert found.hyper == {n: p.default for n, p in objective.hyper_parameters.items()}
@@ -21,11 +21,11 @@ def test_without_anything_given_the_defaults_are_complete(name):
 
 
 def test_what_is_given_wins_and_numbers_are_of_the_kind_that_is_declared():
-    found = spec("fpa_omd", lam=2, period=5, future_from="lagged:3")
+    found = objective_spec("fpa_omd", {"lam": 2, "period": 5, "future_from": "lagged:3"})
     assert found.settings == {"lam": 2.0, "period": 5, "future_from": "lagged:3"}
     assert found.future is not None
     assert found.future.lag == 3
-    beta = spec("dpo", beta=1).hyper["beta"]
+    beta = objective_spec("dpo", {"beta": 1}).hyper["beta"]
     assert (beta, type(beta)) == (1.0, float)
 
 
@@ -39,7 +39,7 @@ def test_what_is_given_wins_and_numbers_are_of_the_kind_that_is_declared():
     ],
 )
 def test_a_spec_is_read_back_from_what_a_run_records(name, given):
-    found = spec(name, **given)
+    found = objective_spec(name, given)
     record = json.loads(json.dumps({"objective": name, "steps": 3, **found.record()}))
     assert recorded_spec(record) == found
 
@@ -63,4 +63,4 @@ MISTAKES = [
 @pytest.mark.parametrize(("name", "given", "message"), MISTAKES)
 def test_mistakes_get_one_clear_line(name, given, message):
     with pytest.raises(InputError, match=message):
-        spec(name, **given)
+        objective_spec(name, given)

@@ -13,55 +13,35 @@ python -m train --list                           # the objectives, their own fla
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from objectives import OBJECTIVES
 from objectives.command import program
 from objectives.errors import InputError, command_line
 from objectives.zoo_table import zoo_table
-from train.config.flags import Parser, add_flags, from_flags
-from train.config.future import FUTURE_HELP
-from train.config.objective_flags import hyper_parameters, objective_names
+from train.config.flags import Parser, add_flags, from_flags, peek
+from train.config.objective_flags import add_objective_help, hyper_parameters, objective_names
 from train.config.recipe import add_recipe_flag, recipe_of, recipes_table
 from train.config.settings import Config
-from train.config.spec import spec
+from train.config.spec import objective_spec
 from train.devices import processes
-from train.run.sweep import PlannedRun, as_found, make_way, plan_runs, read_numbers
+
+if TYPE_CHECKING:
+    from train.run.sweep import PlannedRun
 
 
 def main() -> None:
     words = sys.argv[1:]
-    parser = Parser(
-        prog=program("train"),
-        description="Train objectives on graded rollouts. An objective's hyper-parameters are "
-        "flags too: --list shows them.",
-        epilog=FUTURE_HELP,
-    )
-    parser.add_argument("--objective", help="a name, several with commas between, or all")
-    parser.add_argument(
-        "--list", action="store_true", help="show the objectives and the recipes, and stop"
-    )
-    add_recipe_flag(parser)
-    parser.add_argument("--seeds", help="a run for each: numbers with commas between")
-    parser.add_argument("--learning-rates", help="a run for each: numbers with commas between")
-    parser.add_argument(
-        "--online", nargs="?", const="all", metavar="NAMES",
-        help="train on what the policy samples, step by step: all objectives, or those named",
-    )  # fmt: skip
-    parser.add_argument(
-        "--resume", nargs="?", const="always", choices=("always", "auto"),
-        help="go on from the last checkpoint; auto: where there is none, start again",
-    )  # fmt: skip
-    add_flags(parser, Config)
-    parser.set_defaults(**recipe_of(words))
+    parser = _parser(words)
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
         print(zoo_table(), recipes_table(), sep="\n\n")
         return
     names = _objectives(arguments.objective)
-    given = hyper_parameters(rest, names)
-    specs = {name: spec(name, **values) for name, values in given.items()}
-    seeds = read_numbers(arguments.seeds, "--seeds", int)
-    rates = read_numbers(arguments.learning_rates, "--learning-rates", float)
+    given = hyper_parameters(rest, names, parser.flags)
+    specs = [objective_spec(name, values) for name, values in given.items()]
+    seeds = _numbers(arguments.seeds, "--seeds", int)
+    rates = _numbers(arguments.learning_rates, "--learning-rates", float)
     online = _online(arguments.online, names)
     config = from_flags(Config, arguments, online=bool(online))
     if online and len(online) < len(names) and config.data != "builtin":
@@ -69,17 +49,70 @@ def main() -> None:
             f"--online {arguments.online}: {config.data} cannot be rollouts for the other "
             f"objectives and problems for these: train them in two commands"
         )
+
+    # Imported here so that a mistyped flag is answered at once.
+    from train.run.sweep import plan_runs
+
     processes.begin(config.device)
     runs = processes.on_main(
-        lambda: plan_runs(config, list(specs.values()), seeds, rates, online, arguments.resume)
+        lambda: plan_runs(config, specs, seeds, rates, online, arguments.resume)
     )
     train(runs, words, sweep=bool(seeds or rates))
+
+
+def _parser(words: list[str]) -> Parser:
+    parser = Parser(
+        prog=program("train"),
+        usage="%(prog)s --objective NAMES [flags]",
+        description="Train objectives on graded rollouts. An objective's hyper-parameters are "
+        "flags too: --objective NAME --help shows them.",
+    )
+    parser.add_argument(
+        "--objective", metavar="NAMES", help="a name, several with commas between, or all"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="show the objectives and the recipes, and stop"
+    )
+    add_recipe_flag(parser)
+    parser.add_argument(
+        "--seeds", metavar="N,N", help="a run for each: numbers with commas between"
+    )
+    parser.add_argument(
+        "--learning-rates", metavar="RATE,RATE", help="a run for each: numbers with commas between"
+    )
+    parser.add_argument(
+        "--online", nargs="?", const="all", metavar="NAMES",
+        help="train on what the policy samples, step by step: all objectives, or those named",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resume", nargs="?", const="always", choices=("always", "auto"), metavar="always|auto",
+        help="go on from the last checkpoint; auto: where there is none, start again",
+    )  # fmt: skip
+    add_flags(parser, Config)
+    parser.set_defaults(**recipe_of(words))
+    if {"-h", "--help"} & set(words) and (named := peek(words, "--objective")):
+        add_objective_help(parser, _objectives(named))
+    return parser
 
 
 def _objectives(text: str | None) -> list[str]:
     if text is None:
         raise InputError("name an objective with --objective, such as fpa (--list shows them)")
     return list(OBJECTIVES) if text == "all" else objective_names(text)
+
+
+def _numbers(text: str | None, name: str, kind: type) -> list | None:
+    """Read numbers with commas between them. Raises InputError for what is none."""
+    if text is None:
+        return None
+    try:
+        numbers = list(dict.fromkeys(kind(word) for word in text.split(",")))
+    except ValueError:
+        numbers = []
+    if not numbers or any(number < 0 for number in numbers):
+        example = "0,1,2" if kind is int else "3e-6,1e-5"
+        raise InputError(f"{name} {text}: expected numbers with commas between, as {example}")
+    return numbers
 
 
 def _online(text: str | None, names: list[str]) -> list[str]:
@@ -92,7 +125,7 @@ def _online(text: str | None, names: list[str]) -> list[str]:
     return online
 
 
-def train(runs: list[PlannedRun], words: list[str], sweep: bool) -> None:
+def train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
     """Make the planned runs one after another and print what came out.
 
     words: the command's.
@@ -113,13 +146,14 @@ def train(runs: list[PlannedRun], words: list[str], sweep: bool) -> None:
         _compare(results, Path(runs[0].config.out or "runs"))
 
 
-def _make(planned: list[PlannedRun], words: list[str], sweep: bool) -> list:
+def _make(planned: "list[PlannedRun]", words: list[str], sweep: bool) -> list:
     # Imported here so that a mistyped flag is answered at once.
     from diagnostics.curves.plots import plot_diagnostics
     from train.run.loop import Run
     from train.run.plots import plot_run
     from train.run.result import run_table
     from train.run.setup import lay_ground
+    from train.run.sweep import as_found, make_way
     from train.store.card import provenance
     from train.store.folder import RunFolder
 
@@ -127,7 +161,7 @@ def _make(planned: list[PlannedRun], words: list[str], sweep: bool) -> list:
     ground = lay_ground(max((entry.config for entry in planned), key=lambda c: c.online))
     print(ground.describe())
 
-    def prepared(entry: PlannedRun) -> Run:
+    def prepared(entry: "PlannedRun") -> Run:
         name, last = entry.spec.name, entry.folder == planned[-1].folder
         return Run(ground.with_config(entry.config), name, entry.spec.record(), entry.folder, last)
 

@@ -86,7 +86,7 @@ def main() -> None:
         run = open_run(Path(settings.run), settings.checkpoint)
     if names is None:
         names = _default_names(run.config["objective"] if run else None)
-    given = hyper_parameters(rest, names)
+    given = hyper_parameters(rest, names, parser.flags)
     folder = Path(settings.out) if settings.out else Path("runs/entanglement")
     if settings.out is None and run is not None:
         folder = run.path / "diagnostics" / f"entanglement-step-{run.step}"

@@ -41,11 +41,16 @@ def require_known(word: str, objectives: Sequence[str], others: Collection[str] 
     if word.replace("_", "-") in own:
         return
     answer_other_name(word, others)
-    every = {flag_name(name) for objective in OBJECTIVES for name in own_flags(objective)}
+    every = {flag: [] for flag in others}
+    for objective in OBJECTIVES:
+        for name in own_flags(objective):
+            every.setdefault(flag_name(name), []).append(objective)
+    owners = every.get(word.replace("_", "-"))
+    hint = f"; it is one of {', '.join(owners)}" if owners else did_you_mean(word, every)
     raise InputError(
         f"{word} is not a flag of {' or '.join(objectives)}, which has "
         f"{', '.join(own) or 'none of its own'} (see --help for those of every objective)"
-        f"{did_you_mean(word, every.union(others))}"
+        f"{hint}"
     )
 
 
@@ -62,9 +67,14 @@ def add_objective_help(parser: Parser, objectives: Sequence[str]) -> None:
             if name in FUTURE_FLAGS:
                 _, metavar, default, text = FUTURE_FLAGS[name]
             else:
-                text, default = entry.help[name], entry.defaults[name]
+                text, default = entry.help[name].replace("%", "%%"), entry.defaults[name]
                 metavar = metavar_of(known[name])
-            group.add_argument(flag_name(name), metavar=metavar, default=default, help=text)
+            group.add_argument(
+                flag_name(name),
+                metavar=metavar,
+                default=default,
+                help=text.replace("%", "%%"),
+            )
 
 
 def hyper_parameters(

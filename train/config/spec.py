@@ -17,21 +17,29 @@ from train.config.values import expected, fits
 class ObjectiveSpec:
     """What an objective is trained with: each hyper-parameter has its value."""
 
-    name: str  # of OBJECTIVES: the objective itself cannot be sent to other processes
+    objective: Objective
     hyper: Mapping[str, Any]  # of the loss
     settings: Mapping[str, Any]  # read by whoever fills the batch
     future: FutureSettings | None  # of an objective that looks ahead; its values are in settings
 
     @property
-    def objective(self) -> Objective:
-        return OBJECTIVES[self.name]
+    def name(self) -> str:
+        return self.objective.name
 
     def record(self) -> dict[str, Any]:
         """Return all values by name, in the order in which run folders have them."""
         return {**self.hyper, **self.settings}
 
+    def __reduce__(self):
+        # To other processes it goes by name: an objective has functions that cannot be sent.
+        return _of_name, (self.name, self.hyper, self.settings, self.future)
 
-def spec(name: str, /, **given: Any) -> ObjectiveSpec:
+
+def _of_name(name: str, *values: Any) -> ObjectiveSpec:
+    return ObjectiveSpec(OBJECTIVES[name], *values)
+
+
+def objective_spec(name: str, given: Mapping[str, Any]) -> ObjectiveSpec:
     """Return an objective with the hyper-parameters that were given, and else its defaults.
 
     name: of OBJECTIVES. given: as the objective's flags, with underscores.
@@ -49,13 +57,13 @@ def spec(name: str, /, **given: Any) -> ObjectiveSpec:
     if "lam" in settings:
         future = future_settings(values, objective.settings["lam"])
         settings |= future.values()
-    return ObjectiveSpec(objective.name, hyper, settings, future)
+    return ObjectiveSpec(objective, hyper, settings, future)
 
 
 def recorded_spec(config: Mapping[str, Any]) -> ObjectiveSpec:
     """Return the objective of a run from what its `config.json` holds."""
     known = own_flags(config["objective"])
-    return spec(config["objective"], **{n: config[n] for n in known if n in config})
+    return objective_spec(config["objective"], {n: config[n] for n in known if n in config})
 
 
 def _one_name(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from objectives.errors import InputError
 from train.config.flags import flag_name, unchanging
 from train.config.settings import Config
-from train.config.spec import ObjectiveSpec, spec
+from train.config.spec import ObjectiveSpec, objective_spec
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import require_no_run
 
@@ -89,7 +89,7 @@ def as_found(run: PlannedRun, resume: str | None = None) -> PlannedRun:
         there = {}
     # A run of an earlier version knows nothing of settings that came later.
     defaults = {entry.name: entry.default for entry in fields(run.config)}
-    there = {**defaults, **spec(run.spec.name).record(), **there}
+    there = {**defaults, **objective_spec(run.spec.name, {}).record(), **there}
     wanted = {"objective": run.spec.name, **run.config.record(), **run.spec.record()}
     for name, value in wanted.items():
         if name not in UNCOMPARED and there.get(name) != value:
@@ -116,17 +116,3 @@ def make_way(run: PlannedRun) -> None:
     while (aside := run.folder.with_name(f"{run.folder.name}.unfinished-{number}")).exists():
         number += 1
     run.folder.rename(aside)
-
-
-def read_numbers(text: str | None, name: str, kind: type) -> list | None:
-    """Read numbers with commas between them. Raises InputError for what is none."""
-    if text is None:
-        return None
-    try:
-        numbers = list(dict.fromkeys(kind(word) for word in text.split(",")))
-    except ValueError:
-        numbers = []
-    if not numbers or any(number < 0 for number in numbers):
-        example = "0,1,2" if kind is int else "3e-6,1e-5"
-        raise InputError(f"{name} {text}: expected numbers with commas between, as {example}")
-    return numbers
