@@ -6,6 +6,12 @@ from torch import Tensor
 from objectives import Batch
 from objectives.batch import log_prob_mean, log_prob_sum, masked
 
+# Metrics by TRL's names, each followed by a slash and a side.
+LOGPS, MEAN_LOGPS, REWARDS = "logps", "mean_logps", "rewards"
+CHOSEN, REJECTED = SIDES = ("chosen", "rejected")
+MARGINS = f"{REWARDS}/margins"
+_ROWS = "rows"
+
 
 def log_prob_totals(policy: Tensor, batch: Batch, beta: float | None = None) -> dict[str, Tensor]:
     """Return totals over rows from which a step's log-prob metrics are made.
@@ -16,13 +22,13 @@ def log_prob_totals(policy: Tensor, batch: Batch, beta: float | None = None) -> 
     rows the count, the sum of `s`, of `m` and of the implicit reward.
     """
     values = {
-        "rows": torch.ones_like(batch.reward),
-        "logps": log_prob_sum(policy, batch.mask),
-        "mean_logps": log_prob_mean(policy, batch.mask),
+        _ROWS: torch.ones_like(batch.reward),
+        LOGPS: log_prob_sum(policy, batch.mask),
+        MEAN_LOGPS: log_prob_mean(policy, batch.mask),
     }
     if beta is not None and batch.reference is not None:
-        values["rewards"] = beta * log_prob_sum(policy - batch.reference, batch.mask)
-    sides = {"chosen": batch.reward > 0, "rejected": batch.reward <= 0}
+        values[REWARDS] = beta * log_prob_sum(policy - batch.reference, batch.mask)
+    sides = {CHOSEN: batch.reward > 0, REJECTED: batch.reward <= 0}
     return {
         f"{name}/{side}": masked(value.detach(), rows).sum()
         for side, rows in sides.items()
@@ -39,9 +45,10 @@ def log_prob_metrics(totals: dict[str, float]) -> dict[str, float]:
     metrics = {}
     for key, total in totals.items():
         name, side = key.split("/")
-        count = totals[f"rows/{side}"]
-        if name != "rows" and count:
+        count = totals[f"{_ROWS}/{side}"]
+        if name != _ROWS and count:
             metrics[key] = total / count
-    if "rewards/chosen" in metrics and "rewards/rejected" in metrics:
-        metrics["rewards/margins"] = metrics["rewards/chosen"] - metrics["rewards/rejected"]
+    rewards = [metrics.get(f"{REWARDS}/{side}") for side in SIDES]
+    if None not in rewards:
+        metrics[MARGINS] = rewards[0] - rewards[1]
     return metrics

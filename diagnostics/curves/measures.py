@@ -1,6 +1,6 @@
-"""What is measured at the probe pairs at one moment of training."""
+"""What is measured at the probe pairs at one moment of training, by the name of each quantity."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -9,20 +9,21 @@ from diagnostics.entanglement.coefficients import (
     coefficients_now_and_ahead,
     pair_coefficients,
 )
-from diagnostics.entanglement.gram import pair_grams
 from diagnostics.entanglement.products import REGIMES, Products, products, regime, split
-from diagnostics.parameters import select_parameters
-from diagnostics.trajectories import Trajectories
-from objectives import Batch
+from objectives import Batch, Objective
 from objectives.batch import log_prob_mean
-from train.learning.learner import Learner
 
-
-class ProbeInputs(NamedTuple):
-    """The probe pairs as gradient diagnostics want them."""
-
-    trajectories: Trajectories  # 2P rows, chosen and rejected in turn
-    weights: Tensor  # (2P, 2, T) shared and distinct tokens
+# Quantities of `diagnostics.csv`; what comes after a "/" says of which tokens, or where.
+LOG_PROB = "mean_log_prob"  # /chosen, /rejected, /shared_in_chosen, /distinct_in_chosen
+QUANTILE = "token_probability_quantile_10"  # /chosen, /rejected
+COSINE = "cosine"
+COSINE_PART = "cosine_part"  # /shared_shared, /distinct_distinct, /mixed
+WINDOW_LOW, WINDOW_HIGH = "window_low", "window_high"
+RATIO = "coefficient_ratio"  # /now, /ahead, /used
+INSIDE = "inside_window"  # /now, /ahead, /used
+REGIME = "regime"  # / each of REGIMES
+GAINED, FORGOTTEN = "problems/gained", "problems/forgotten"
+AHEAD = "ahead"  # at the future policy
 
 
 def token_log_prob_values(policy: Tensor, mask: Tensor, shared: Tensor) -> dict[str, float]:
@@ -42,27 +43,25 @@ def token_log_prob_values(policy: Tensor, mask: Tensor, shared: Tensor) -> dict[
     for name, (log_probs, tokens) in parts.items():
         rows = tokens.any(-1)
         if rows.any():
-            values[f"mean_log_prob/{name}"] = log_prob_mean(log_probs, tokens)[rows].mean().item()
+            values[f"{LOG_PROB}/{name}"] = log_prob_mean(log_probs, tokens)[rows].mean().item()
     for name in ("chosen", "rejected"):
         log_probs, tokens = parts[name]
         low = log_probs[tokens].float().exp().quantile(0.1)
-        values[f"token_probability_quantile_10/{name}"] = low.item()
+        values[f"{QUANTILE}/{name}"] = low.item()
     return values
 
 
-def entanglement(
-    learner: Learner, gradients: ProbeInputs, policy: Tensor, batch: Batch
+def entanglement_values(
+    grams: Tensor, objective: Objective, hyper: Mapping, policy: Tensor, batch: Batch
 ) -> dict[str, float]:
     """Return how gradients of pairs are entangled, and how the objective weighs them, by quantity.
 
-    learner: with a reference and λ; policy: (2P, T) and batch: as its `evaluate` returns them.
+    grams: (P, 4, 4) of `pair_grams` with `split_weights`. hyper: the objective's hyper-parameters.
+    policy: (2P, T) log-probs, and batch: with their pairs, reference and future log-probs.
     Coefficients are those of the objective (of its base, for a future-policy one) `now`, at θ, and
     `ahead`, at the future policy, and those `used`, by the objective itself. The parts of the
     cosine that shared and distinct tokens make add up to it.
     """
-    model = learner.policy.model
-    with learner.precision:
-        grams = pair_grams(model, *gradients, select_parameters(model))
     of, parts = products(grams), split(grams)
     norms = (of.square_chosen * of.square_rejected).sqrt()
     sums = {
@@ -70,22 +69,21 @@ def entanglement(
         "distinct_distinct": parts.distinct_distinct,
         "mixed": parts.shared_distinct + parts.distinct_shared,
     }
-    objective, hyper = learner.objective, learner.hyper
     now, ahead = coefficients_now_and_ahead(objective.loss, policy, batch, **hyper)
     used = pair_coefficients(objective.loss, policy, batch, **hyper)
     low, high = of.window
     values = {
-        "cosine": of.cosine.mean().item(),
-        **{f"cosine_part/{name}": (part / norms).mean().item() for name, part in sums.items()},
-        "window_low": low.median().item(),
-        "window_high": high.median().item(),
+        COSINE: of.cosine.mean().item(),
+        **{f"{COSINE_PART}/{name}": (part / norms).mean().item() for name, part in sums.items()},
+        WINDOW_LOW: low.median().item(),
+        WINDOW_HIGH: high.median().item(),
     }
-    for name, coefficients in (("now", now), ("ahead", ahead), ("used", used)):
-        values[f"coefficient_ratio/{name}"] = coefficients.ratio.nanmedian().item()
-        values[f"inside_window/{name}"] = _inside(of, coefficients).float().mean().item()
+    for name, coefficients in (("now", now), (AHEAD, ahead), ("used", used)):
+        values[f"{RATIO}/{name}"] = coefficients.ratio.nanmedian().item()
+        values[f"{INSIDE}/{name}"] = _inside(of, coefficients).float().mean().item()
     regimes = regime(of, used.chosen, used.rejected)
     for number, name in enumerate(REGIMES):
-        values[f"regime/{name}"] = (regimes == number).float().mean().item()
+        values[f"{REGIME}/{name}"] = (regimes == number).float().mean().item()
     return values
 
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from diagnostics.entanglement.summary import contributions, regime_shares
 from diagnostics.entanglement.table import TIMES
+from diagnostics.panels import COLOURS, style
 
-COLOURS = sns.color_palette("colorblind")
 REGIME_COLOURS = {
     "ideal": COLOURS[2], "both up": COLOURS[1], "both down": COLOURS[3], "still": "0.75",
     "reversed": COLOURS[4], "undefined": "0.9",
@@ -33,7 +33,7 @@ def draw_entanglement(table: pd.DataFrame, objectives: Sequence[str], title: str
     Cosine against token overlap; what kinds of tokens add to the cosine; the share of pairs in
     each regime under each objective, now and at the future policy.
     """
-    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+    with style():
         bars = 1 + 2 * len(objectives)
         figure = Figure(figsize=(17.5, max(4.8, 1.9 + 0.36 * bars)), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.35, 1.35))
@@ -103,7 +103,7 @@ def draw_token_matrix(
         raise ValueError(f"cosines must be ({len(chosen)}, {len(rejected)}), got {cosines.shape}")
     size = 0.23
     width, height = max(5.0, size * len(rejected)), max(4.0, size * len(chosen))
-    with sns.axes_style("white"), sns.plotting_context("notebook"):
+    with style("white"):
         figure = Figure(figsize=(width + 2.6, height + 1.8), layout="constrained")
         axis = figure.subplots()
         sns.heatmap(

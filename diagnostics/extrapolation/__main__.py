@@ -15,7 +15,7 @@ import pandas as pd
 
 from diagnostics.extrapolation.plot import draw_forecasts
 from diagnostics.extrapolation.ring import ProbeRing
-from diagnostics.extrapolation.score import ProbeTokens, Score, frame
+from diagnostics.extrapolation.score import SKILL, ProbeTokens, Score, frame
 from diagnostics.extrapolation.words import summarise, words
 from objectives import OBJECTIVES
 from objectives.command import program
@@ -48,7 +48,7 @@ def main() -> None:
     run = arguments.run or _diagnosed_last(Path("runs"))
     out = arguments.out or run / "extrapolation"
     table = forecasts(run)
-    known = sorted(table.loc[table["quantity"] == "forecast_skill", "lam"].unique())
+    known = sorted(table.loc[table["quantity"] == SKILL, "lam"].unique())
     if arguments.lam not in known:
         raise InputError(
             f"--lam {arguments.lam:g}: choose from {', '.join(f'{x:g}' for x in known)}"
@@ -78,7 +78,7 @@ def _diagnosed_last(parent: Path) -> Path:
 
 
 def forecasts(run: Path) -> pd.DataFrame:
-    """Return a run's scored forecasts as a long table (forecast_score.frame).
+    """Return a run's scored forecasts as a long table (score.frame).
 
     Raises InputError where the folder is no run, or has neither forecasts nor checkpoints to make
     them from.

@@ -1,19 +1,27 @@
 """A picture of forecasts: error against λ, the best λ, and skill over training."""
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = sns.color_palette("colorblind")
-MARKERS = "osD^vP"
+from diagnostics.extrapolation.score import (
+    BEST_ERROR,
+    BEST_LAM,
+    BEST_SKILL,
+    ERROR,
+    INITIAL,
+    SKILL,
+    lag_of,
+)
+from diagnostics.panels import COLOURS, MARKERS, style
+
 LOWEST_SKILL = -1.0  # below, a forecast is worse than none, and how much worse would fill the axis
 
 
 def draw_forecasts(
-    table: pd.DataFrame, *, reference: str = "initial", step: int | None = None, lam: float = 1.0
+    table: pd.DataFrame, *, reference: str = INITIAL, step: int | None = None, lam: float = 1.0
 ) -> Figure:
-    """Return a figure of four panels from a long table of scores (forecast_score.frame).
+    """Return a figure of four panels from a long table of scores (score.frame).
 
     Above, the error against λ at one step, and λ* over steps; below, skill over steps at λ* and at
     a fixed λ. More than four or five horizons are hard to tell apart: give a part of the table.
@@ -27,23 +35,24 @@ def draw_forecasts(
         if value is not None and value not in known:
             raise ValueError(f"no forecast of {name} {value}; there are {list(known)}")
     table = table[table["reference"] == reference]
-    errors = table[table["quantity"] == "forecast_error"]
+    errors = table[table["quantity"] == ERROR]
     horizons = sorted(table["horizon"].unique())
     if step is None:
         counts = errors.groupby("step")["horizon"].nunique()
         whole = sorted(counts[counts == counts.max()].index)
         step = whole[len(whole) // 2]
-    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+    with style():
         figure = Figure(figsize=(11.5, 8.4), layout="constrained")
         axes = figure.subplots(2, 2)
         styles = {k: (COLOURS[i % 10], MARKERS[i % 6]) for i, k in enumerate(horizons)}
         _errors(axes[0, 0], table[table["step"] == step], styles, step)
         _best_lams(axes[0, 1], table, styles, reference)
-        best = table[table["quantity"] == "best_lam_skill"]
+        best = table[table["quantity"] == BEST_SKILL]
         _skills(axes[1, 0], best, styles, "skill at λ*: 1 perfect, 0 as no forecast")
-        fixed = table[(table["quantity"] == "forecast_skill") & (table["lam"] == lam)]
+        fixed = table[(table["quantity"] == SKILL) & (table["lam"] == lam)]
         _skills(axes[1, 1], fixed, styles, f"skill at λ = {lam:g}; at the bottom: -1 or less")
-        start = "π₀" if reference == "initial" else f"π of {reference.split(':')[1]} steps before"
+        lag = lag_of(reference)
+        start = "π₀" if lag is None else f"π of {lag} steps before"
         figure.suptitle(f"Forecasts of the policy k steps ahead, extrapolated from {start}")
     return figure
 
@@ -51,8 +60,8 @@ def draw_forecasts(
 def _errors(axis: Axes, table: pd.DataFrame, styles: dict, step: int) -> None:
     for horizon, (colour, marker) in styles.items():
         rows = table[table["horizon"] == horizon]
-        best = rows[rows["quantity"] == "best_lam_error"]
-        line = pd.concat([rows[rows["quantity"] == "forecast_error"], best]).sort_values("lam")
+        best = rows[rows["quantity"] == BEST_ERROR]
+        line = pd.concat([rows[rows["quantity"] == ERROR], best]).sort_values("lam")
         axis.plot(line["lam"], line["value"], color=colour)
         axis.plot(best["lam"], best["value"], color=colour, marker=marker, ms=8, ls="none",
                   label=f"k = {horizon}")  # fmt: skip
@@ -62,10 +71,10 @@ def _errors(axis: Axes, table: pd.DataFrame, styles: dict, step: int) -> None:
 
 
 def _best_lams(axis: Axes, table: pd.DataFrame, styles: dict, reference: str) -> None:
-    rows = table[table["quantity"] == "best_lam"]
+    rows = table[table["quantity"] == BEST_LAM]
     _lines(axis, rows, styles)
     steps = rows["step"].sort_values().unique()
-    age = steps if reference == "initial" else steps.clip(max=int(reference.split(":")[1]))
+    age = steps.clip(max=lag_of(reference))
     for horizon, (colour, _) in styles.items():
         axis.plot(steps, horizon / age, color=colour, ls=":", lw=1.5)
     highest = rows["value"].quantile(0.95)

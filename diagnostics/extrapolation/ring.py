@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from diagnostics.extrapolation.score import LAMS, ProbeTokens, Score, score_forecast
+from diagnostics.extrapolation.score import LAMS, ProbeTokens, Score, reference_name, score_forecast
 from diagnostics.extrapolation.snapshot import Snapshot
 from objectives import Head
 
@@ -86,7 +86,7 @@ class ProbeRing:
             *(self._snapshots[s] for s in (start, step, step + horizon)),
             step=step,
             horizon=horizon,
-            reference="initial" if lag is None else f"lagged:{lag}",
+            reference=reference_name(lag),
             lams=self.lams,
             tokens=self.tokens,
         )

@@ -19,6 +19,11 @@ from diagnostics.extrapolation.snapshot import Policy
 
 LAMS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 COLUMNS = ("step", "quantity", "reference", "horizon", "lam", "value")
+# Quantities of the long table.
+ERROR, SKILL, WEIGHT_ERROR = "forecast_error", "forecast_skill", "weight_error"  # at each λ
+BEST_LAM, BEST_ERROR, BEST_SKILL = "best_lam", "best_lam_error", "best_lam_skill"
+DISPLACEMENT_COSINE = "displacement_cosine"
+INITIAL, LAGGED = "initial", "lagged:"  # references: what a forecast extrapolates from
 
 
 class ProbeTokens(NamedTuple):
@@ -45,16 +50,16 @@ class Score(NamedTuple):
 
     def rows(self) -> list[dict]:
         """Return a dict per number, with the keys of COLUMNS; lam is None where there is none."""
-        values = [("forecast_error", lam, x) for lam, x in zip(self.lams, self.errors, strict=True)]
-        values += [("forecast_skill", m, x) for m, x in zip(self.lams, self.skills, strict=True)]
+        values = [(ERROR, lam, x) for lam, x in zip(self.lams, self.errors, strict=True)]
+        values += [(SKILL, m, x) for m, x in zip(self.lams, self.skills, strict=True)]
         if self.weight_errors is not None:
             each = zip(self.lams, self.weight_errors, strict=True)
-            values += [("weight_error", lam, x) for lam, x in each]
+            values += [(WEIGHT_ERROR, lam, x) for lam, x in each]
         values += [
-            ("best_lam", None, self.best_lam),
-            ("best_lam_error", self.best_lam, self.best_error),
-            ("best_lam_skill", self.best_lam, self.best_skill),
-            ("displacement_cosine", None, self.cosine),
+            (BEST_LAM, None, self.best_lam),
+            (BEST_ERROR, self.best_lam, self.best_error),
+            (BEST_SKILL, self.best_lam, self.best_skill),
+            (DISPLACEMENT_COSINE, None, self.cosine),
         ]
         return [
             dict(zip(COLUMNS, (self.step, name, self.reference, self.horizon, lam, x), strict=True))
@@ -69,7 +74,7 @@ def score_forecast(
     *,
     step: int,
     horizon: int,
-    reference: str = "initial",
+    reference: str = INITIAL,
     lams: Sequence[float] = LAMS,
     tokens: ProbeTokens | None = None,
     chunk_size: int | None = None,
@@ -94,6 +99,16 @@ def score_forecast(
         tuple(errors[:-1]), tuple(skills[:-1]), weight_errors,
         best, errors[-1], skills[-1], cosine,
     )  # fmt: skip
+
+
+def reference_name(lag: int | None) -> str:
+    """Return what a forecast is said to extrapolate from: `initial`, or `lagged:N`."""
+    return INITIAL if lag is None else f"{LAGGED}{lag}"
+
+
+def lag_of(reference: str) -> int | None:
+    """Return N of `lagged:N`, None of `initial`."""
+    return None if reference == INITIAL else int(reference.removeprefix(LAGGED))
 
 
 def frame(scores: Iterable[Score]) -> pd.DataFrame:

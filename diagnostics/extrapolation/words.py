@@ -2,29 +2,37 @@
 
 import pandas as pd
 
+from diagnostics.extrapolation.score import (
+    BEST_LAM,
+    BEST_SKILL,
+    DISPLACEMENT_COSINE,
+    INITIAL,
+    SKILL,
+    lag_of,
+)
+
 PARTS = ("early", "middle", "late")  # thirds of the steps at which forecasts were made
 GOOD, NOTHING = 0.3, 0.1  # skills from which a forecast is one, and below which it is none
 
 
-def summarise(table: pd.DataFrame, *, reference: str = "initial", lam: float = 1.0) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, *, reference: str = INITIAL, lam: float = 1.0) -> pd.DataFrame:
     """Return medians over each third of training, a row per horizon and third.
 
-    table: long, as forecast_score.frame has it; reference: whose forecasts; lam: a fixed λ.
+    table: long, as score.frame has it; reference: whose forecasts; lam: a fixed λ.
     Columns: horizon, part, forecasts (how many), best_lam, skill (at λ*), skill_fixed (at lam),
     cosine (of the displacement so far and to come), pace (λ* age / horizon: 1 where the policy
     goes on as fast as it came).
     """
     table = table[(table["reference"] == reference) & table["horizon"].notna()]
     wide = {
-        "best_lam": table[table["quantity"] == "best_lam"],
-        "skill": table[table["quantity"] == "best_lam_skill"],
-        "skill_fixed": table[(table["quantity"] == "forecast_skill") & (table["lam"] == lam)],
-        "cosine": table[table["quantity"] == "displacement_cosine"],
+        "best_lam": table[table["quantity"] == BEST_LAM],
+        "skill": table[table["quantity"] == BEST_SKILL],
+        "skill_fixed": table[(table["quantity"] == SKILL) & (table["lam"] == lam)],
+        "cosine": table[table["quantity"] == DISPLACEMENT_COSINE],
     }
     wide = {n: rows.set_index(["step", "horizon"])["value"] for n, rows in wide.items()}
     frame = pd.DataFrame(wide).reset_index()
-    lag = None if reference == "initial" else int(reference.split(":")[1])
-    age = frame["step"].clip(upper=lag)
+    age = frame["step"].clip(upper=lag_of(reference))
     frame["pace"] = frame["best_lam"] * age / frame["horizon"]
     last = frame["step"].max()
     thirds = (3 * (frame["step"] - 1) // max(last, 1)).clip(0, 2).astype(int)
@@ -37,8 +45,8 @@ def summarise(table: pd.DataFrame, *, reference: str = "initial", lam: float = 1
 
 def words(summary: pd.DataFrame, *, reference: str, lam: float = 1.0) -> list[str]:
     """Return sentences on what a summary says, a line each."""
-    start = "the initial policy" if reference == "initial" else f"the policy of {reference[7:]} " \
-        "steps before"  # fmt: skip
+    lag = lag_of(reference)
+    start = "the initial policy" if lag is None else f"the policy of {lag} steps before"
     lines = []
     for part in PARTS:
         rows = summary[summary["part"] == part]

@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from diagnostics.curves.measures import ProbeInputs, entanglement, token_log_prob_values
-from diagnostics.entanglement.gram import split_weights
+from diagnostics.curves.measures import (
+    AHEAD,
+    FORGOTTEN,
+    GAINED,
+    entanglement_values,
+    token_log_prob_values,
+)
+from diagnostics.entanglement.gram import pair_grams, split_weights
 from diagnostics.entanglement.overlap import token_overlap
 from diagnostics.extrapolation.ring import ProbeRing
-from diagnostics.extrapolation.score import COLUMNS, ProbeTokens
-from diagnostics.trajectories import pack
+from diagnostics.extrapolation.score import COLUMNS, ProbeTokens, reference_name
+from diagnostics.parameters import select_parameters
+from diagnostics.trajectories import Trajectories, pack
 from objectives.errors import InputError
 from train.config.diagnosis import ProbePlan
 from train.data.tokenized import TokenizedData
@@ -20,6 +29,13 @@ from train.probes.pairs import ProbePairs
 from train.sampling.evaluator import Scores
 
 PLAIN_LAM = 1.0  # of the future policy, where the objective does not look ahead itself
+
+
+class ProbeInputs(NamedTuple):
+    """The probe pairs as gradient diagnostics want them."""
+
+    trajectories: Trajectories  # 2P rows, chosen and rejected in turn
+    weights: Tensor  # (2P, 2, T) shared and distinct tokens
 
 
 class Observer:
@@ -47,7 +63,7 @@ class Observer:
         """
         self.plan, self.data, self.probes, self.learner = plan, data, probes, learner
         self.base, self.pad_id, self.write = base, pad_id, write
-        self.reference = "initial" if lag is None else f"lagged:{lag}"
+        self.reference = reference_name(lag)
         tokens = probes.pairs.tokens
         overlaps = [
             token_overlap(chosen, rejected)
@@ -78,9 +94,12 @@ class Observer:
             values = token_log_prob_values(policy, batch.mask, shared)
             rows += [_row(step, name, value) for name, value in values.items()]
         if "entanglement" in self.plan.measures:
-            values = entanglement(observer, self._gradients, policy, batch)
+            model = self.learner.policy.model
+            with self.learner.precision:
+                grams = pair_grams(model, *self._gradients, select_parameters(model))
+            values = entanglement_values(grams, observer.objective, observer.hyper, policy, batch)
             for name, value in values.items():
-                ahead = (self.reference, lam) if name.endswith("/ahead") else (None, None)
+                ahead = (self.reference, lam) if name.endswith(f"/{AHEAD}") else (None, None)
                 rows.append(_row(step, name, value, *ahead))
         if self._ring is not None:
             snapshot = self.probes.snapshot(self.learner.policy, self.learner.precision)
@@ -95,23 +114,23 @@ class Observer:
             before = self._solved
             gained = sum(solved[n] and not before[n] for n in solved)
             forgotten = sum(before[n] and not solved[n] for n in solved)
-            counts = {"problems/gained": gained, "problems/forgotten": forgotten}
+            counts = {GAINED: gained, FORGOTTEN: forgotten}
             self.write(COLUMNS, [_row(step, *item) for item in counts.items()])
         self._solved = solved
 
-    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict]:
+    def state_dict(self) -> tuple[dict[str, Tensor], dict]:
         """Return the ring of probes as tensors and the rest as values."""
         tensors, ring = ({}, None) if self._ring is None else self._ring.state_dict()
         solved = None if self._solved is None else list(self._solved.items())
         return tensors, {"ring": ring, "solved": solved}
 
-    def load_state_dict(self, tensors: dict[str, torch.Tensor], values: dict) -> None:
+    def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
         """Go on from what `state_dict` returned."""
         if self._ring is not None:
             self._ring.load_state_dict(tensors, values["ring"])
         self._solved = None if values["solved"] is None else dict(map(tuple, values["solved"]))
 
-    def _divergence(self) -> torch.Tensor | None:
+    def _divergence(self) -> Tensor | None:
         if "divergence" not in self.learner.objective.needs:
             return None
         index = self.probes.pairs.index

@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from diagnostics.log_probs import CHOSEN, MEAN_LOGPS, REJECTED
 from train.store.folder import read_metrics
 
 SMOOTHING = 10  # steps of the running mean of the log-probs, which are a batch's each
@@ -98,9 +99,9 @@ def _accuracy(axis: Axes, metrics: pd.DataFrame) -> None:
 
 
 def _log_probs(axis: Axes, metrics: pd.DataFrame) -> None:
-    styles = {"chosen": (COLOURS[2], "-"), "rejected": (COLOURS[3], "--")}
+    styles = {CHOSEN: (COLOURS[2], "-"), REJECTED: (COLOURS[3], "--")}
     for side, (colour, dashes) in styles.items():
-        column = f"mean_logps/{side}"
+        column = f"{MEAN_LOGPS}/{side}"
         if column not in metrics:
             continue
         rows = metrics.dropna(subset=column)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from diagnostics.log_probs import MEAN_LOGPS, SIDES
 from objectives.text_table import aligned
 from train.sampling.evaluator import Scores
 
@@ -30,8 +31,8 @@ def run_table(result: Result) -> str:
         rows.append(("greedy accuracy", str(before.greedy), str(after.greedy)))
         if after.sampled is not None:
             rows.append(("sampled accuracy", str(before.sampled), str(after.sampled)))
-    for side in ("chosen", "rejected"):
-        key = f"mean_logps/{side}"
+    for side in SIDES:
+        key = f"{MEAN_LOGPS}/{side}"
         ends = [f"{m[key]:.4f}" if key in m else "-" for m in _ends(result)]
         rows.append((f"mean log-prob, {side}", *ends))
     return aligned(rows)
@@ -52,7 +53,7 @@ def _line(result: Result) -> tuple[str, ...]:
         last = result.evaluations[-1][1].sampled
         sampled = "-" if last is None else f"{last.mean:.3f}"
     last = _ends(result)[1]
-    sides = [last.get(f"mean_logps/{side}") for side in ("chosen", "rejected")]
+    sides = [last.get(f"{MEAN_LOGPS}/{side}") for side in SIDES]
     shown = ["-" if value is None else f"{value:.3f}" for value in sides]
     return result.objective, before, after, best, sampled, *shown, f"{result.seconds / 60:.1f}"
 

@@ -1,0 +1,37 @@
+"""What pictures of diagnostics have in common: colours, markers, style, and a grid of panels."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = sns.color_palette("colorblind")
+MARKERS = "osD^vP"
+WIDTH = 4.6  # inches of a panel
+
+
+@contextmanager
+def style(axes: str = "whitegrid") -> Iterator[None]:
+    """Draw in one style what is drawn inside; matplotlib's own settings stay as they are."""
+    with sns.axes_style(axes), sns.plotting_context("notebook"):
+        yield
+
+
+def panel_grid(
+    count: int, *, across: int, height: float, sharex: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `count` panels, at most `across` beside each other, and the panels.
+
+    height: inches of a panel. To be drawn inside `style`.
+    """
+    columns = min(across, count)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(WIDTH * columns, height * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex).flatten()
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, list(axes[:count])
