@@ -37,7 +37,7 @@ MISTAKES = [
     ),
     ("--objective fpa --beta 0.1", "; it is one of dpo, rpo, kto, "),
     ("--objective fpa --learning_rat 3", "; did you mean --learning-rate or "),
-    ("--objective dpo --bata 3", "; did you mean --beta"),
+    ("--objective dpo --betta 3", "; did you mean --beta"),
     ("--objective fpa --online_sample=3", "; did you mean --online-samples"),
     ("--objective fpa --output_dir x", "error: --output_dir: here it is --out"),
     ("--objective fpa --bf16", "--bf16: here it is --dtype: as in --dtype bfloat16"),

@@ -24,7 +24,8 @@ OF_COMMAND = {
 }  # fmt: skip
 DEFAULTS = {
     "model": "builtin", "data": "builtin", "out": None, "steps": 300, "learning_rate": 1e-5,
-    "schedule": "constant", "warmup_steps": 10, "weight_decay": 0.0, "max_grad_norm": 1.0,
+    "schedule": "constant", "schedule_options": None, "warmup_steps": 10, "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
     "batch_size": 64, "micro_batch_size": None, "tokens_per_microbatch": None,
     "share_prefixes": "auto", "compile": False, "gradient_checkpointing": False,
     "lora_rank": None, "lora_alpha": None, "lora_targets": None, "rows": "auto",
@@ -40,9 +41,10 @@ DEFAULTS = {
 # Another value for each setting; those above the first gap allow all others.
 OTHERS = {
     "online": True, "lora_rank": 2, "diagnose_every": 2, "diagnose": "extrapolation",
+    "schedule": "polynomial",
 
     "model": "smollm2", "data": "rows.jsonl", "out": "elsewhere", "steps": 7,
-    "learning_rate": 3e-6, "schedule": "cosine", "warmup_steps": 3, "weight_decay": 0.1,
+    "learning_rate": 3e-6, "schedule_options": "power=2", "warmup_steps": 3, "weight_decay": 0.1,
     "max_grad_norm": 2.0, "batch_size": 32, "micro_batch_size": 8, "share_prefixes": "off",
     "compile": True, "gradient_checkpointing": True, "lora_alpha": 8.0, "lora_targets": "q_proj",
     "rows": "all", "advantage": "leave_one_out", "online_samples": 4, "online_temperature": 0.5,
@@ -54,7 +56,7 @@ OTHERS = {
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip
-ALLOWING = {name: OTHERS[name] for name in list(OTHERS)[:4]}
+ALLOWING = {name: OTHERS[name] for name in list(OTHERS)[:5]}
 
 
 def test_the_flags_are_these(call, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from train.config.diagnosis import MEASURES, PAIRS
 from train.config.flags import flag
+from train.config.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,13 @@ class OptimisationConfig:
 
     steps: int = flag(300, "optimizer steps", "STEPS", least=0)
     learning_rate: float = flag(1e-5, "AdamW's learning rate, at its highest", "RATE", above=0)
-    schedule: Literal["constant", "linear", "cosine"] = flag("constant", "after the warm-up")
+    schedule: Schedule = flag("constant", "after the warm-up")
+    schedule_options: str | None = flag(
+        None,
+        "of the schedules that transformers has, such as num_cycles=3 with cosine_with_restarts, "
+        "min_lr_rate=0.1 with cosine_with_min_lr, num_decay_steps=30 with warmup_stable_decay",
+        "NAME=VALUE",
+    )
     warmup_steps: int = flag(10, "steps of linear warm-up", "STEPS", least=0)
     weight_decay: float = flag(0.0, "AdamW's decoupled weight decay", least=0)
     max_grad_norm: float = flag(1.0, "gradients are clipped to this norm", "NORM", above=0)

@@ -16,18 +16,20 @@ from train.config.groups import (
     OnlineConfig,
     OptimisationConfig,
 )
+from train.config.schedule import read_options
 
 # The order in which run folders have their settings, from before there were groups: labels of
 # eval.compare name settings in it. What is not here comes after.
 RECORDED = (
-    "model", "data", "out", "steps", "learning_rate", "schedule", "warmup_steps", "weight_decay",
-    "max_grad_norm", "batch_size", "micro_batch_size", "tokens_per_microbatch", "share_prefixes",
-    "compile", "gradient_checkpointing", "lora_rank", "lora_alpha", "lora_targets", "rows",
-    "advantage", "online", "online_samples", "online_temperature", "online_max_new_tokens",
-    "online_updates", "online_mixed", "max_tokens", "reference_cache", "token_cache", "seed",
-    "device", "dtype", "eval_problems", "eval_every", "eval_limit", "eval_samples",
-    "eval_temperature", "eval_max_new_tokens", "eval_batch_size", "checkpoint_every",
-    "keep_checkpoints", "diagnose_every", "diagnose", "horizons", "diagnose_pairs",
+    "model", "data", "out", "steps", "learning_rate", "schedule", "schedule_options",
+    "warmup_steps", "weight_decay", "max_grad_norm", "batch_size", "micro_batch_size",
+    "tokens_per_microbatch", "share_prefixes", "compile", "gradient_checkpointing", "lora_rank",
+    "lora_alpha", "lora_targets", "rows", "advantage", "online", "online_samples",
+    "online_temperature", "online_max_new_tokens", "online_updates", "online_mixed", "max_tokens",
+    "reference_cache", "token_cache", "seed", "device", "dtype", "eval_problems", "eval_every",
+    "eval_limit", "eval_samples", "eval_temperature", "eval_max_new_tokens", "eval_batch_size",
+    "checkpoint_every", "keep_checkpoints", "diagnose_every", "diagnose", "horizons",
+    "diagnose_pairs",
 )  # fmt: skip
 
 
@@ -54,6 +56,7 @@ class Config(
         for name in ("lora_alpha", "lora_targets"):
             if self.lora_rank is None and getattr(self, name) is not None:
                 raise InputError(f"{flag_name(name)} is for --lora-rank, which is not given")
+        read_options(self.schedule, self.schedule_options)
         self.diagnose_plan()
         self._check_online()
 

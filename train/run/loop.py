@@ -63,6 +63,7 @@ class Run:
             self.data = OfflineData(ground.encoded, self.objective, self.config)
         else:
             self.data = OnlineData(ground.sampler, self.objective, self.config)
+        rate_factor(self.config.warmup_steps, self.config)  # its options are checked at once
         self.auto_lam = self._auto_lam()
         self.watched = self._watched()
         self.folder, self.last = RunFolder(folder), last
