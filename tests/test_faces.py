@@ -63,7 +63,7 @@ for run in runs.values():
     plot_run(run, "title")
 plot_comparison(runs, folder / "few.png")
 plot_comparison({str(n): runs["fpa"] for n in range(8)}, folder / "many.png")
-pictures(compare_runs(read_runs([folder])[0], "greedy", "offline_rl"))
+pictures(compare_runs(read_runs([folder], set())[0], "greedy", "offline_rl"))
 
 assert dict(matplotlib.rcParams) == before
 assert not matplotlib.pyplot.get_fignums()
