@@ -9,7 +9,6 @@ Every completion is kept in completions.jsonl as soon as it is there; the same c
 where it was interrupted. Scores are printed and in summary.json.
 """
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from typing import Literal
 from eval.completions import CompletionsFolder, read_rows
 from eval.problems.benchmarks import (
     BENCHMARKS,
+    SAMPLED_TEMPERATURE,
     Benchmark,
     SamplingPlan,
     benchmark_of_file,
@@ -26,13 +26,11 @@ from eval.problems.benchmarks import (
 from eval.problems.files import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
-from eval.whole_files import write_whole
 from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
 DEFAULT_OUT = "runs/eval"
-SAMPLED_TEMPERATURE = 0.6  # where several completions of a problem are asked for
 OF_SAMPLING = ("model", "limit", "samples", "temperature", "top_p", "max_new_tokens",
                "batch_size", "seed", "device", "dtype")  # fmt: skip
 
@@ -100,23 +98,15 @@ class Settings:
 
     def plan(self, benchmark: Benchmark) -> SamplingPlan:
         """Return how a benchmark is sampled, with its defaults for what was not given."""
-        samples = self.samples or benchmark.samples
-        temperature = self.temperature
-        if temperature is None:
-            temperature = SAMPLED_TEMPERATURE if samples > 1 else 0.0
-        if temperature == 0 and samples > 1:
-            raise InputError(
-                f"{benchmark.name}: --temperature 0 gives {samples} times the same completion; add "
-                f"--samples 1"
-            )
-        length = self.max_new_tokens or benchmark.max_new_tokens
-        return SamplingPlan(samples, temperature, self.top_p, length, self.seed)
+        return benchmark.plan(
+            self.samples, self.temperature, self.top_p, self.max_new_tokens, self.seed
+        )
 
 
 def _named(settings: Settings) -> list[Benchmark]:
     if settings.problems is not None:
         return [benchmark_of_file(settings.problems)]
-    return benchmarks_named(settings.benchmarks)
+    return benchmarks_named(settings.benchmarks or "")
 
 
 def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
@@ -163,23 +153,16 @@ def evaluate(settings: Settings) -> list[Score]:
         if model is None:
             model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
         sample_benchmark(
-            model,
-            tokenizer,
-            benchmark,
-            problems,
-            plan,
-            before=before,
-            keep=folder.append,
-            batch_size=settings.batch_size,
-        )
+            model, tokenizer, benchmark, problems, plan,
+            before=before, keep=folder.append, batch_size=settings.batch_size,
+        )  # fmt: skip
     scores = [score(benchmark.name, folder.of(benchmark.name)) for benchmark, _ in sets]
-    _write_summary(folder.path, record, scores)
+    folder.write_summary([score.as_dict() for score in scores])
     return scores
 
 
-def regrade(settings: Settings) -> list[Score]:
+def regrade(settings: Settings, source: str) -> list[Score]:
     """Grade the completions of a file again, print what changed, return the scores."""
-    source = settings.completions
     kept, record = read_rows(Path(source)), {"completions": source}
     folder = CompletionsFolder(Path(settings.out), record) if settings.out is not None else None
     rows: list[dict] = []
@@ -191,8 +174,8 @@ def regrade(settings: Settings) -> list[Score]:
         rows += graded
         scores.append(score(benchmark.name, graded))
     if folder is not None:
-        write_whole(folder.file, "".join(json.dumps(row) + "\n" for row in rows))
-        _write_summary(folder.path, record, scores)
+        folder.replace(rows)
+        folder.write_summary([score.as_dict() for score in scores])
     return scores
 
 
@@ -207,18 +190,15 @@ def _problems_if_had(settings: Settings, benchmark: Benchmark) -> list[Problem] 
         return None
 
 
-def _write_summary(folder: Path, record: dict, scores: list[Score]) -> None:
-    summary = {"settings": record, "scores": [score.as_dict() for score in scores]}
-    write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-
-
 def main() -> None:
-    parser = Parser(prog=program("eval"), description=__doc__.splitlines()[0])
+    description = "Score a model on benchmarks, or grade completions again."
+    parser = Parser(prog=program("eval"), description=description)
     add_flags(parser, Settings)
     settings = from_flags(Settings, parser.parse_args())
-    scores = evaluate(settings) if settings.completions is None else regrade(settings)
+    source = settings.completions
+    scores = evaluate(settings) if source is None else regrade(settings, source)
     print(score_table(scores))
-    if settings.completions is None or settings.out is not None:
+    if source is None or settings.out is not None:
         print(Path(settings.out or DEFAULT_OUT) / "completions.jsonl")
 
 

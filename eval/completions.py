@@ -22,7 +22,7 @@ class CompletionsFolder:
         settings: what the completions depend on, as JSON has it. Raises InputError where the
         folder was begun with others, or holds something else.
         """
-        self.path, self.file = path, path / "completions.jsonl"
+        self.path, self.file, self.settings = path, path / "completions.jsonl", settings
         record = path / "settings.json"
         begun = self.file.is_file() and self.file.stat().st_size > 0
         if record.is_file():
@@ -40,12 +40,18 @@ class CompletionsFolder:
         samples: completions of each problem, by benchmark.
         """
         counts = Counter((row["benchmark"], row["index"]) for row in self.rows)
-        self.rows = [
-            row
-            for row in self.rows
-            if counts[row["benchmark"], row["index"]] == samples[row["benchmark"]]
-        ]
-        write_whole(self.file, _lines(self.rows))
+        self.replace(
+            [
+                row
+                for row in self.rows
+                if counts[row["benchmark"], row["index"]] == samples[row["benchmark"]]
+            ]
+        )
+
+    def replace(self, rows: list[dict]) -> None:
+        """Put other completions in place of all that are there."""
+        self.rows = rows
+        write_whole(self.file, _lines(rows))
 
     def of(self, benchmark: str) -> list[dict]:
         """Return the completions of a benchmark, as they were sampled."""
@@ -58,6 +64,11 @@ class CompletionsFolder:
             lines.flush()
             os.fsync(lines.fileno())
         self.rows += rows
+
+    def write_summary(self, scores: list[dict]) -> None:
+        """Write `summary.json`: the settings, and what the completions come to."""
+        summary = {"settings": self.settings, "scores": scores}
+        write_whole(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
 def read_rows(path: Path, *, torn_end: bool = False) -> list[dict]:

@@ -45,7 +45,7 @@ def generate(
     seed: int = 0,
     keys: Sequence[int] | None = None,
     batch_size: int = 256,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Completion]]:
     """Sample `samples` completions of each prompt.
 
@@ -142,7 +142,7 @@ def _decode_batch(
     sampler: _Sampler,
     max_new_tokens: int,
     stop: list[int],
-    report: Callable[[int], None],
+    report: Callable[[int], object],
 ) -> Tensor:
     """Return sampled ids (rows, max_new_tokens); what follows an end of sequence is noise."""
     device = next(model.parameters()).device
@@ -229,7 +229,7 @@ def _completions(
         text = tokenizer.decode(
             row[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        completions.append(Completion(tokens, text, truncated=end is None))
+        completions.append(Completion(tokens, str(text), truncated=end is None))
     return completions
 
 

@@ -40,7 +40,7 @@ def grade(
     """
     if len(completions) != len(golds):
         raise ValueError(f"{len(completions)} completions but {len(golds)} gold answers")
-    grades: list[Grade | None] = [None] * len(completions)
+    grades: dict[int, Grade] = {}
     queue, lock, report = iter(range(len(completions))), Lock(), progress or (lambda *_: None)
     done = 0
 
@@ -57,7 +57,7 @@ def grade(
     with ThreadPoolExecutor(count) as pool:
         for served in [pool.submit(serve) for _ in range(count)]:
             served.result()
-    return grades
+    return [grades[index] for index in range(len(completions))]
 
 
 def _shared(queue: Iterator[int], lock: Lock) -> Iterator[int]:
@@ -86,9 +86,9 @@ class _Worker:
         timer = Timer(PATIENCE * self.time_limit, self.process.kill)
         timer.start()
         try:
-            self.process.stdin.write(json.dumps([completion, gold]) + "\n")
-            self.process.stdin.flush()
-            reply = self.process.stdout.readline()
+            self.questions.write(json.dumps([completion, gold]) + "\n")
+            self.questions.flush()
+            reply = self.answers.readline()
         except BrokenPipeError:
             reply = ""
         finally:
@@ -113,11 +113,14 @@ class _Worker:
                 "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
             },
         )
-        if self.process.stdout.readline() != "ready\n":
+        assert self.process.stdin is not None  # they are pipes
+        assert self.process.stdout is not None
+        self.questions, self.answers = self.process.stdin, self.process.stdout
+        if self.answers.readline() != "ready\n":
             raise RuntimeError("the grading worker does not start: is math-verify installed?")
 
     def _stop(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.questions.close()
+        self.answers.close()

@@ -13,9 +13,10 @@ from functools import lru_cache
 from math_verify import parse, verify
 from sympy import Float
 
+from eval.boxed import BOX, boxed
+
 TOLERANCE = 5e-6  # relative: six significant digits
 POWER_OF_TEN = re.compile(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?!\w)")
-BOX = "\\boxed{"
 BETWEEN_BOXES = re.compile(r"[\s$]|\\[()\[\],;!]|\\q?quad|\\text|[{}]")  # means nothing there
 LIST_GLUE = re.compile(r"(?:[,;&]|and|or)+")
 FULL_STOP = re.compile(r"(?<=\d)\.(?=\s*\})")  # within a box
@@ -61,12 +62,8 @@ def _last_boxes(text: str) -> str:
 
 
 def _boxed(text: str, start: int) -> str:
-    depth = 1
-    for at in range(start + len(BOX), len(text)):
-        depth += (text[at] == "{") - (text[at] == "}")
-        if depth == 0:
-            return text[start + len(BOX) : at]
-    return text[start + len(BOX) :]
+    found = boxed(text, start)
+    return text[start + len(BOX) :] if found is None else found
 
 
 def _parse(text: str) -> list:
@@ -76,7 +73,7 @@ def _parse(text: str) -> list:
     """
     # 4.5e33 would be 4.5 times Euler's number times 33. These brackets are LaTeX and plain both.
     text = FULL_STOP.sub("", POWER_OF_TEN.sub(r"\1*10^(\2)", text))
-    found = parse(text, parsing_timeout=None)
+    found = parse(text, parsing_timeout=0)
     return [*found[:-1], str(found[-1])] if found else []
 
 
@@ -89,9 +86,10 @@ def _parse_gold(gold: str) -> list:
 
 
 def _same(expected: list, found: list) -> bool:
-    sizes = [_number(values[0]) for values in (expected, found) if values]
-    if None not in sizes and len(sizes) == 2 and _by_digits(expected[0], found[0], sizes[0]):
-        return math.isclose(*sizes, rel_tol=TOLERANCE)
+    if expected and found:
+        gold, answer = _number(expected[0]), _number(found[0])
+        if gold is not None and answer is not None and _by_digits(expected[0], found[0], gold):
+            return math.isclose(gold, answer, rel_tol=TOLERANCE)
     # The gold answer first: not symmetric.
     return verify(expected, found, allow_set_relation_comp=True, timeout_seconds=None)
 

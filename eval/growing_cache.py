@@ -27,6 +27,9 @@ class GrowingLayer(DynamicLayer):
     which then becomes half as much again.
     """
 
+    keys: Tensor
+    values: Tensor
+
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.dtype, self.device = key_states.dtype, key_states.device
         self._keys, self._values = key_states[:, :, :0], value_states[:, :, :0]

@@ -1,6 +1,7 @@
 """What a model reads: chat templates rendered once, token ids without a doubled BOS."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -26,10 +27,11 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
     if not texts:
         return []
     every = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)
-    bos = tokenizer.bos_token_id
+    encoded = cast("list[list[int]]", every["input_ids"])
+    bos = cast("int", tokenizer.bos_token_id)
     if not _adds_bos(tokenizer):
-        return every["input_ids"]
-    return [ids if ids[:1] == [bos] else [bos, *ids] for ids in every["input_ids"]]
+        return encoded
+    return [ids if ids[:1] == [bos] else [bos, *ids] for ids in encoded]
 
 
 def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -66,9 +68,11 @@ def render_prompt(
             "template; give the prompt as plain text"
         )
     try:
-        return tokenizer.apply_chat_template(
-            list(prompt), tokenize=False, add_generation_prompt=True
+        messages = [dict(message) for message in prompt]
+        rendered = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
         )
+        return cast("str", rendered)
     except Exception as error:  # templates are programs: they may raise anything
         raise InputError(f"the chat template rejects the prompt {prompt!r}: {error}") from error
 

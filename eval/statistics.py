@@ -61,7 +61,7 @@ def majority_at_k(
 
 
 def _majority(answers: Sequence[str | None], verdicts: np.ndarray) -> float:
-    votes = Counter(answer for answer in answers if answer is not None)
+    votes: Counter[str | None] = Counter(answer for answer in answers if answer is not None)
     if not votes:
         return 0.0
     most = max(votes.values())

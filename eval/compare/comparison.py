@@ -1,5 +1,6 @@
 """Runs compared: the learning rate of each objective, accuracies, differences from a baseline."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,8 +30,12 @@ class Line:
         """Steps at which every seed was evaluated."""
         return _common_steps(self.runs)
 
-    def scores(self, mode: str, step: int) -> np.ndarray | None:
-        """Return (seeds, problems) scores of the reported problems; None without such samples."""
+    def has(self, mode: str) -> bool:
+        """Say whether every seed was evaluated in a mode, greedy or sampled."""
+        return all(mode in run.scores for run in self.runs)
+
+    def scores(self, mode: str, step: int) -> np.ndarray:
+        """Return (seeds, problems) scores of the reported problems in a mode that all have."""
         return _scores(self.runs, mode, step, self.problems)
 
     def accuracies(self, mode: str) -> pd.DataFrame:
@@ -100,18 +105,14 @@ def _line(group: Group, metric: str, chosen_on: np.ndarray, reported: np.ndarray
     rate = max(group.by_rate, key=lambda r: _last_accuracy(group.by_rate[r], metric, chosen_on))
     runs = group.by_rate[rate]
     means = {s: _scores(runs, metric, s, chosen_on).mean() for s in _common_steps(runs)}
-    return Line(group.label, rate, runs, reported, max(means, key=means.get))
+    return Line(group.label, rate, runs, reported, max(means, key=lambda step: means[step]))
 
 
 def _common_steps(runs: Sequence[EvaluatedRun]) -> list[int]:
     return sorted(set.intersection(*(set(run.scores["greedy"].index) for run in runs)))
 
 
-def _scores(
-    runs: Sequence[EvaluatedRun], mode: str, step: int, problems: np.ndarray
-) -> np.ndarray | None:
-    if any(mode not in run.scores for run in runs):
-        return None
+def _scores(runs: Sequence[EvaluatedRun], mode: str, step: int, problems: np.ndarray) -> np.ndarray:
     return np.stack([run.scores[mode].loc[step, problems] for run in runs])
 
 
@@ -139,8 +140,8 @@ def _row(line: Line, metric: str) -> dict:
     }
     for mode in MODES:
         for name, step in (("start", 0), ("best", line.best_step), ("last", last)):
-            scores = line.scores(mode, step)
-            values = (np.nan,) * 3 if scores is None else score_interval(scores)
+            none = (math.nan,) * 3
+            values = score_interval(line.scores(mode, step)) if line.has(mode) else none
             for suffix, value in zip(("", "_low", "_high"), values, strict=True):
                 row[f"{mode}_{name}{suffix}"] = value
     return row | {"drop": row[f"{metric}_best"] - row[f"{metric}_last"]}
@@ -177,8 +178,8 @@ def _costs(lines: Sequence[Line]) -> pd.DataFrame:
 
 
 def _mean(line: Line, name: str, metrics: pd.Series | None = None) -> float:
-    values = [run.result.get(name) for run in line.runs]
-    if None not in values:
+    values = [run.result[name] for run in line.runs if run.result.get(name) is not None]
+    if len(values) == len(line.runs):
         return float(np.mean(values))
     return float("nan") if metrics is None else float(metrics.iloc[-1])
 

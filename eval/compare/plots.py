@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from eval.compare.comparison import Comparison, Line
@@ -75,8 +76,8 @@ class _Curve:
         table = line.accuracies(metric)
         self.label, self.start = line.label, float(table.iloc[0].mean())
         x = pd.Series(table.index, table.index) if costs is None else costs
-        shown = x.index if costs is None else x.index[x > 0]
-        self.x, table = x[shown].to_numpy(), table.loc[shown]
+        shown = x.index if costs is None else x.index[(x > 0).to_numpy()]
+        self.x, table = x.loc[shown].to_numpy(), table.loc[shown]
         self.mean = table.mean(axis=1).to_numpy()
         self.low, self.high = table.min(axis=1).to_numpy(), table.max(axis=1).to_numpy()
 
@@ -87,8 +88,8 @@ def _panels(
     rows = math.ceil(len(curves) / COLUMNS)
     columns = math.ceil(len(curves) / rows)
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
-        figure = Figure(figsize=(1 + 3 * columns, 0.6 + 2.6 * rows), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+        figure = Figure(figsize=(1 + 3 * columns, 0.6 + 2.6 * rows), layout=layout)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
         for axis, own in zip(axes, curves, strict=False):
             for other in curves:
@@ -150,19 +151,19 @@ def draw_problems(comparison: Comparison) -> Figure:
         figure = Figure(figsize=(11, height), layout="constrained")
         axes = figure.subplots(1, 2, sharey=True, sharex=True)
         for axis, (since, title) in zip(axes, titles.items(), strict=True):
-            own = table[table["since"] == since].reset_index(drop=True)
+            own = table.loc[table["since"] == since].reset_index(drop=True)
             axis.barh(own.index, own["gained"], color=BLUE, height=0.7)
             axis.barh(own.index, -own["forgotten"], color=ORANGE, height=0.7)
-            for row in own.itertuples():
-                _value(axis, row.gained, row.Index, 1)
-                _value(axis, row.forgotten, row.Index, -1)
+            for place, row in enumerate(own.to_dict("records")):
+                _value(axis, row["gained"], place, 1)
+                _value(axis, row["forgotten"], place, -1)
             axis.axvline(0, color="0.3", lw=1)
             axis.set_title(title, fontsize="medium")
             axis.set_yticks(own.index, own["objective"])
             axis.grid(axis="y", visible=False)
             axis.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0%}")
             axis.xaxis.set_major_locator(MaxNLocator(6))
-        widest = max(table["gained"].max(), 0.02), max(table["forgotten"].max(), 0.02)
+        widest = [max(0.02, *table[side].to_list()) for side in ("gained", "forgotten")]
         margin = 0.13 * sum(widest)
         axes[0].set_xlim(-widest[1] - margin, widest[0] + margin)
         axes[0].invert_yaxis()
@@ -186,18 +187,20 @@ def draw_differences(comparison: Comparison) -> Figure | None:
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         figure = Figure(figsize=(9, 1.4 + 0.42 * len(table)), layout="constrained")
         axis = figure.subplots()
-        for row in table.itertuples():
-            colour = BLUE if row.p_adjusted < 0.05 else "0.5"
-            ends = [row.difference_low, row.difference_high]
-            axis.plot(ends, [row.Index] * 2, color=colour, lw=2.4, solid_capstyle="butt")
-            axis.plot(row.difference, row.Index, "o", color=colour, ms=7)
+        for place, row in enumerate(table.to_dict("records")):
+            mean, p = row["difference"], row["p_adjusted"]
+            colour = BLUE if p < 0.05 else "0.5"
+            ends = [row["difference_low"], row["difference_high"]]
+            axis.plot(ends, [place] * 2, color=colour, lw=2.4, solid_capstyle="butt")
+            axis.plot(mean, place, "o", color=colour, ms=7)
             axis.annotate(
-                f"{row.difference:+.3f}   p = {p_value(row.p_adjusted)}".replace("0.", ".", 1),
-                (1.02, row.Index), xycoords=("axes fraction", "data"), va="center",
+                f"{mean:+.3f}   p = {p_value(p)}".replace("0.", ".", 1),
+                (1.02, place), xycoords=("axes fraction", "data"), va="center",
                 fontsize="small", annotation_clip=False,
             )  # fmt: skip
         axis.axvline(0, color="0.3", lw=1)
-        left, right = min(0, table["difference_low"].min()), max(0, table["difference_high"].max())
+        left = min(0.0, *table["difference_low"].to_list())
+        right = max(0.0, *table["difference_high"].to_list())
         margin = 0.06 * (right - left) or 0.01
         axis.set_xlim(left - margin, right + margin)
         axis.set_ylim(len(table) - 0.4, -0.6)

@@ -103,7 +103,7 @@ def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
     metrics = pd.DataFrame(_read_lines(folder / "metrics.jsonl"))
     if "eval/greedy_accuracy" not in metrics:
         raise InputError(f"{folder}: not evaluated on problems")
-    done = int(metrics.dropna(subset="eval/greedy_accuracy")["step"].max())
+    done = int(metrics.dropna(subset="eval/greedy_accuracy")["step"].to_numpy().max())
     if done != config["steps"]:
         raise InputError(f"{folder}: unfinished, evaluated up to step {done} of {config['steps']}")
     result = folder / "result.json"
@@ -111,7 +111,7 @@ def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
         raise InputError(f"{folder}: unfinished, it has no result.json")
     problems, scores = _read_scores(folder / "eval.jsonl", done)
     kept = [name for name in COSTS if name in metrics]
-    costs = metrics.dropna(subset=kept or "step").groupby("step")[kept].last()
+    costs = pd.DataFrame(metrics.dropna(subset=kept or "step").groupby("step")[kept].last())
     if 0 not in costs.index:
         costs = pd.concat([pd.DataFrame(0.0, index=[0], columns=kept), costs])
     hyper = {n: value for n, value in config.items() if n not in IDENTITY.union(unchanging)}

@@ -15,7 +15,7 @@ COSTS = ["tokens trained", "tokens generated", "FLOPs", "minutes", "memory"]
 def display_table(comparison: Comparison) -> pd.DataFrame:
     """Return the table as text, a row per line, without columns in which no line has anything."""
     rows = []
-    for _, row in comparison.table.iterrows():
+    for row in comparison.table.to_dict("records"):
         shown = {
             "objective": row["objective"],
             "seeds": f"{row['seeds']}",
@@ -44,13 +44,19 @@ def display_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def display_sweep(comparison: Comparison) -> pd.DataFrame:
-    """Return the sweep as text: accuracy, seeds, and a star at the chosen rate of each line."""
+    """Return the sweep as text: accuracy, seeds, and a star at the chosen rate of each line.
+
+    Raises ValueError where there is none.
+    """
+    sweep, seeds = comparison.sweep, comparison.sweep_seeds
+    if sweep is None or seeds is None:
+        raise ValueError("no objective has several learning rates")
     rows = []
     for line in comparison.lines:
         row = {"objective": line.label}
-        for rate, accuracy in comparison.sweep.loc[line.label].items():
-            seeds = comparison.sweep_seeds.loc[line.label, rate]
-            shown = "" if math.isnan(accuracy) else f"{share(accuracy)} ({seeds:.0f})"
+        for rate, accuracy in sweep.loc[line.label].items():
+            count = seeds.loc[line.label, rate]
+            shown = "" if math.isnan(accuracy) else f"{share(accuracy)} ({count:.0f})"
             row[f"{rate:g}"] = shown + "*" * (rate == line.learning_rate)
         rows.append(row)
     return pd.DataFrame(rows)
@@ -70,7 +76,7 @@ def on_screen(table: pd.DataFrame) -> str:
     costs = [name for name in COSTS if name in table]
     parts = [table.drop(columns=COSTS, errors="ignore")]
     if costs:
-        parts.append(table[["objective", *costs]])
+        parts.append(table.filter(["objective", *costs]))
     return "\n\n".join(aligned(_rows(part), numbers=True) for part in parts)
 
 
@@ -84,7 +90,7 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
     """Return sentences on what was measured, how, and what cannot be concluded."""
     lines, metric = comparison.lines, comparison.metric
     runs = [run for line in lines for run in line.runs]
-    config, row = runs[0].config, comparison.table.iloc[0]
+    config, row = runs[0].config, comparison.table.to_dict("records")[0]
     count, sampled = len(lines[0].problems), row["sampled_last"] >= 0
     data = " and ".join(sorted({run.config["data"] for run in runs}))
     said = [
@@ -115,13 +121,13 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
     )
     said.append(_on_seeds([len(line.runs) for line in lines]))
     said += _unequal(comparison)
-    if comparison.table["flops"].notna().any():
+    if len(comparison.table["flops"].dropna()):
         said.append(
             "FLOPs are an estimate, generation of what was trained on included: 6 for each "
             "parameter and token trained, 2 for each token generated or read by a frozen model. "
             "Tokens generated are, for offline objectives, those of the whole data set."
         )
-    if comparison.table["seconds"].notna().any():
+    if len(comparison.table["seconds"].dropna()):
         said.append(
             "Minutes are of wall time, with evaluations; memory is the highest use, of the GPU or, "
             "without one, of the process."
@@ -129,7 +135,7 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
     return said + [f"Left out: {reason}." for reason in left_out]
 
 
-def _start(row: pd.Series) -> str:
+def _start(row: dict) -> str:
     parts = [f"{mode} {_interval(row, f'{mode}_start')}" for mode in ("greedy", "sampled")]
     return ", ".join(part for part in parts if "[" in part)
 
@@ -190,7 +196,7 @@ def amount(value: float, unit: str = "") -> str:
     return f"{value:.0f} {unit}".strip()
 
 
-def _interval(row: pd.Series, name: str, signed: bool = False) -> str:
+def _interval(row: dict, name: str, signed: bool = False) -> str:
     values = [row[name], row[name + "_low"], row[name + "_high"]]
     if any(map(math.isnan, values)):
         return ""

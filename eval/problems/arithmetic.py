@@ -63,8 +63,10 @@ def work_out(
 
     precedence: obey it, or (the flawed strategy) go from left to right.
     slip: probability that a step's result is wrong by one or two; later steps build on it.
-    rng: where the slips come from; needed for slip > 0.
+    rng: where the slips come from. Raises ValueError for slip > 0 without it.
     """
+    if slip and rng is None:
+        raise ValueError("slips come from an rng: give one")
     expression = problem.removesuffix("=")
     numbers, operators = [int(c) for c in expression[::2]], list(expression[1::2])
     steps = []
@@ -72,7 +74,7 @@ def work_out(
         at = operators.index("*") if precedence and "*" in operators else 0
         left, operator, right = numbers[at], operators.pop(at), numbers.pop(at + 1)
         result = _apply(left, operator, right)
-        if slip and rng.random() < slip:
+        if slip and rng is not None and rng.random() < slip:
             result += rng.choice((-2, -1, 1, 2))
         numbers[at] = result
         steps.append(f"{left}{operator}{right}={result}")

@@ -15,6 +15,7 @@ from eval.prompts import word_problem_prompt
 from objectives.errors import InputError
 
 REACH_SECONDS = 10  # to wait for the hub's first answer
+SAMPLED_TEMPERATURE = 0.6  # where several completions of a problem are asked for
 SMALL_SET_SAMPLES = 16  # of each problem, where 40 problems alone would leave wide intervals
 
 
@@ -71,7 +72,7 @@ class Benchmark:
             return load_problems(self._path(Path(folder)))
         if self.hub is None:
             raise InputError(f"{self.name}: not on the hub; {self._wanted()}")
-        return read_problems(f"{self.name} ({self.hub.name})", self._from_hub())
+        return read_problems(f"{self.name} ({self.hub.name})", self._from_hub(self.hub))
 
     def check(self, problems: Sequence[Problem]) -> str | None:
         """Return a line of warning where the problems are not those that the digest is of."""
@@ -82,6 +83,31 @@ class Benchmark:
             f"that this project knows: compare with results on the same problems alone"
         )
 
+    def plan(
+        self,
+        samples: int | None = None,
+        temperature: float | None = None,
+        top_p: float = 0.95,
+        max_new_tokens: int | None = None,
+        seed: int = 0,
+    ) -> SamplingPlan:
+        """Return how it is sampled, with its own customs for what is None.
+
+        temperature: by default 0 for one sample, else 0.6. Raises InputError where several samples
+        would all be the same.
+        """
+        samples = samples or self.samples
+        if temperature is None:
+            temperature = SAMPLED_TEMPERATURE if samples > 1 else 0.0
+        if temperature == 0 and samples > 1:
+            raise InputError(
+                f"{self.name}: --temperature 0 gives {samples} times the same completion; add "
+                f"--samples 1"
+            )
+        return SamplingPlan(
+            samples, temperature, top_p, max_new_tokens or self.max_new_tokens, seed
+        )
+
     def _path(self, folder: Path) -> Path:
         found = [folder / (self.file + ending) for ending in READERS]
         found = [path for path in found if path.is_file()]
@@ -89,10 +115,9 @@ class Benchmark:
             raise InputError(f"{self.name}: no file {folder / self.file}.jsonl; {self._wanted()}")
         return found[0]
 
-    def _from_hub(self) -> list[dict]:
+    def _from_hub(self, hub: Hub) -> list[dict]:
         from datasets import disable_progress_bars, load_dataset
 
-        hub = self.hub
         disable_progress_bars()
         try:
             with _offline_unless_reachable(hub.name):

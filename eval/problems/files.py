@@ -2,19 +2,22 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from eval.boxed import last_boxed
 from objectives.errors import InputError
 
 QUESTIONS = ("question", "problem", "input")
 ANSWERS = ("answer", "final_answer", "target", "solution")
-READERS = {
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
-    ".json": lambda path: pd.read_json(path, dtype=False),
-    ".parquet": pd.read_parquet,
+AS_WRITTEN: dict[str, Any] = {"dtype": False}  # no guesses at what is a number or a date
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".jsonl": lambda path: pd.read_json(path, lines=True, **AS_WRITTEN),
+    ".json": lambda path: pd.read_json(path, **AS_WRITTEN),
+    ".parquet": lambda path: pd.read_parquet(path),
     ".csv": lambda path: pd.read_csv(path, dtype=str),
 }
 
@@ -127,16 +130,3 @@ def gold_answer(value: Any) -> str:
     if with_unit:
         return with_unit[1]
     return str(int(text[:-2])) if re.fullmatch(r"-?\d+\.0", text) else text
-
-
-def last_boxed(text: str) -> str | None:
-    r"""Return what the last `\boxed{}` of a text holds, None where there is none or it is open."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth = 0
-    for at in range(start + len("\\boxed"), len(text)):
-        depth += (text[at] == "{") - (text[at] == "}")
-        if depth == 0:
-            return text[start + len("\\boxed{") : at].strip()
-    return None

@@ -45,7 +45,7 @@ def plot_comparison(folders: dict[str, Path], target: Path) -> Path | None:
 
 
 def _in_one(metrics: pd.DataFrame) -> Figure:
-    count = metrics["objective"].nunique()
+    count = len(set(metrics["objective"]))
     figure = Figure(figsize=(7.9, 4.2))
     axis = figure.subplots()
     sns.lineplot(
