@@ -8,7 +8,7 @@ import torch
 
 from diagnostics.curves.plots import plot_diagnoses
 from diagnostics.entanglement.gram import pair_grams
-from diagnostics.entanglement.products import products
+from diagnostics.entanglement.pair_products import products
 from diagnostics.extrapolation.forecast import best_lam, forecast_errors
 from objectives.errors import InputError, command_line
 from tests.started_runs import logits, started, with_config

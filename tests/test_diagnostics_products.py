@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagnostics.entanglement.gram import pair_grams
-from diagnostics.entanglement.products import REGIMES, first_order_changes, products, regime, split
+from diagnostics.entanglement.pair_products import (
+    REGIMES,
+    first_order_changes,
+    products,
+    regime,
+    split,
+)
 from diagnostics.entanglement.small_step import measured_changes
 from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import pack

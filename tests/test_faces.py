@@ -6,7 +6,15 @@ from importlib import import_module
 
 import pytest
 
-FACES = ["eval", "eval.problems", "eval.compare"]
+FACES = [
+    "eval",
+    "eval.problems",
+    "eval.compare",
+    "diagnostics",
+    "diagnostics.entanglement",
+    "diagnostics.extrapolation",
+    "diagnostics.curves",
+]
 HEAVY = {"transformers", "datasets", "peft", "pandas", "seaborn", "matplotlib", "sympy"}
 
 

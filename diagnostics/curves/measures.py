@@ -9,7 +9,7 @@ from diagnostics.entanglement.coefficients import (
     coefficients_now_and_ahead,
     pair_coefficients,
 )
-from diagnostics.entanglement.products import REGIMES, Products, products, regime, split
+from diagnostics.entanglement.pair_products import REGIMES, Products, products, regime, split
 from objectives import Batch, Objective
 from objectives.batch import log_prob_mean
 

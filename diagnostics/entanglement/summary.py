@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from diagnostics.entanglement.products import REGIMES
+from diagnostics.entanglement.pair_products import REGIMES
 from diagnostics.entanglement.table import TIMES, UNDEFINED
 
 SHARES = ("shared", "shared_distinct", "distinct_shared", "distinct_distinct")

@@ -7,8 +7,8 @@ from torch import Tensor
 from diagnostics.entanglement.ches import Ches
 from diagnostics.entanglement.coefficients import PairCoefficients
 from diagnostics.entanglement.overlap import Overlap
+from diagnostics.entanglement.pair_products import REGIMES, Products, Split, products, regime
 from diagnostics.entanglement.parts import PARTS, shared_parts
-from diagnostics.entanglement.products import REGIMES, Products, Split, products, regime
 
 TIMES = ("now", "future")
 UNDEFINED = "undefined"  # the regime where a coefficient or a gradient is nan
