@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 
+from tests.started_runs import started
 from train.config.settings import Config
 from train.data.offline import unit_indices
 from train.data.table import read_table
 from train.data.tokenized import encode
 from train.devices.peak_memory import peak_memory, reset_peak_memory
 from train.models.load import load_model
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 CPU, BETA = torch.device("cpu"), 0.1
 
@@ -68,14 +68,12 @@ def ours(given: dict, steps: Steps, folder: str) -> None:
     )  # fmt: skip
     changes = {k: v.replace("FOLDER", folder) if isinstance(v, str) else v
                for k, v in given["ours"].items()}  # fmt: skip
-    run = Run(lay_ground(replace(config, **changes)), "dpo", {"beta": BETA}, Path(folder) / "run")
-    run.folder.create({})
-    run.prepare()
+    run = started(set_up(replace(config, **changes)), "dpo", Path(folder) / "run", beta=BETA)
     steps.say(ready=True)
     for step in range(1, given["steps"] + 1):
         if not steps.wait():
             return
-        run._step(step)
+        run.step(step)
         steps.done(run.cost.tokens_trained, run.history[-1]["loss"])
 
 

@@ -15,13 +15,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from eval.problems.arithmetic import sample_problems, solve
 from objectives.kernel import TokenLogProbs
+from tests.started_runs import session, started
 from train.config.settings import Config
 from train.data.tokenized import TokenizedData
 from train.data.tokens import FlatTokens, Tokens
 from train.devices.peak_memory import CLEAR_PEAK, peak_memory, reset_peak_memory
 from train.models.language_model import open_model
-from train.run.loop import Run
-from train.run.setup import Ground, lay_ground
+from train.run.setup import Setup, set_up
 
 CPU = torch.device("cpu")
 PROMPT = 0.25  # of a trajectory's tokens
@@ -50,26 +50,26 @@ def measure_step(
     """
     torch.set_num_threads(1)
     kernel = (
-        patch("train.learning.learner.token_log_probs", dense_log_probs) if dense else nullcontext()
+        patch("train.learning.policies.token_log_probs", dense_log_probs)
+        if dense
+        else nullcontext()
     )
     with TemporaryDirectory() as folder, kernel:
-        ground = _ground(Path(folder), length, vocabulary, trajectories, tokens_at_once)
-        run = Run(ground, "fpa", {}, Path(folder) / "run")
-        run.folder.create({})
-        run.prepare()
-        run._step(1)  # allocates the optimizer's state
+        setup = _set_up(Path(folder), length, vocabulary, trajectories, tokens_at_once)
+        run = started(setup, "fpa", Path(folder) / "run")
+        run.step(1)  # allocates the optimizer's state
         before, seconds = _resident(), []
         reset_peak_memory(CPU)
         while len(seconds) < STEPS and sum(seconds) < ENOUGH:
-            started = time.process_time()
-            run._step(2 + len(seconds))
-            seconds.append(time.process_time() - started)
+            begun = time.process_time()
+            run.step(2 + len(seconds))
+            seconds.append(time.process_time() - begun)
         return Measured(min(seconds), peak_memory(CPU) - before)
 
 
-def _ground(
+def _set_up(
     folder: Path, length: int, vocabulary: int, trajectories: int, tokens_at_once: int | None
-) -> Ground:
+) -> Setup:
     torch.manual_seed(0)
     sizes = {
         "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 256,
@@ -93,8 +93,10 @@ def _ground(
         pairs=None,
         left_out={},
         max_tokens=length,
+        pad_id=0,
     )
-    return replace(lay_ground(config), base=base, encoded=encoded)
+    setup = set_up(config)
+    return replace(setup, base=replace(setup.base, model=base), data=encoded)
 
 
 def dense_log_probs(hidden, head, targets, *, reference, origin, lam, entropy) -> TokenLogProbs:
@@ -140,14 +142,14 @@ def measure_start(data: Path, cache: Path) -> Measured:
     The model and its tokenizer are read once before, so that they do not count.
     """
     torch.set_num_threads(1)
-    lay_ground(Config(eval_problems="none"))
+    set_up(Config(eval_problems="none"))
     config = Config(data=str(data), eval_problems="none", token_cache=str(cache))
     before = _resident()
     reset_peak_memory(CPU)
-    started = time.process_time()
-    run = Run(lay_ground(config), "fpa", {}, cache / "run")
+    begun = time.process_time()
+    run = session(set_up(config), "fpa", cache / "run")
     run.data.draw(1)
-    return Measured(time.process_time() - started, peak_memory(CPU) - before)
+    return Measured(time.process_time() - begun, peak_memory(CPU) - before)
 
 
 def can_measure() -> bool:

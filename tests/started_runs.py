@@ -4,20 +4,39 @@ from dataclasses import replace
 
 import torch
 
-from train.run.loop import Run
+from train.config.spec import spec
+from train.run.session import Session
 
 
-def with_config(ground, **changes):
-    """Return a ground with other settings."""
-    return ground.with_config(replace(ground.config, **changes))
+def with_config(setup, **changes):
+    """Return a set-up with other settings."""
+    return setup.with_config(replace(setup.config, **changes))
 
 
-def started(ground, name, folder, **given):
+def session(setup, name, folder, last=False, **given):
+    """Return a run that is checked, and of which nothing is made yet."""
+    return Session(setup, spec(name, **given), folder, last)
+
+
+def started(setup, name, folder, last=False, **given):
     """Return a run about to take its first step."""
-    run = Run(ground, name, given, folder)
-    run.folder.create({})
-    run.prepare()
-    return run
+    planned = session(setup, name, folder, last, **given)
+    planned.folder.create({})
+    return planned.run()
+
+
+def trained(planned, origin=None):
+    """Train a session to its end; return the run that it made, and the result."""
+    made, make = [], planned.run
+    planned.run = lambda: made.append(make()) or made[0]
+    result = planned.train(origin or {})
+    return made[0], result
+
+
+def new_policy(setup, **changes):
+    """Return a policy to be trained that is still the base, with other settings."""
+    setup = with_config(setup, **changes)
+    return setup.base.new_policy(setup.config, setup.base.placed())
 
 
 @torch.no_grad()

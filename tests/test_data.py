@@ -6,7 +6,7 @@ import torch
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
-from train.data.micro_batches import micro_batches
+from train.data.micro_batches import micro_batch
 from train.data.offline import unit_indices
 from train.data.table import read_table
 from train.data.tokenized import encode
@@ -159,7 +159,7 @@ def test_order_of_the_data_is_a_function_of_step_and_seed():
 def test_micro_batches_keep_pairs_together(write_rows, tokenizer):
     encoded = encode(read_table(write_rows(ROLLOUTS)), tokenizer, 128)
     chosen = units(encoded, "dpo")
-    micros = list(micro_batches(encoded, chosen.reward, chosen.rows.split(1), 0, 3.0))
+    micros = [micro_batch(encoded, chosen.reward, part, 3.0) for part in chosen.rows.split(1)]
     assert [m.batch.pairs.tolist() for m in micros] == [[[0, 1]], [[0, 1]]]
     assert [m.index.tolist() for m in micros] == [[0, 1], [0, 2]]
     assert micros[0].batch.mean_length.tolist() == [3.0, 3.0]

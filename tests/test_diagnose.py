@@ -1,6 +1,7 @@
 """`--diagnose-every`: the numbers are what they say, and the run ends in the same bits."""
 
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,13 +12,12 @@ from diagnostics.entanglement.gram import pair_grams
 from diagnostics.entanglement.pair_products import products
 from diagnostics.extrapolation.forecast import best_lam, forecast_errors
 from objectives.errors import InputError, command_line
-from tests.started_runs import logits, started, with_config
+from tests.started_runs import logits, session, started, trained, with_config
 from train.__main__ import main
 from train.config.settings import Config
 from train.models.copies import frozen_copy
 from train.probes.observer import Observer
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 from train.sampling.evaluator import Scores
 
 QUICK = Config(
@@ -27,40 +27,39 @@ QUICK = Config(
 
 
 @pytest.fixture(scope="module")
-def ground():
-    return lay_ground(QUICK)
+def setup():
+    return set_up(QUICK)
 
 
 @pytest.mark.parametrize("name", ["fpa_dpo", "kto"])
-def test_a_run_with_diagnostics_ends_in_the_same_bits(ground, name, tmp_path):
+def test_a_run_with_diagnostics_ends_in_the_same_bits(setup, name, tmp_path):
     off = {"diagnose_every": 0, "horizons": None, "diagnose_pairs": None}
     given = {"future_from": "lagged:2", "lam": "auto", "lam_horizon": 2} if name != "kto" else {}
-    runs = {}
-    for kind, where in (("with", ground), ("without", with_config(ground, **off))):
+    runs, drawn = {}, {}
+    for kind, where in (("with", setup), ("without", with_config(setup, **off))):
         torch.manual_seed(0)
-        runs[kind] = Run(where, name, given, tmp_path / kind)
-        runs[kind].train({})
-        runs[kind].drawn = torch.rand(3)
+        runs[kind], _ = trained(session(where, name, tmp_path / kind, **given))
+        drawn[kind] = torch.rand(3)
     one, other = runs["with"], runs["without"]
     assert (tmp_path / "with" / "diagnostics.csv").exists()
     assert not (tmp_path / "without" / "diagnostics.csv").exists()
     assert one.history == other.history
-    assert torch.equal(one.drawn, other.drawn)
-    models = (run.learner.policy.model for run in (one, other))
+    assert torch.equal(drawn["with"], drawn["without"])
+    models = (run.policies.policy.model for run in (one, other))
     for mine, theirs in zip(*(model.parameters() for model in models), strict=True):
         assert torch.equal(mine, theirs)
-    assert not one.learner.policy.model.training
+    assert not one.policies.policy.model.training
 
 
-def test_the_rows_are_what_one_computes_directly(ground, tmp_path):
-    run = started(ground, "fpa_dpo", tmp_path / "run", lam=1.5)
-    rows = run.watched.micro.rows
-    policies = [frozen_copy(run.learner.policy)]
-    run.diagnosis.observe(0)
+def test_the_rows_are_what_one_computes_directly(setup, tmp_path):
+    run = started(setup, "fpa_dpo", tmp_path / "run", lam=1.5)
+    rows = run.observer.probes.micro.rows
+    policies = [frozen_copy(run.policies.policy)]
+    run.observer.observe(0, run.updater.lam)
     for step in range(1, 5):
-        run._step(step)
-        run.diagnosis.observe(step)
-        policies.append(frozen_copy(run.learner.policy))
+        run.step(step)
+        run.observer.observe(step, run.updater.lam)
+        policies.append(frozen_copy(run.policies.policy))
     table = pd.read_csv(tmp_path / "run" / "diagnostics.csv")
     assert list(table) == ["step", "quantity", "reference", "horizon", "lam", "value"]
     assert table["step"].isin([0, 2, 4]).all()
@@ -89,7 +88,7 @@ def test_the_rows_are_what_one_computes_directly(ground, tmp_path):
     # dpo's coefficients are equal, so its ratio is 1 everywhere; cosines by plain autograd.
     assert value("coefficient_ratio/now", 4) == pytest.approx(1, abs=1e-5)
     assert value("coefficient_ratio/ahead", 4, lam=1.5) == pytest.approx(1, abs=1e-5)
-    gradients = run.diagnosis._gradients
+    gradients = run.observer._gradients
     model = policies[4].model.requires_grad_(True)
     plain = products(
         pair_grams(model, *gradients, dict(model.named_parameters()), route="backward")
@@ -103,19 +102,19 @@ def test_the_rows_are_what_one_computes_directly(ground, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sft", "kto", "simper", "omd", "grpo", "fpa_rpo", "fpa_omd"])
-def test_every_objective_can_be_watched(ground, name, tmp_path):
-    run = started(ground, name, tmp_path / "run")
-    run.diagnosis.observe(0)
+def test_every_objective_can_be_watched(setup, name, tmp_path):
+    run = started(setup, name, tmp_path / "run")
+    run.observer.observe(0, run.updater.lam)
     table = pd.read_csv(tmp_path / "run" / "diagnostics.csv").set_index("quantity")["value"]
     assert table.filter(like="regime/").sum() == pytest.approx(1)
     assert {"inside_window/now", "inside_window/ahead", "mean_log_prob/chosen"} <= set(table.index)
 
 
-def test_problems_gained_and_forgotten(tmp_path, ground):
-    run = started(ground, "fpa", tmp_path / "run")
+def test_problems_gained_and_forgotten(tmp_path, setup):
+    run = started(setup, "fpa", tmp_path / "run")
     for step, solved in enumerate([(1, 1, 0, 0), (1, 0, 1, 1)]):
         kept = [{"problem": n, "mode": "greedy", "correct": bool(x)} for n, x in enumerate(solved)]
-        Observer.evaluated(run.diagnosis, step, Scores(None, None, kept))
+        Observer.evaluated(run.observer, step, Scores(None, None, kept))
     table = pd.read_csv(tmp_path / "run" / "diagnostics.csv")
     assert dict(zip(table["quantity"], table["value"], strict=True)) == {
         "problems/gained": 2, "problems/forgotten": 1,
@@ -140,14 +139,13 @@ def test_bad_flags_are_named(flags, message):
         Config(**flags)
 
 
-def test_a_lag_that_does_not_fit_and_data_without_pairs_are_named(ground, tmp_path):
+def test_a_lag_that_does_not_fit_and_data_without_pairs_are_named(setup, tmp_path):
     with pytest.raises(InputError, match="--diagnose-every 2: must divide the lag of --future-fr"):
-        Run(ground, "fpa", {"future_from": "lagged:3"}, tmp_path / "run")
-    encoded = ground.encoded._replace(reward=torch.ones_like(ground.encoded.reward))
-    alone = with_config(ground)
-    alone.encoded = encoded
+        session(setup, "fpa", tmp_path / "run", future_from="lagged:3")
+    data = setup.data._replace(reward=torch.ones_like(setup.data.reward))
+    alone = replace(setup, data=data)
     with pytest.raises(InputError, match="of which the data have none"):
-        Run(alone, "sft", {}, tmp_path / "run")
+        session(alone, "sft", tmp_path / "run")
 
 
 def test_the_command_draws_the_diagnostics(monkeypatch, capsys, tmp_path):
@@ -162,13 +160,13 @@ def test_the_command_draws_the_diagnostics(monkeypatch, capsys, tmp_path):
     assert "plots/diagnostics.png" in (tmp_path / "runs" / "fpa" / "README.md").read_text()
 
 
-def test_runs_side_by_side(ground, tmp_path):
+def test_runs_side_by_side(setup, tmp_path):
     folders = {}
     for name in ("dpo", "fpa", "sft"):
-        where = ground
+        where = setup
         if name == "sft":  # watched less: only what is common is compared
-            where = with_config(ground, diagnose="tokens", horizons=None)
-        Run(where, name, {}, tmp_path / name).train({})
+            where = with_config(setup, diagnose="tokens", horizons=None)
+        session(where, name, tmp_path / name).train({})
         folders[name] = tmp_path / name
     picture = plot_diagnoses(folders, tmp_path / "both.png")
     assert picture.stat().st_size > 40_000

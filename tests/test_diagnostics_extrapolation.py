@@ -13,10 +13,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from diagnostics.extrapolation.__main__ import main
 from diagnostics.extrapolation.score import COLUMNS
 from diagnostics.extrapolation.words import summarise, words
+from tests.started_runs import session
 from tests.tiny import SIZES
 from train.config.settings import Config
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 WATCHED = Config(
     steps=5, batch_size=8, learning_rate=5e-4, warmup_steps=0, eval_problems="none",
@@ -28,11 +28,11 @@ WATCHED = Config(
 def runs(tmp_path_factory):
     """Return a folder with a run `watched`, and `saved` with the same checkpoints alone."""
     folder = tmp_path_factory.mktemp("runs")
-    ground = lay_ground(WATCHED)
-    Run(ground, "fpa", {"future_from": "lagged:2"}, folder / "watched").train({})
+    setup = set_up(WATCHED)
+    session(setup, "fpa", folder / "watched", future_from="lagged:2").train({})
     unwatched = replace(WATCHED, diagnose_every=0, diagnose=None, horizons=None)
-    ground = replace(ground, config=unwatched, problems=None)
-    Run(ground, "fpa", {"future_from": "lagged:2"}, folder / "saved").train({})
+    setup = replace(setup, config=unwatched, problems=None)
+    session(setup, "fpa", folder / "saved", future_from="lagged:2").train({})
     return folder
 
 

@@ -16,13 +16,13 @@ from eval.growing_cache import growing_cache
 from objectives import Head
 from objectives.kernel import token_log_probs
 from tests.paper_models import NAMES, tiny_config, tiny_model, write_tiny_model
+from tests.started_runs import started
 from train.config.recipe import READY
 from train.config.settings import Config
 from train.memory.__main__ import main
 from train.memory.footprint import MOMENTS, MemoryPlan, at, layer_activations, parts, peak, shape_of
 from train.models.language_model import open_model, recompute_layers
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 PUBLISHED = {  # parameters as on the models' pages
     "qwen2.5-math-7b": 7_615_616_512,
@@ -56,14 +56,14 @@ def test_what_lasts_is_what_the_harness_holds(name, cache, tmp_path):
     place = "off" if cache == "off" else str(tmp_path / "states")
     config = Config(model=str(folder), data=str(data), steps=1, batch_size=8,
                     reference_cache=place, eval_problems="none")  # fmt: skip
-    run = Run(lay_ground(config), "fpa", {}, tmp_path / "run", last=True)
-    run.folder.create({})
-    run.prepare()
-    run.work.accumulate(run.data.draw(1, run.learner.policy))
-    policy = list(run.learner.policy.model.parameters())
+    run = started(set_up(config), "fpa", tmp_path / "run", last=True)
+    run.updater.gradients.of(run.data.draw(1, run.policies.policy), run.updater.lam)
+    policy = list(run.policies.policy.model.parameters())
     gradients = sum(p.grad.nbytes for p in policy)
-    run.optimizer.step()
-    moments = [s[key] for s in run.optimizer.state.values() for key in ("exp_avg", "exp_avg_sq")]
+    run.updater.optimizer.step()
+    moments = [
+        s[key] for s in run.updater.optimizer.state.values() for key in ("exp_avg", "exp_avg_sq")
+    ]
 
     reference = "model" if cache == "off" else "head"
     found = parts(shape_of(tiny_config(name)), replace(PLAN, reference=reference))
@@ -71,12 +71,12 @@ def test_what_lasts_is_what_the_harness_holds(name, cache, tmp_path):
     assert part(found, "gradients") == gradients
     assert part(found, "AdamW's moments") == sum(m.nbytes for m in moments)
     if cache == "off":
-        held = list(run.learner.reference.model.parameters())
+        held = list(run.policies.reference.model.parameters())
         assert not {p.data_ptr() for p in held} & {p.data_ptr() for p in policy}
         assert part(found, "reference") == sum(p.nbytes for p in held)
     else:
-        assert run.learner.reference is None
-        assert part(found, "reference's head") == run.learner.states.head.weight.nbytes
+        assert run.policies.reference is None
+        assert part(found, "reference's head") == run.policies.states.head.weight.nbytes
 
 
 def saved_bytes(model, half):
@@ -160,15 +160,15 @@ class CastsOfWeights(TorchDispatchMode):
 def test_the_bfloat16_copies_that_a_step_keeps(checkpointing, tmp_path):
     config = Config(steps=1, batch_size=8, dtype="bfloat16", reference_cache="off",
                     gradient_checkpointing=checkpointing, eval_problems="none")  # fmt: skip
-    run = Run(lay_ground(config), "fpa", {}, tmp_path / "run")
-    run.prepare()
-    model, held = run.learner.policy.model, []
+    run = started(set_up(config), "fpa", tmp_path / "run")
+    model, held = run.policies.policy.model, []
     linear = [m.weight for m in model.model.layers.modules() if isinstance(m, torch.nn.Linear)]
-    micro, _ = run._first_micro_batch()
+    batch = run.data.draw(1)
+    micro = next(run.updater.gradients.batcher.micro_batches(batch))
     with CastsOfWeights(linear) as casts:
-        then = run.learner._reference_parts
-        run.learner._reference_parts = lambda *a: held.append(casts.held()) or then(*a)
-        run.learner.evaluate(micro, None)
+        then = run.policies._reference_parts
+        run.policies._reference_parts = lambda *a: held.append(casts.held()) or then(*a)
+        run.policies.evaluate(micro, run.updater.lam)
     plan = replace(PLAN, half=True, checkpointing=checkpointing)
     found = [entry for entry in parts(shape_of(model.config), plan) if "bfloat16" in entry.name]
     assert held == [at(found, "head")]

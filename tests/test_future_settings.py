@@ -9,21 +9,21 @@ from tests.started_runs import logits, started
 from train.config.settings import Config
 from train.models.copies import frozen_copy
 from train.models.past_policies import LaggedPolicy
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 # A learning rate at which a few steps move the policy visibly.
 QUICK = Config(steps=1, batch_size=8, learning_rate=3e-4, warmup_steps=0, eval_problems="none")
 
 
 @pytest.fixture(scope="module")
-def ground():
-    return lay_ground(QUICK)
+def setup():
+    return set_up(QUICK)
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3])
-def test_the_lagged_policy_is_that_of_exactly_so_many_updates_ago(ground, lag):
-    policy = frozen_copy(ground.base)
-    lagged, weight = LaggedPolicy(ground.base, policy, lag), policy.model.model.norm.weight
+def test_the_lagged_policy_is_that_of_exactly_so_many_updates_ago(setup, lag):
+    policy = frozen_copy(setup.base.model)
+    lagged, weight = LaggedPolicy(setup.base.model, policy, lag), policy.model.model.norm.weight
     path = [weight.clone()]
     for _ in range(3 * lag + 2):
         weight.mul_(1.01)
@@ -32,20 +32,20 @@ def test_the_lagged_policy_is_that_of_exactly_so_many_updates_ago(ground, lag):
         origin = lagged.origin.model.model.norm.weight
         assert torch.equal(origin, path[max(0, len(path) - 1 - lag)])
         assert len(lagged._past) <= lag + 1
-    assert torch.equal(ground.base.model.model.norm.weight, path[0])
+    assert torch.equal(setup.base.model.model.model.norm.weight, path[0])
 
 
 @pytest.mark.parametrize("name", ["fpa", "fpa_dpo"])
-def test_the_future_is_extrapolated_from_the_lagged_policy(ground, name, tmp_path):
-    run = started(ground, name, tmp_path / "run", future_from="lagged:2", lam=1.5)
-    assert (run.learner.reference is None) == (name == "fpa")
+def test_the_future_is_extrapolated_from_the_lagged_policy(setup, name, tmp_path):
+    run = started(setup, name, tmp_path / "run", future_from="lagged:2", lam=1.5)
+    assert (run.policies.reference is None) == (name == "fpa")
     micro, _ = run._first_micro_batch()
-    path = [logits(run.learner.policy, micro.rows)]
+    path = [logits(run.policies.policy, micro.rows)]
     for step in range(1, 5):
-        run._step(step)
-        path.append(logits(run.learner.policy, micro.rows))
+        run.step(step)
+        path.append(logits(run.policies.policy, micro.rows))
         with torch.no_grad():
-            _, batch, _ = run.learner.evaluate(micro, None)
+            _, batch, _ = run.policies.evaluate(micro, run.updater.lam)
         now, before = path[step], path[max(0, step - 2)]
         dense = ((1 + 1.5) * now - 1.5 * before).log_softmax(-1)
         expected = dense.gather(-1, micro.rows.targets[:, None]).squeeze(-1)
@@ -59,16 +59,16 @@ def test_the_future_is_extrapolated_from_the_lagged_policy(ground, name, tmp_pat
 
 
 @pytest.mark.parametrize("origin", ["initial", "lagged:4"])
-def test_lambda_follows_the_rule(ground, origin, tmp_path):
+def test_lambda_follows_the_rule(setup, origin, tmp_path):
     given = {"lam": "auto", "lam_horizon": 2, "lam_floor": 0.0, "lam_ceiling": 9.0}
-    run = started(ground, "fpa", tmp_path / "run", future_from=origin, **given)
+    run = started(setup, "fpa", tmp_path / "run", future_from=origin, **given)
     rule = LamRule(2, run.future.lag, 0.0, 9.0)
     assert run.future.rule == rule
     assert run.auto_lam.every == 2
     rows = run.auto_lam.probes.micro.rows
-    path, state = [logits(run.learner.policy, rows)], LamState()
+    path, state = [logits(run.policies.policy, rows)], LamState()
     for step in range(1, 8):
-        run._step(step)
+        run.step(step)
         done = step - 1
         if done >= 4 and done % 2 == 0:
             start = 0 if rule.lag is None else max(0, done - 2 - rule.lag)
@@ -76,17 +76,17 @@ def test_lambda_follows_the_rule(ground, origin, tmp_path):
             state = observe(state, rule, done - 2, 2, found)
         expected = lam_at(state, rule, done)
         assert run.history[-1]["lam"] == pytest.approx(expected, rel=1e-2)
-        path.append(logits(run.learner.policy, rows))
+        path.append(logits(run.policies.policy, rows))
     assert state != LamState()
 
 
-def test_the_probes_of_lambda_draw_nothing_from_training(ground, tmp_path):
+def test_the_probes_of_lambda_draw_nothing_from_training(setup, tmp_path):
     torch.manual_seed(3)
-    run = started(ground, "fpa", tmp_path / "run", lam="auto")
-    run._step(1)
+    run = started(setup, "fpa", tmp_path / "run", lam="auto")
+    run.step(1)
     drawn = torch.rand(3)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(3))
-    groups = ground.encoded.group[run.auto_lam.probes.pairs.index].view(-1, 2)
+    groups = setup.data.group[run.updater.auto_lam.probes.pairs.index].view(-1, 2)
     assert len(groups) == len(groups[:, 0].unique()) == 32
     assert torch.equal(groups[:, 0], groups[:, 1])

@@ -10,7 +10,7 @@ from diagnostics.entanglement.gram import ROUTES, pair_grams
 from diagnostics.parameters import select_parameters, trained_parameters
 from diagnostics.trajectories import pack
 from objectives import token_log_probs
-from tests.started_runs import started, with_config
+from tests.started_runs import new_policy, session, started, with_config
 from train.__main__ import main
 from train.config.settings import Config
 from train.data.input_rows import collate
@@ -19,8 +19,7 @@ from train.models.copies import frozen_copy
 from train.models.language_model import compile_layers, recompute_layers
 from train.models.lora import load_adapter
 from train.run.cost import matrix_parameters
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 from train.store.folder import read_metrics
 
 CONFIG = Config(
@@ -31,13 +30,13 @@ SCALE = 5 / 3
 
 
 @pytest.fixture(scope="module")
-def ground():
-    return lay_ground(CONFIG)
+def setup():
+    return set_up(CONFIG)
 
 
-def trained(ground, **changes):
+def trained(setup, **changes):
     """Return a policy whose adapter is not 0."""
-    policy = with_config(ground, **changes).new_policy(ground.base)
+    policy = new_policy(setup, **changes)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in trained_parameters(policy.model).values():
@@ -62,29 +61,29 @@ def logits(model, parameters=None):
     return functional_call(model, parameters, (), {"input_ids": ids, "use_cache": False}).logits
 
 
-def rows_of(ground, count=6):
-    return collate(ground.encoded.tokens[:count], ground.tokenizer.pad_token_id)
+def rows_of(setup, count=6):
+    return collate(setup.data.tokens[:count], setup.base.tokenizer.pad_token_id)
 
 
 @pytest.mark.parametrize("name", ["fpa", "dpo", "kto", "omd", "fpa_rpo"])
-def test_it_starts_exactly_at_the_reference(ground, name, tmp_path):
-    run = started(ground, name, tmp_path / "run")
+def test_it_starts_exactly_at_the_reference(setup, name, tmp_path):
+    run = started(setup, name, tmp_path / "run")
     micro, divergence = run._first_micro_batch()
-    policy, batch, _ = run.learner.evaluate(micro, divergence)
+    policy, batch, _ = run.policies.evaluate(micro, divergence)
     for field in ("reference", "future", "anchor"):
         other = getattr(batch, field)
         assert other is None or torch.equal(other, policy)
     run._begin()  # with its self-check
-    run._step(1)
+    run.step(1)
     assert run.history[0]["grad_norm"] > 0
-    policy, batch, _ = run.learner.evaluate(micro, divergence)
+    policy, batch, _ = run.policies.evaluate(micro, divergence)
     if batch.reference is not None:
         assert (batch.reference - policy).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("how", ["plain", "checkpointing", "compiled"])
-def test_gradients_are_those_of_a_dense_twin(ground, how, monkeypatch):
-    policy, rows = trained(ground), rows_of(ground)
+def test_gradients_are_those_of_a_dense_twin(setup, how, monkeypatch):
+    policy, rows = trained(setup), rows_of(setup)
     if how == "checkpointing":
         recompute_layers(policy)
     if how == "compiled":
@@ -96,7 +95,7 @@ def test_gradients_are_those_of_a_dense_twin(ground, how, monkeypatch):
     (weight * ours).sum().backward()
     adapter = {name: value.detach().requires_grad_() for name, value in own.items()}
     inputs = {"input_ids": rows.input_ids, "attention_mask": rows.attention_mask}
-    base = ground.base.model
+    base = setup.base.model.model
     every = functional_call(base, dense(policy.model, adapter, base), (), inputs).logits
     theirs = every[rows.row, rows.position].log_softmax(-1)
     theirs = theirs.gather(-1, rows.targets[:, None]).squeeze(-1)
@@ -110,37 +109,37 @@ def test_gradients_are_those_of_a_dense_twin(ground, how, monkeypatch):
     assert all(p.grad is None for p in others)
 
 
-def test_the_kernel_makes_no_gradient_of_the_frozen_head(ground):
-    policy, rows = trained(ground), rows_of(ground)
+def test_the_kernel_makes_no_gradient_of_the_frozen_head(setup):
+    policy, rows = trained(setup), rows_of(setup)
     out = token_log_probs(policy.hidden(rows), policy.head, rows.targets).policy
     hidden, weight = out.grad_fn.next_functions[:2]
     assert hidden[0] is not None
     assert weight[0] is None
 
 
-def test_there_is_one_base_in_memory(ground):
-    policy = trained(ground)
-    base = set(map(id, ground.base.model.parameters()))
+def test_there_is_one_base_in_memory(setup):
+    policy = trained(setup)
+    base = set(map(id, setup.base.model.model.parameters()))
     for model in (policy, frozen_copy(policy)):
         own = trained_parameters(model.model)
         assert own
         assert all(p.dtype == torch.float32 and id(p) not in base for p in own.values())
         rest = [p for name, p in model.model.named_parameters() if name not in own]
         assert set(map(id, rest)) == base
-    assert not any(p.requires_grad for p in ground.base.model.parameters())
+    assert not any(p.requires_grad for p in setup.base.model.model.parameters())
 
 
-def test_runs_leave_the_base_alone_and_begin_afresh(ground, tmp_path):
-    before = {name: value.clone() for name, value in ground.base.model.state_dict().items()}
+def test_runs_leave_the_base_alone_and_begin_afresh(setup, tmp_path):
+    before = {name: value.clone() for name, value in setup.base.model.model.state_dict().items()}
     ends = []
     for number in range(2):
-        Run(ground, "dpo", {}, tmp_path / str(number), last=number == 1).train({})
+        session(setup, "dpo", tmp_path / str(number), last=number == 1).train({})
         ends.append((tmp_path / str(number) / "metrics.jsonl").read_bytes())
     assert ends[0] == ends[1]
-    after = ground.base.model.state_dict()
+    after = setup.base.model.model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    one, other = (with_config(ground, seed=seed).new_policy(ground.base).model for seed in (0, 1))
+    one, other = (new_policy(setup, seed=seed).model for seed in (0, 1))
     values = zip(*(trained_parameters(m).items() for m in (one, other)), strict=True)
     for (name, mine), (_, theirs) in values:
         assert torch.equal(mine, theirs) == (".lora_B." in name)
@@ -150,22 +149,22 @@ def test_runs_leave_the_base_alone_and_begin_afresh(ground, tmp_path):
     ("name", "given"),
     [("omd", {"period": 2}), ("fpa_dpo", {"future_from": "lagged:2"})],
 )
-def test_anchors_are_what_snapshots_of_all_weights_would_be(ground, name, given, tmp_path):
-    run = started(ground, name, tmp_path / "run", **given)
-    base, policy = ground.base.model, run.learner.policy.model
+def test_anchors_are_what_snapshots_of_all_weights_would_be(setup, name, given, tmp_path):
+    run = started(setup, name, tmp_path / "run", **given)
+    base, policy = setup.base.model.model, run.policies.policy.model
 
     def whole():
         return dense(policy, dict(trained_parameters(policy)), base)
 
     snapshots = [{n: v.detach().clone() for n, v in whole().items()}]
     for step in range(1, 6):
-        run._step(step)
+        run.step(step)
         snapshots.append({n: v.detach().clone() for n, v in whole().items()})
         if name == "omd":
-            models = {run.learner.anchors.anchor: step - step % 2,
-                      run.learner.anchors.previous: max(0, step - step % 2 - 2)}  # fmt: skip
+            models = {run.policies.anchors.anchor: step - step % 2,
+                      run.policies.anchors.previous: max(0, step - step % 2 - 2)}  # fmt: skip
         else:
-            models = {run.learner.lagged.origin: max(0, step - 2)}
+            models = {run.policies.lagged.origin: max(0, step - 2)}
         for model, when in models.items():
             with torch.no_grad():
                 ours, theirs = logits(model.model), logits(base, snapshots[when])
@@ -174,48 +173,48 @@ def test_anchors_are_what_snapshots_of_all_weights_would_be(ground, name, given,
             assert (ours - now).abs().max() > 1e-3 or when == step
 
 
-def test_what_a_lag_takes_is_told_of_the_adapter(ground, tmp_path):
-    run = Run(ground, "fpa", {"future_from": "lagged:9"}, tmp_path / "run")
-    size = sum(p.nbytes for p in trained_parameters(trained(ground).model).values())
+def test_what_a_lag_takes_is_told_of_the_adapter(setup, tmp_path):
+    run = session(setup, "fpa", tmp_path / "run", future_from="lagged:9")
+    size = sum(p.nbytes for p in trained_parameters(trained(setup).model).values())
     assert f"10 copies of what is trained in memory: {10 * size / 1e6:.1f} MB" in run.describe()
-    assert f"a LoRA adapter of {size / 4e6:.2f} million" in ground.describe()
+    assert f"a LoRA adapter of {size / 4e6:.2f} million" in setup.describe()
 
 
-def test_the_reference_on_disk_is_the_base_s(ground, tmp_path):
+def test_the_reference_on_disk_is_the_base_s(setup, tmp_path):
     ends = []
     for choice in ("off", str(tmp_path / "states")):
         folder = tmp_path / f"run-{len(ends)}"
-        Run(with_config(ground, reference_cache=choice), "fpa", {}, folder, last=True).train({})
+        session(with_config(setup, reference_cache=choice), "fpa", folder, last=True).train({})
         ends.append([line["loss"] for line in read_metrics(folder) if "loss" in line])
     assert ends[0] == pytest.approx(ends[1], rel=1e-5, abs=1e-7)
-    plain = lay_ground(replace(CONFIG, lora_rank=None, lora_alpha=None))
+    plain = set_up(replace(CONFIG, lora_rank=None, lora_alpha=None))
     plain = with_config(plain, reference_cache=str(tmp_path / "states"))
-    Run(plain, "fpa", {}, tmp_path / "plain").train({})
+    session(plain, "fpa", tmp_path / "plain").train({})
     assert len(list((tmp_path / "states").glob("*.states"))) == 1
 
 
 def test_the_base_may_be_kept_in_bfloat16(tmp_path):
-    ground = lay_ground(replace(CONFIG, dtype="bfloat16"))
-    assert {p.dtype for p in ground.base.model.parameters()} == {torch.bfloat16}
-    run = Run(ground, "omd", {"period": 2}, tmp_path / "run")
+    setup = set_up(replace(CONFIG, dtype="bfloat16"))
+    assert {p.dtype for p in setup.base.model.model.parameters()} == {torch.bfloat16}
+    run = session(setup, "omd", tmp_path / "run", period=2)
     result = run.train({})  # its self-check holds the policy to the reference
-    policy = run.learner.policy.model
+    policy = run.policies.policy.model
     assert {p.dtype for p in trained_parameters(policy).values()} == {torch.float32}
     assert result.history[-1]["grad_norm"] > 0
-    again = load_adapter(ground.base.model, tmp_path / "run" / "checkpoints" / "step-4")
+    again = load_adapter(setup.base.model.model, tmp_path / "run" / "checkpoints" / "step-4")
     mine, theirs = (trained_parameters(m).values() for m in (policy, again))
     assert all(torch.equal(*both) for both in zip(mine, theirs, strict=True))
 
 
-def test_targets_may_be_named(ground):
-    policy = with_config(ground, lora_targets="q_proj, self_attn.v_proj").new_policy(ground.base)
+def test_targets_may_be_named(setup):
+    policy = new_policy(setup, lora_targets="q_proj, self_attn.v_proj")
     layers = {name.split(".lora_")[0] for name in trained_parameters(policy.model)}
     assert {name.rsplit(".", 1)[1] for name in layers} == {"q_proj", "v_proj"}
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_gradient_diagnostics_are_of_the_adapter(ground, route):
-    policy = trained(ground)
+def test_gradient_diagnostics_are_of_the_adapter(setup, route):
+    policy = trained(setup)
     rows = pack([([4, 5, 6], [7, 8, 9]), ([4, 5, 6], [7, 10])])
     weights = torch.ones(2, 1, rows.mask.shape[1])
     parameters = select_parameters(policy.model)
@@ -232,11 +231,11 @@ def test_gradient_diagnostics_are_of_the_adapter(ground, route):
     torch.testing.assert_close(gram, vectors @ vectors.T, rtol=1e-3, atol=1e-4)
 
 
-def test_frozen_weights_cost_no_gradient_of_their_own(ground, tmp_path):
-    run = started(ground, "sft", tmp_path / "run")
-    run._step(1)
-    base = matrix_parameters(ground.base.model)
-    own = sum(p.numel() for p in trained_parameters(run.learner.policy.model).values())
+def test_frozen_weights_cost_no_gradient_of_their_own(setup, tmp_path):
+    run = started(setup, "sft", tmp_path / "run")
+    run.step(1)
+    base = matrix_parameters(setup.base.model.model)
+    own = sum(p.numel() for p in trained_parameters(run.policies.policy.model).values())
     tokens = run.cost.tokens_trained
     assert run.cost.flops == tokens * (4 * base + 6 * own) + 2 * (base + own) * (
         run.cost.tokens_frozen + run.cost.tokens_generated

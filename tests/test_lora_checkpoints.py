@@ -10,50 +10,50 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from objectives.errors import InputError
+from tests.started_runs import session
 from tests.test_lora import CONFIG, logits
 from train import merge
 from train.__main__ import main
 from train.models.load import load_model
 from train.models.lora import load_adapter
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 from train.store.opened import load_checkpoint, open_run
 
 
 @pytest.fixture(scope="module")
-def ground():
-    return lay_ground(CONFIG)
+def setup():
+    return set_up(CONFIG)
 
 
 @pytest.fixture(scope="module")
-def finished(ground, tmp_path_factory):
+def finished(setup, tmp_path_factory):
     """Return a finished run's folder, its last checkpoint and its policy."""
     folder = tmp_path_factory.mktemp("lora") / "run"
-    run = Run(ground, "fpa", {}, folder)
+    run = session(setup, "fpa", folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # peft asks the hub, and warns, where it is let
         run.train({**vars(CONFIG)})
-    return folder, folder / "checkpoints" / "step-4", run.learner.policy.model
+    return folder, folder / "checkpoints" / "step-4", run.policies.policy.model
 
 
 @torch.no_grad()
-def test_a_checkpoint_loads_in_peft_and_here(ground, finished):
+def test_a_checkpoint_loads_in_peft_and_here(setup, finished):
     folder, checkpoint, policy = finished
     assert not (checkpoint / "model.safetensors").exists()
     settings = json.loads((checkpoint / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == "builtin"
     assert (settings["r"], settings["lora_alpha"]) == (3, 5)
     expected = logits(policy)
-    assert (expected - logits(ground.base.model)).abs().max() > 1e-2
+    assert (expected - logits(setup.base.model.model)).abs().max() > 1e-2
     in_peft = PeftModel.from_pretrained(load_model("builtin")[0], str(checkpoint))
     assert torch.equal(logits(in_peft), expected)
-    again = load_checkpoint(open_run(folder), ground.base.model, ground.tokenizer)
+    again = load_checkpoint(open_run(folder), setup.base.model.model, setup.base.tokenizer)
     assert torch.equal(logits(again), expected)
     assert not any(p.requires_grad for p in again.parameters())
     model, tokenizer = load_model(str(checkpoint))
     torch.testing.assert_close(logits(model), expected, rtol=1e-4, atol=1e-4)
-    assert tokenizer.get_vocab() == ground.tokenizer.get_vocab()
-    assert type(model) is type(ground.base.model)
+    assert tokenizer.get_vocab() == setup.base.tokenizer.get_vocab()
+    assert type(model) is type(setup.base.model.model)
     assert not getattr(model, "peft_config", None)
 
 
@@ -118,8 +118,8 @@ def test_spoilt_adapters_get_one_line(finished, tmp_path, changes, message):
     assert "\n" not in str(error.value)
 
 
-def test_an_adapter_of_another_model_or_a_part_of_one_is_refused(ground, finished, tmp_path):
-    base = ground.base.model
+def test_an_adapter_of_another_model_or_a_part_of_one_is_refused(setup, finished, tmp_path):
+    base = setup.base.model.model
     with pytest.raises(InputError, match="is not an adapter of LlamaForCausalLM"):
         load_adapter(base, copied(finished[1], tmp_path / "rank", r=4))
     folder = copied(finished[1], tmp_path / "cut")

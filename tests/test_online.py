@@ -11,12 +11,11 @@ from eval.problems import problem_set
 from eval.problems.arithmetic import is_correct
 from objectives import OBJECTIVES, group_normalised
 from objectives.errors import InputError
-from tests.started_runs import started, with_config
+from tests.started_runs import session, started, trained, with_config
 from train.__main__ import main
 from train.config.settings import Config
 from train.models.copies import frozen_copy
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 from train.sampling.online import OnlineData, mixed
 from train.sampling.sampler import Rollout
 from train.store.folder import read_metrics
@@ -28,14 +27,13 @@ QUICK = Config(
 
 
 @pytest.fixture(scope="module")
-def ground():
-    return lay_ground(QUICK)
+def setup():
+    return set_up(QUICK)
 
 
 @pytest.mark.parametrize("name", ["grpo", "dpo", "fpa", "sft", "kto", "omd"])
-def test_every_kind_of_objective_trains_online(name, ground, tmp_path):
-    run = Run(ground, name, {}, tmp_path / "run")
-    result = run.train({})
+def test_every_kind_of_objective_trains_online(name, setup, tmp_path):
+    run, result = trained(session(setup, name, tmp_path / "run"))
     assert len(result.history) == 3
     lines = read_metrics(tmp_path / "run")
     assert {"rollout/accuracy", "rollout/truncated", "rollout/length"} <= set(lines[0])
@@ -55,31 +53,31 @@ def test_every_kind_of_objective_trains_online(name, ground, tmp_path):
     assert cost["tokens_frozen"] == frozen * computed
 
 
-def test_a_draw_is_a_group_of_samples_for_each_of_the_next_problems(ground):
-    data = OnlineData(ground.sampler, OBJECTIVES["grpo"], ground.config)
-    draw = data.draw(1, ground.base)
-    assert len(draw.encoded.tokens) == 24
-    assert draw.encoded.group.tolist() == [n // 4 for n in range(24)]
-    prompts = [tuple(tokens.prompt) for tokens in draw.encoded.tokens]
+def test_a_draw_is_a_group_of_samples_for_each_of_the_next_problems(setup):
+    data = OnlineData(setup.sampler, OBJECTIVES["grpo"], setup.config)
+    draw = data.draw(1, setup.base.model)
+    assert len(draw.data.tokens) == 24
+    assert draw.data.group.tolist() == [n // 4 for n in range(24)]
+    prompts = [tuple(tokens.prompt) for tokens in draw.data.tokens]
     assert [len(set(prompts[n : n + 4])) for n in range(0, 24, 4)] == [1] * 6
     assert len(set(prompts)) == 6
-    expected = group_normalised(draw.encoded.reward, draw.encoded.group)
+    expected = group_normalised(draw.data.reward, draw.data.group)
     assert torch.equal(draw.reward, expected)
     # Rows of problems all right or all wrong are not computed, but count in the mean.
     assert draw.units.flatten().tolist() == expected.nonzero().flatten().tolist()
     assert len(draw.units) < draw.count == 24
-    lengths = [len(tokens.completion) for tokens in draw.encoded.tokens]
+    lengths = [len(tokens.completion) for tokens in draw.data.tokens]
     assert draw.mean_length == pytest.approx(sum(lengths) / 24)
-    again = OnlineData(ground.sampler, data.objective, ground.config).draw(1, ground.base)
-    assert list(again.encoded.tokens) == list(draw.encoded.tokens)
-    following = data.draw(2, ground.base)
-    assert following.encoded.group.tolist() == [6 + n // 4 for n in range(24)]
-    assert not {tuple(t.prompt) for t in following.encoded.tokens} & set(prompts)
+    again = OnlineData(setup.sampler, data.objective, setup.config).draw(1, setup.base.model)
+    assert list(again.data.tokens) == list(draw.data.tokens)
+    following = data.draw(2, setup.base.model)
+    assert following.data.group.tolist() == [6 + n // 4 for n in range(24)]
+    assert not {tuple(t.prompt) for t in following.data.tokens} & set(prompts)
 
 
-def test_rewards_are_those_of_the_task(ground):
-    rollouts = ground.sampler.sample(ground.base, 5)
-    tokenizer = ground.tokenizer
+def test_rewards_are_those_of_the_task(setup):
+    rollouts = setup.sampler.sample(setup.base.model, 5)
+    tokenizer = setup.base.tokenizer
     for rollout in rollouts:
         prompt = tokenizer.decode(rollout.tokens.prompt, skip_special_tokens=True)
         completion = tokenizer.decode(rollout.tokens.completion, skip_special_tokens=True)
@@ -89,35 +87,35 @@ def test_rewards_are_those_of_the_task(ground):
     assert {rollout.reward for rollout in rollouts} == {1.0, -1.0}
 
 
-def test_updates_on_the_same_samples_keep_the_anchor_that_sampled_them(ground, tmp_path):
-    run = started(with_config(ground, online_updates=2), "grpo", tmp_path / "run")
-    run._step(1)
-    after_one = frozen_copy(run.learner.policy)
+def test_updates_on_the_same_samples_keep_the_anchor_that_sampled_them(setup, tmp_path):
+    run = started(with_config(setup, online_updates=2), "grpo", tmp_path / "run")
+    run.step(1)
+    after_one = frozen_copy(run.policies.policy)
     first = run.data._current
-    run._step(2)
+    run.step(2)
     assert run.data._current is first
     # The anchor of the first two steps is the base; that of the next two the policy after them.
-    micro = next(iter(run.work.micro_batches(first)))
-    expected = ground.base.log_probs(micro.rows)
-    after_two = frozen_copy(run.learner.policy)
-    _, batch, _ = run.learner.evaluate(micro, None)
+    micro = next(iter(run.updater.gradients.batcher.micro_batches(first)))
+    expected = setup.base.model.log_probs(micro.rows)
+    after_two = frozen_copy(run.policies.policy)
+    _, batch, _ = run.policies.evaluate(micro, run.updater.lam)
     torch.testing.assert_close(batch.anchor, after_two.log_probs(micro.rows))
     assert (batch.anchor - expected).abs().max() > 1e-3
-    run._step(3)
+    run.step(3)
     assert run.data._current is not first
-    _, batch, _ = run.learner.evaluate(micro, None)
+    _, batch, _ = run.policies.evaluate(micro, run.updater.lam)
     torch.testing.assert_close(batch.anchor, after_two.log_probs(micro.rows))
     assert (after_one.log_probs(micro.rows) - batch.anchor).abs().max() > 1e-3
 
 
-def test_dynamic_sampling_fills_the_batch_with_mixed_problems(ground):
-    config = replace(ground.config, online_mixed=True)
-    data = OnlineData(ground.sampler, OBJECTIVES["grpo"], config)
-    draw = data.draw(1, ground.base)
+def test_dynamic_sampling_fills_the_batch_with_mixed_problems(setup):
+    config = replace(setup.config, online_mixed=True)
+    data = OnlineData(setup.sampler, OBJECTIVES["grpo"], config)
+    draw = data.draw(1, setup.base.model)
     assert data.rounds > 1
-    assert len(draw.encoded.tokens) == draw.count == len(draw.units) == 24
-    for group in draw.encoded.group.unique():
-        assert set(draw.encoded.reward[draw.encoded.group == group].tolist()) == {1.0, -1.0}
+    assert len(draw.data.tokens) == draw.count == len(draw.units) == 24
+    for group in draw.data.group.unique():
+        assert set(draw.data.reward[draw.data.group == group].tolist()) == {1.0, -1.0}
 
 
 def test_mixed_keeps_whole_groups():
@@ -128,8 +126,8 @@ def test_mixed_keeps_whole_groups():
     assert [rollout.group for rollout in kept] == [1, 1, 3, 3]
 
 
-def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(ground, tmp_path):
-    run = Run(ground, "grpo", {}, tmp_path / "run")
+def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(setup, tmp_path):
+    run = session(setup, "grpo", tmp_path / "run")
     grades = iter([None, None])
 
     def grade(problems, completions):

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.errors import InputError
+from tests.started_runs import session, trained
 from train.config.settings import Config
 from train.data.micro_batches import TokenBudget, partition, unit_lengths
 from train.data.tokens import FlatTokens, Tokens
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 
 def data(lengths):
@@ -61,31 +61,32 @@ def test_half_of_what_did_not_fit():
 
 def test_a_run_goes_on_with_less_at_a_time_and_is_the_same(tmp_path):
     config = Config(steps=2, batch_size=8, eval_problems="none", learning_rate=1e-3)
-    ground = lay_ground(config)
+    setup = set_up(config)
 
     def losses(name, room):
-        run = Run(ground, "fpa_dpo", {}, tmp_path / name)
-        prepare = run.prepare
+        planned = session(setup, "fpa_dpo", tmp_path / name)
+        make = planned.run
 
-        def prepared():
-            prepare()
-            evaluate = run.learner.evaluate
-            run.work.budget.automatic = True
+        def limited_run():
+            run = make()
+            evaluate = run.policies.evaluate
+            run.updater.gradients.batcher.budget.automatic = True
 
-            def limited(micro, divergence):
+            def limited(micro, lam):
                 if micro.rows.input_ids.numel() > room and torch.is_grad_enabled():
                     raise torch.OutOfMemoryError
-                return evaluate(micro, divergence)
+                return evaluate(micro, lam)
 
-            run.learner.evaluate = limited
+            run.policies.evaluate = limited
+            return run
 
-        run.prepare = prepared
-        run.train({})
+        planned.run = limited_run
+        run, _ = trained(planned)
         return run, [line["loss"] for line in run.history]
 
     _, whole = losses("whole", 10_000)
     run, parts = losses("parts", 200)
-    assert run.work.budget.tokens <= 200
+    assert run.updater.gradients.batcher.budget.tokens <= 200
     assert parts == pytest.approx(whole, rel=1e-5)
     with pytest.raises(InputError, match="out of memory with a single unit"):
         losses("none", 50)

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
-from tests.two_processes import CASES, gradients, small_ground
+from tests.started_runs import session
+from tests.two_processes import CASES, gradients, small_set_up
 from train.__main__ import main
 from train.devices import processes
 from train.models.load import load_model
-from train.run.loop import Run
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import read_metrics
 
@@ -42,8 +42,8 @@ def launched(kind, *words):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory):
-    return small_ground(tmp_path_factory.mktemp("rows"))
+def setup(tmp_path_factory):
+    return small_set_up(tmp_path_factory.mktemp("rows"))
 
 
 @pytest.fixture(scope="module", params=LAUNCH)
@@ -55,8 +55,8 @@ def by_two(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_have_the_gradient_of_one(case, by_two, ground, tmp_path):
-    grads, values = gradients(ground, case, tmp_path)
+def test_two_processes_have_the_gradient_of_one(case, by_two, setup, tmp_path):
+    grads, values = gradients(setup, case, tmp_path)
     found, known = load_file(by_two / f"{case}.safetensors"), (by_two / f"{case}.json").read_text()
     assert found.keys() == grads.keys()
     for name, gradient in grads.items():
@@ -131,8 +131,8 @@ def test_bad_input_is_one_line_for_all(tmp_path):
     assert "[rank" not in errors  # no traceback of ours
 
 
-def test_gradients_of_pairs_are_refused_where_weights_are_sharded(ground, tmp_path, monkeypatch):
+def test_gradients_of_pairs_are_refused_where_weights_are_sharded(setup, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "sharding", lambda: True)
-    watched = ground.with_config(replace(ground.config, diagnose_every=2))
+    watched = setup.with_config(replace(setup.config, diagnose_every=2))
     with pytest.raises(InputError, match="--diagnose-every: a pair's gradients need all weights"):
-        Run(watched, "fpa", {}, tmp_path / "run")
+        session(watched, "fpa", tmp_path / "run")

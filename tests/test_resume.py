@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from objectives.errors import InputError
+from tests.started_runs import session
 from train.__main__ import main
 from train.config.settings import Config
-from train.run.loop import Run
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 from train.store.folder import GROWING, RunFolder, read_metrics
 
 QUICK = Config(
@@ -42,15 +42,15 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def grounds():
-    offline = lay_ground(QUICK)
-    return {False: offline, True: lay_ground(replace(QUICK, **ONLINE))}
+def setups():
+    offline = set_up(QUICK)
+    return {False: offline, True: set_up(replace(QUICK, **ONLINE))}
 
 
-def make(grounds, kind, folder, **changes):
+def make(setups, kind, folder, **changes):
     name, given, settings = KINDS[kind]
     config = replace(QUICK, **settings, **changes)
-    return Run(grounds[config.online].with_config(config), name, given, folder)
+    return session(setups[config.online].with_config(config), name, folder, **given)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -73,17 +73,17 @@ def stop_after(run, step, number):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_stopped_and_resumed_is_the_same_run(kind, grounds, tmp_path):
+def test_stopped_and_resumed_is_the_same_run(kind, setups, tmp_path):
     step = 3  # between two updates on the same samples, evaluations, outer steps
-    make(grounds, kind, tmp_path / "whole").train({})
-    stopped = make(grounds, kind, tmp_path / "stopped")
+    make(setups, kind, tmp_path / "whole").train({})
+    stopped = make(setups, kind, tmp_path / "stopped")
     stop_after(stopped, step, signal.SIGTERM)
     with pytest.raises(InputError, match=rf"stopped by SIGTERM after step {step} .* --resume"):
         stopped.train({})
     handler = signal.getsignal(signal.SIGTERM)
     assert handler == signal.SIG_DFL
     torch.rand(7)  # as whatever else a process does
-    result = make(grounds, kind, tmp_path / "stopped").train({}, resume=True)
+    result = make(setups, kind, tmp_path / "stopped").train({}, resume=True)
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
     steps = [line["step"] for line in read_metrics(tmp_path / "stopped") if "loss" in line]
     assert steps == [1, 2, 3, 4, 5, 6] == [line["step"] for line in result.history]
@@ -93,10 +93,10 @@ def test_stopped_and_resumed_is_the_same_run(kind, grounds, tmp_path):
     assert [at for at, _ in result.evaluations] == [0, 2, 4, 6]
 
 
-def test_killed_at_random_moments_it_ends_in_the_same_bits(grounds, tmp_path):
+def test_killed_at_random_moments_it_ends_in_the_same_bits(setups, tmp_path):
     kind, every = "kto, diagnosed", {"checkpoint_every": 1, "keep_checkpoints": 2}
     started = time.monotonic()
-    make(grounds, kind, tmp_path / "whole", **every).train({})
+    make(setups, kind, tmp_path / "whole", **every).train({})
     length = time.monotonic() - started
     generator, kills, folder = random.Random(0), 0, tmp_path / "killed"
     copies = 0
@@ -108,7 +108,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(grounds, tmp_path):
                 found = bool(list(folder.glob("checkpoints/step-*")))
                 if not found:
                     shutil.rmtree(folder, ignore_errors=True)
-                make(grounds, kind, folder, **every).train({}, resume=found)
+                make(setups, kind, folder, **every).train({}, resume=found)
             finally:
                 os._exit(0)
         time.sleep(generator.uniform(0.02, 0.6) * length)
@@ -123,7 +123,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(grounds, tmp_path):
         found = bool(list(folder.glob("checkpoints/step-*")))
         if not found:
             shutil.rmtree(folder)
-        make(grounds, kind, folder, **every).train({}, resume=found)
+        make(setups, kind, folder, **every).train({}, resume=found)
         assert contents(folder) == contents(tmp_path / "whole")
         copies += 1
     assert copies
@@ -131,15 +131,15 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(grounds, tmp_path):
     assert kept == {"step-5", "step-6"}
 
 
-def test_a_second_run_in_a_folder_is_refused(grounds, tmp_path):
+def test_a_second_run_in_a_folder_is_refused(setups, tmp_path):
     folder = RunFolder(tmp_path / "run")
     with folder.locked(), pytest.raises(InputError, match="another run is writing there"):
-        make(grounds, "omd", tmp_path / "run").train({})
-    make(grounds, "omd", tmp_path / "run").train({})
+        make(setups, "omd", tmp_path / "run").train({})
+    make(setups, "omd", tmp_path / "run").train({})
 
 
-def test_off_the_main_thread_signals_are_left_alone(grounds, tmp_path):
-    thread = threading.Thread(target=lambda: make(grounds, "omd", tmp_path / "run").train({}))
+def test_off_the_main_thread_signals_are_left_alone(setups, tmp_path):
+    thread = threading.Thread(target=lambda: make(setups, "omd", tmp_path / "run").train({}))
     thread.start()
     thread.join()
     assert (tmp_path / "run" / "result.json").exists()

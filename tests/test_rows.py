@@ -30,7 +30,7 @@ from train.data.micro_batches import unit_shapes
 from train.data.table import read_table
 from train.data.tokens import FlatTokens, Tokens
 from train.models.language_model import open_model, sharing_width
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 # A prompt and what two completions begin with alike; then rows of other lengths.
 PAIR = [Tokens([5, 6, 7, 8], [9, 10, 11, 1]), Tokens([5, 6, 7, 8], [9, 12, 1])]
@@ -159,7 +159,7 @@ def test_models_that_cannot(name):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory):
+def setup(tmp_path_factory):
     """A few problems, so that a step draws several trajectories of each."""
     table = read_table("builtin")
     rows = [row._asdict() for _, row in zip(range(24), table.trajectories(), strict=False)]
@@ -167,7 +167,7 @@ def ground(tmp_path_factory):
     names = ("prompt", "completion", "reward")
     file.write_text("".join(json.dumps({n: row[n] for n in names}) + "\n" for row in rows))
     config = Config(data=str(file), batch_size=8, eval_problems="none", learning_rate=1e-3)
-    return lay_ground(replace(config, reference_cache="off"))
+    return set_up(replace(config, reference_cache="off"))
 
 
 @pytest.mark.parametrize(
@@ -179,13 +179,13 @@ def ground(tmp_path_factory):
         ("rpo", {"lora_rank": 2, "micro_batch_size": 6}),
     ],
 )
-def test_a_run_trains_the_same_and_computes_less(objective, how, ground, tmp_path):
-    ground = with_config(ground, **how)
-    apart = started(replace(ground, width=None), objective, tmp_path / "apart")
-    shared = started(ground, objective, tmp_path / "shared")
+def test_a_run_trains_the_same_and_computes_less(objective, how, setup, tmp_path):
+    setup = with_config(setup, **how)
+    apart = started(replace(setup, width=None), objective, tmp_path / "apart")
+    shared = started(setup, objective, tmp_path / "shared")
     for run in (apart, shared):
         for step in (1, 2, 3):
-            run._step(step)
+            run.step(step)
     losses = [[line["loss"] for line in run.history] for run in (apart, shared)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4, abs=1e-6)
     assert shared.cost.tokens_trained == apart.cost.tokens_trained
@@ -195,5 +195,5 @@ def test_a_run_trains_the_same_and_computes_less(objective, how, ground, tmp_pat
 
 def test_sharing_can_be_turned_off():
     config = Config(eval_problems="none")
-    assert lay_ground(config).width == 128
-    assert lay_ground(replace(config, share_prefixes="off")).width is None
+    assert set_up(config).width == 128
+    assert set_up(replace(config, share_prefixes="off")).width is None

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from train.__main__ import main
-from train.run.loop import Run
+from train.run.session import Session
 from train.store.folder import RunFolder
 
 SWEEP = (
@@ -55,17 +55,21 @@ def test_two_commands_share_a_sweep(train, tmp_path, monkeypatch):
     first, third = (tmp_path / f"sweep/sft/lr-0.001/seed-{seed}" for seed in (0, 2))
     quick = "--objective sft --steps 1 --batch-size 4 --eval-problems none --out sweep "
     quick += "--learning-rates 1e-3 "
-    train_run = Run.train
+    train_run = Session.train
 
     def by_others(run, *arguments):
         if not third.exists():
             third.mkdir(parents=True)
-            config = {**json.loads(json.dumps(vars(run.config))), "objective": "sft", "seed": 2}
+            config = {
+                **json.loads(json.dumps(vars(run.setup.config))),
+                "objective": "sft",
+                "seed": 2,
+            }
             (third / "config.json").write_text(json.dumps(config))
             (third / "result.json").write_text("{}")
         return train_run(run, *arguments)
 
-    monkeypatch.setattr(Run, "train", by_others)
+    monkeypatch.setattr(Session, "train", by_others)
     with RunFolder(first).locked():
         status, out, _ = train(quick + "--seeds 0,1,2")
     assert status == 0

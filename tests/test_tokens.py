@@ -20,7 +20,7 @@ from train.data.table import BUILTIN_ROLLOUTS, read_table
 from train.data.tokenized import encode
 from train.data.tokens import FlatTokens, Tokens
 from train.models.load import load_model
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,7 @@ def test_a_full_disk_gets_one_line_and_leaves_nothing_half_done(sources, tokeniz
 
 def test_small_data_leave_no_file_and_the_flag_names_the_folder(sources, tmp_path, monkeypatch):
     def start(token_cache):
-        lay_ground(Config(data="rollouts.jsonl", eval_problems="none", token_cache=token_cache))
+        set_up(Config(data="rollouts.jsonl", eval_problems="none", token_cache=token_cache))
 
     start(str(tmp_path / "cache"))
     assert not (tmp_path / "cache").exists()

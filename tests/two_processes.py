@@ -16,14 +16,14 @@ import torch
 from safetensors.torch import save_file
 
 from diagnostics.parameters import trained_parameters
+from tests.started_runs import started, with_config
 from train.config.settings import Config
 from train.data.table import BUILTIN_ROLLOUTS
 from train.devices import processes
 from train.devices.sharding import whole_tensor
 from train.models.copies import copy_parameters
 from train.models.lora import adapted
-from train.run.loop import Run
-from train.run.setup import Ground, lay_ground
+from train.run.setup import Setup, set_up
 
 CONFIG = Config(eval_problems="none", device="cpu", reference_cache="off", max_tokens=60)
 CASES = {  # name: objective, its hyper-parameters, settings of the run
@@ -42,33 +42,33 @@ CASES = {  # name: objective, its hyper-parameters, settings of the run
 }
 
 
-def gradients(ground: Ground, case: str, folder: Path) -> tuple[dict, dict]:
+def gradients(setup: Setup, case: str, folder: Path) -> tuple[dict, dict]:
     """Return a step's gradients and metrics, away from the reference, where every term counts."""
     name, given, settings = CASES[case]
     if "reference_cache" in settings:
         settings = {**settings, "reference_cache": str(folder / "cache"), "steps": 1}
-    run = Run(ground.with_config(replace(ground.config, **settings)), name, given, folder / case)
-    run.prepare()
-    policy = run.learner.policy
+    own = with_config(setup, **settings)
+    run = started(own, name, folder / case, **given)
+    policy = run.policies.policy
     for step in range(1, 5):  # often enough for anchors to be written over
-        run.work.accumulate(run.data.draw(1))
-        run.optimizer.zero_grad()
-        copy_parameters(moved(run.ground, step), policy.model)
-        if run.learner.anchors is not None:
-            run.learner.anchors.advance(step)
-        if run.learner.lagged is not None:
-            run.learner.lagged.advance()
-    copy_parameters(moved(run.ground, 0), policy.model)
-    metrics, divergence = run.work.accumulate(run.data.draw(1))
+        run.updater.gradients.of(run.data.draw(1), run.updater.lam)
+        run.updater.optimizer.zero_grad()
+        copy_parameters(moved(own, step), policy.model)
+        if run.policies.anchors is not None:
+            run.policies.anchors.advance(step)
+        if run.policies.lagged is not None:
+            run.policies.lagged.advance()
+    copy_parameters(moved(own, 0), policy.model)
+    metrics = run.updater.gradients.of(run.data.draw(1), run.updater.lam)
     values = metrics.values | {"tokens": metrics.tokens, "frozen": metrics.frozen_tokens}
-    if divergence is not None:
-        values["divergence"] = divergence.item()
+    if metrics.divergence is not None:
+        values["divergence"] = metrics.divergence
     named = trained_parameters(policy.model).items()
     return {n: whole_tensor(p.grad).clone() for n, p in named}, values
 
 
-def moved(ground: Ground, seed: int) -> torch.nn.Module:
-    whole = adapted(ground.base, ground.config) if ground.config.lora_rank else ground.base
+def moved(setup: Setup, seed: int) -> torch.nn.Module:
+    whole = adapted(setup.base.model, setup.config) if setup.config.lora_rank else setup.base.model
     model = copy.deepcopy(whole.model)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -77,20 +77,20 @@ def moved(ground: Ground, seed: int) -> torch.nn.Module:
     return model
 
 
-def small_ground(folder: Path) -> Ground:
+def small_set_up(folder: Path) -> Setup:
     """Return the built-in model with the first of its rollouts, which are few enough to cache."""
     file = folder / "rollouts.parquet"
     if processes.is_main():
         pd.read_parquet(BUILTIN_ROLLOUTS).head(240).to_parquet(file)
     processes.wait()
-    return lay_ground(replace(CONFIG, data=str(file)))
+    return set_up(replace(CONFIG, data=str(file)))
 
 
 def main(folder: Path) -> None:
     processes.begin("cpu")
-    ground = small_ground(folder)
+    setup = small_set_up(folder)
     for case in CASES:
-        grads, values = gradients(ground, case, folder)
+        grads, values = gradients(setup, case, folder)
         if processes.is_main():
             save_file(grads, folder / f"{case}.safetensors")
             (folder / f"{case}.json").write_text(json.dumps(values))

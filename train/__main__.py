@@ -148,25 +148,22 @@ def train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
 
 def _make(planned: "list[PlannedRun]", words: list[str], sweep: bool) -> list:
     # Imported here so that a mistyped flag is answered at once.
-    from diagnostics.curves.plots import plot_diagnostics
-    from train.run.loop import Run
-    from train.run.plots import plot_run
-    from train.run.result import run_table
-    from train.run.setup import lay_ground
+    from train.run.session import Session
+    from train.run.setup import set_up
     from train.run.sweep import as_found, make_way
     from train.store.card import provenance
     from train.store.folder import RunFolder
 
-    # One ground for all: with a sampler where any of them is online.
-    ground = lay_ground(max((entry.config for entry in planned), key=lambda c: c.online))
-    print(ground.describe())
+    # One set-up for all: with a sampler where any of them is online.
+    setup = set_up(max((entry.config for entry in planned), key=lambda c: c.online))
+    print(setup.describe())
 
-    def prepared(entry: "PlannedRun") -> Run:
-        name, last = entry.spec.name, entry.folder == planned[-1].folder
-        return Run(ground.with_config(entry.config), name, entry.spec.record(), entry.folder, last)
+    def session(entry: "PlannedRun") -> Session:
+        last = entry.folder == planned[-1].folder
+        return Session(setup.with_config(entry.config), entry.spec, entry.folder, last)
 
     for entry in {entry.spec.name: entry for entry in planned}.values():
-        prepared(entry)  # what cannot be trained is said before anything is
+        session(entry)  # what cannot be trained is said before anything is
     results = []
     for number, entry in enumerate(planned, 1):
         if len(planned) > 1:
@@ -179,20 +176,13 @@ def _make(planned: "list[PlannedRun]", words: list[str], sweep: bool) -> list:
             if entry.done:
                 print("done meanwhile", flush=True)
                 continue
-        run = prepared(entry)
-        print(run.describe(), flush=True)
-        origin = provenance(words)
+        own, origin = session(entry), provenance(" ".join(["python -m train", *words]))
+        print(own.describe(), flush=True)
         processes.on_main(partial(make_way, entry))
-        result = run.train(origin, entry.resume)
+        result = own.train(origin, entry.resume)
+        own.present(result, origin)
         results.append(result)
-        if not processes.is_main():
-            continue
-        title = f"{result.objective} on {run.config.data} data"
-        plots = [plot_run(result.folder, title), plot_diagnostics(result.folder, title)]
-        run.folder.write_card(
-            {"objective": result.objective, **run.config.record(), **origin}, run_table(result)
-        )
-        print(run_table(result), *filter(None, plots), "", sep="\n", flush=True)
+        print(result.table(), *result.pictures, "", sep="\n", flush=True)
     return results
 
 

@@ -114,12 +114,12 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     from diagnostics.parameters import select_parameters
     from train.models.language_model import open_model
     from train.probes.pairs import drawn_pairs, probe_batch, probe_log_probs
-    from train.run.setup import lay_ground
+    from train.run.setup import set_up
     from train.store.opened import load_checkpoint
 
-    ground = lay_ground(_config(settings, run))
-    print(ground.describe())
-    base, tokenizer, pad = ground.base, ground.tokenizer, ground.tokenizer.pad_token_id
+    setup = set_up(_config(settings, run))
+    print(setup.describe())
+    base, tokenizer, data = setup.base.model, setup.base.tokenizer, setup.data
     policy, place, lam = base, "the base itself", settings.lam
     hyper = {name: dict(values) for name, values in given.items()}
     if run is not None:
@@ -130,7 +130,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
         if own in hyper:
             hyper[own] = {**run.hyper, **hyper[own]}
     lam = 1.0 if lam is None else lam
-    pairs = drawn_pairs(ground.encoded, settings.pairs, settings.seed)
+    pairs = drawn_pairs(data, settings.pairs, settings.seed)
     print(f"pairs  {len(pairs.number)} of {pairs.total}, seed {settings.seed}; policy: {place}")
     try:
         select_parameters(policy.model, settings.parameters)
@@ -138,7 +138,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
         raise InputError(f"--parameters: {error}") from None
 
     def look(tokens):
-        return probe_log_probs(tokens, policy, base, lam, pad)
+        return probe_log_probs(tokens, policy, base, lam, data.pad_id)
 
     prompts = [
         tokenizer.decode(prompt, skip_special_tokens=True) for prompt, _ in pairs.tokens[::2]
@@ -146,13 +146,13 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     measured = measure_pairs(policy.model, policy.head, pairs, prompts, settings.parameters, look)
     columns = []
     for objective in (OBJECTIVES[name] for name in names):
-        batch = probe_batch(measured, objective, ground.encoded, policy, base, pad)
+        batch = probe_batch(measured, objective, data, policy, base)
         columns.append(coefficient_columns(measured, objective, batch, hyper[objective.name]))
     table = measured.table(columns)
     summary = {
         "policy": place,
-        "model": ground.config.model,
-        "data": ground.config.data,
+        "model": setup.config.model,
+        "data": setup.config.data,
         "pairs_in_data": pairs.total,
         "seed": settings.seed,
         "parameters": settings.parameters,

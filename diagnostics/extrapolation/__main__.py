@@ -27,7 +27,7 @@ from train.data.units import advantages
 from train.models.language_model import open_model
 from train.models.load import load_model
 from train.probes.pairs import require_probes
-from train.run.setup import lay_ground
+from train.run.setup import set_up
 from train.store.checkpoints import find_checkpoints
 from train.store.opened import find_settings, read_settings
 
@@ -106,21 +106,22 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
     known = {entry.name for entry in fields(Config)}
     kept = {name: value for name, value in settings.items() if name in known}
     unwatched = {entry.name: entry.default for entry in fields(DiagnosticsConfig)}
-    ground = lay_ground(Config(**{**kept, "eval_problems": "none", **unwatched}))
+    setup = set_up(Config(**{**kept, "eval_problems": "none", **unwatched}))
     objective = OBJECTIVES[settings["objective"]]
-    reward = advantages(ground.encoded, objective, ground.config.advantage)
-    pad = ground.tokenizer.pad_token_id
-    probes = require_probes(ground.encoded, reward, PAIRS, pad, f"--run {run}")
-    device = ground.base.model.device
+    reward = advantages(setup.data, objective, setup.config.advantage)
+    probes = require_probes(setup.data, reward, PAIRS, f"--run {run}")
+    device = setup.base.device
     horizons = [every * 2**n for n in range(MOST_HORIZONS) if every * 2**n < steps[-1]]
     ring = ProbeRing(every, horizons, tokens=ProbeTokens(*(x.to(device) for x in probes.tokens)))
     scores: list[Score] = []
     for step in (0, *steps):
-        policy = ground.base
+        policy = setup.base.model
         if step:
-            policy = open_model(load_model(str(found[step]), device=str(device))[0])
+            policy = open_model(
+                load_model(str(found[step]), device=str(device))[0], setup.base.model.precision
+            )
         try:
-            scores += ring.push(step, probes.snapshot(policy, ground.precision))
+            scores += ring.push(step, probes.snapshot(policy))
         except (ValueError, IndexError) as error:
             raise InputError(f"{run}: checkpoint {step} is of another model ({error})") from None
     return frame(scores)

@@ -1,14 +1,14 @@
 """What each optimizer step trains on, drawn from a fixed data set."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from objectives import Objective
 from objectives.errors import InputError
-from train.config.settings import Config
+from train.config import Config
 from train.data.tokenized import TokenizedData
 from train.data.units import select_units
 
@@ -16,12 +16,29 @@ from train.data.units import select_units
 class OptimizerBatch(NamedTuple):
     """What one step trains on: units, and the trajectories that they are of."""
 
-    encoded: TokenizedData
-    reward: Tensor  # (N,) what the objective sees, for every row of the TokenizedData
-    units: Tensor  # (U, 2) pairs or (U, 1) trajectories: rows of the TokenizedData
+    data: TokenizedData
+    reward: Tensor  # (N,) what the objective sees, for every row of the data
+    units: Tensor  # (U, 2) pairs or (U, 1) trajectories: rows of the data
     count: int  # what the sum of the losses is divided by
     mean_length: float  # tokens of a completion, of all that the step has sampled or drawn
     metrics: dict[str, float]  # of sampling them
+
+
+class BatchSource(Protocol):
+    """Where optimizer batches come from: a data set, or the policy itself."""
+
+    online: bool
+    tokens_generated: int  # of completions, whoever sampled them
+    generation_seconds: float  # that this run has sampled for
+    left_out: dict[str, int]  # by the reason
+
+    def describe(self) -> str:
+        """Return what there is to train on, in words."""
+        ...
+
+    def draw(self, step: int, policy) -> OptimizerBatch:
+        """Return what step `step` (from 1) trains on."""
+        ...
 
 
 class OfflineData:
@@ -29,10 +46,10 @@ class OfflineData:
 
     online = False
 
-    def __init__(self, encoded: TokenizedData, objective: Objective, config: Config):
+    def __init__(self, tokenized: TokenizedData, objective: Objective, config: Config):
         """Raises InputError where the data give the objective nothing to train on."""
-        self.encoded, self.objective, self.config = encoded, objective, config
-        self.units = select_units(encoded, objective, config.rows, config.advantage)
+        self.tokenized, self.objective, self.config = tokenized, objective, config
+        self.units = select_units(tokenized, objective, config.rows, config.advantage)
         self.units_per_step = config.batch_size // self.units.rows.shape[1]
         if config.batch_size % self.units.rows.shape[1]:
             raise InputError(
@@ -42,7 +59,12 @@ class OfflineData:
     @property
     def tokens_generated(self) -> int:
         """Tokens of all completions of the data set: somebody had to sample them."""
-        return int(self.encoded.tokens.completions.sum())
+        return int(self.tokenized.tokens.completions.sum())
+
+    @property
+    def generation_seconds(self) -> float:
+        """Seconds that this run has sampled for: none."""
+        return 0.0
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -58,13 +80,13 @@ class OfflineData:
         index = unit_indices(len(self.units.rows), self.units_per_step, step - 1, self.config.seed)
         chosen = self.units.rows[index]
         count = len(chosen) if self.objective.unit == "pair" else chosen.numel()
-        length = mean_length(self.encoded, chosen.flatten())
-        return OptimizerBatch(self.encoded, self.units.reward, chosen, count, length, {})
+        length = mean_length(self.tokenized, chosen.flatten())
+        return OptimizerBatch(self.tokenized, self.units.reward, chosen, count, length, {})
 
 
-def mean_length(encoded: TokenizedData, rows: Tensor) -> float:
+def mean_length(data: TokenizedData, rows: Tensor) -> float:
     """Return the mean number of tokens of the completions of some rows."""
-    return int(encoded.tokens.completions[rows].sum()) / len(rows)
+    return int(data.tokens.completions[rows].sum()) / len(rows)
 
 
 def unit_indices(count: int, per_step: int, step: int, seed: int) -> Tensor:

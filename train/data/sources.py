@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import pyarrow.parquet
 from datasets import Dataset, IterableDataset, disable_progress_bars, load_dataset
 
 from objectives.errors import InputError
+from train.data.kept_file import file_digest
 
 ROWS_AT_ONCE = 256
 
@@ -35,10 +36,10 @@ def open_rows(source: str, path: Path, expected: str) -> RowSource:
     if path.is_file():
         if path.suffix in (".jsonl", ".json"):
             return RowSource(
-                lambda: _json_lines(path, expected),
+                lambda: _in_parts(_json_rows(path, expected)),
                 None,
                 path.stat().st_size,
-                lambda: _digest(path),
+                lambda: file_digest(path),
             )
         if path.suffix == ".parquet":
             return _parquet(path)
@@ -57,8 +58,18 @@ def open_rows(source: str, path: Path, expected: str) -> RowSource:
     )
 
 
-def _json_lines(path: Path, expected: str) -> Iterator[list[dict]]:
-    rows = _json_rows(path, expected)
+def rows_in_memory(rows: Dataset | Sequence[dict]) -> RowSource:
+    """Return rows that are in memory already: a data set, or dicts."""
+    if isinstance(rows, Dataset):
+        return RowSource(
+            lambda: _arrow(rows), len(rows), rows.data.nbytes, lambda: rows._fingerprint
+        )
+    text = json.dumps(list(rows), default=str)
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    return RowSource(lambda: _in_parts(iter(rows)), len(rows), len(text), lambda: digest)
+
+
+def _in_parts(rows: Iterator[dict]) -> Iterator[list[dict]]:
     while batch := list(islice(rows, ROWS_AT_ONCE)):
         yield batch
 
@@ -91,14 +102,9 @@ def _parquet(path: Path) -> RowSource:
     except Exception as error:
         raise InputError(f"{path} is not a readable Parquet file: {error}") from None
     size = sum(about.row_group(n).total_byte_size for n in range(about.num_row_groups))
-    return RowSource(batches, about.num_rows, size, lambda: _digest(path))
+    return RowSource(batches, about.num_rows, size, lambda: file_digest(path))
 
 
 def _arrow(dataset: Dataset | IterableDataset) -> Iterator[list[dict]]:
     for table in dataset.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
         yield table.to_pylist()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -2,12 +2,14 @@
 
 import json
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets import Dataset
+
 from objectives.errors import InputError
-from train.data.sources import RowSource, open_rows
+from train.data.sources import RowSource, open_rows, rows_in_memory
 
 BUILTIN_ROLLOUTS = Path(__file__).parents[1] / "builtin" / "rollouts.parquet"
 FORMATS = "prompt, completion, reward | prompt, chosen, rejected | prompt, completion, label"
@@ -70,7 +72,21 @@ def read_table(source: str) -> TrajectoryTable:
     """
     name = "the built-in rollouts" if source == "builtin" else source
     path = BUILTIN_ROLLOUTS if source == "builtin" else Path(source)
-    rows = open_rows(source, path, FORMATS)
+    return _checked(name, open_rows(source, path, FORMATS))
+
+
+def table_of(rows: Dataset | Sequence[dict], name: str) -> TrajectoryTable:
+    """Return rows that are in memory as a table, with columns as `read_table` has them.
+
+    name: what messages call them. Raises InputError for rows without the columns.
+    """
+    for number, row in enumerate(rows if isinstance(rows, Sequence) else (), 1):
+        if not isinstance(row, dict):
+            raise InputError(f"{name} row {number}: a {type(row).__name__}, expected a dict")
+    return _checked(name, rows_in_memory(rows))
+
+
+def _checked(name: str, rows: RowSource) -> TrajectoryTable:
     first = next(rows.batches(), None)
     if not first:
         raise InputError(f"{name} holds no rows: expected the columns {FORMATS}")

@@ -11,13 +11,13 @@ import numpy as np
 import tokenizers
 import torch
 import transformers
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from objectives.errors import InputError
+from train.data.kept_file import alone
 from train.data.table import TrajectoryTable
 
 FORMAT = 1  # of the files and of the rules by which rows become ids
@@ -70,14 +70,12 @@ def kept_ids(path: Path, make: Make) -> tuple[Tensor, Columns]:
     found = _read(path)
     if found is None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path.with_suffix(".lock")).acquire()
+            with alone(path):
+                if _read(path) is None:
+                    _write(path, make)
+                found = _read(path)
         except OSError as error:
             raise _unwritable(path, error) from None
-        with lock:
-            if _read(path) is None:
-                _write(path, make)
-            found = _read(path)
     return found
 
 

@@ -37,6 +37,7 @@ class TokenizedData(NamedTuple):
     pairs: Tensor | None  # (P, 2) as the table states them
     left_out: dict[str, int]
     max_tokens: int  # no trajectory is longer
+    pad_id: int  # of the token that fills up rows
 
     def all_pairs(self) -> Tensor:
         """Return the pairs (P, 2) that the table states, or those made from its rollouts."""
@@ -75,6 +76,7 @@ def encode(
         tensors.get("pairs"),
         values["left_out"],
         max_tokens,
+        tokenizer.pad_token_id,
     )
 
 

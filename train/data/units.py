@@ -18,29 +18,29 @@ class Units(NamedTuple):
     left_out: dict[str, int]
 
 
-def advantages(encoded: TokenizedData, objective: Objective, advantage: str) -> Tensor:
+def advantages(data: TokenizedData, objective: Objective, advantage: str) -> Tensor:
     """Return what the objective sees as reward, (N,); advantage as `select_units` has it."""
     name = objective.advantage if advantage == "auto" else advantage
-    return ADVANTAGES[name](encoded.reward, encoded.group)
+    return ADVANTAGES[name](data.reward, data.group)
 
 
-def select_units(encoded: TokenizedData, objective: Objective, rows: str, advantage: str) -> Units:
+def select_units(data: TokenizedData, objective: Objective, rows: str, advantage: str) -> Units:
     """Choose what an objective trains on.
 
     rows: `paired` (the trajectories of the pairs, so that every objective sees the same), `all`,
     or `auto`; advantage: a key of ADVANTAGES or `auto`, the objective's own.
     Raises InputError where nothing is left to train on, with the reason.
     """
-    pairs = encoded.all_pairs()
-    correct = int((encoded.reward > 0).sum())
-    reward = advantages(encoded, objective, advantage)
-    total = len(encoded.tokens)
+    pairs = data.all_pairs()
+    correct = int((data.reward > 0).sum())
+    reward = advantages(data, objective, advantage)
+    total = len(data.tokens)
     paired = objective.unit == "pair" or rows == "paired" or (rows == "auto" and len(pairs) > 0)
     units = pairs if paired else torch.arange(total)[:, None]
     reason = "of prompts all correct or all incorrect"
     if objective.only_correct:
         units = units[:, 0].unique()[:, None]
-        units = units[encoded.reward[units[:, 0]] > 0]
+        units = units[data.reward[units[:, 0]] > 0]
         reason = "incorrect, or " + reason if paired else "incorrect"
     elif not paired:
         units = units[reward[units[:, 0]] != 0]

@@ -1,18 +1,40 @@
 """Which device, and in which dtype the passes compute."""
 
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 
 from objectives.errors import InputError
 
 
-def forward_precision(device: str, half: bool) -> torch.autocast | nullcontext:
-    """Return the context of forward passes that gives them their dtype."""
+@dataclass(frozen=True)
+class Precision:
+    """In which dtype a model's forward passes compute; its weights keep their own."""
+
+    device: str
+    dtype: torch.dtype | None = None  # None: that of the weights
+
+    def context(self, cached: bool = False) -> AbstractContextManager:
+        """Return a new context of forward passes.
+
+        cached: keep what weights are cast to from pass to pass, as generation wants it. Training
+        reads each weight once a pass: keeping the casts costs memory and saves nothing.
+        """
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device, dtype=self.dtype, cache_enabled=cached)
+
+
+PLAIN = Precision("cpu")  # of models that compute as their weights are
+
+
+def forward_precision(device: str, half: bool) -> Precision:
+    """Return the precision of forward passes on a device; half: in bfloat16."""
     if device == "cuda":
         torch.set_float32_matmul_precision("high")  # the head's float32 products in TF32
-    return torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext()
+    return Precision(device, torch.bfloat16 if half else None)
 
 
 def choose_device(device: str, dtype: str) -> tuple[str, bool]:

@@ -6,25 +6,28 @@ from torch import Tensor
 from objectives import Batch, Objective
 from objectives.batch import log_prob_mean
 from objectives.errors import InputError
+from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatch
-from train.learning.learner import Learner
+from train.learning.policies import Policies
 
 TOLERANCE = 1e-4
 
 
-def check_start(learner: Learner, micro: MicroBatch, divergence: Tensor | None) -> None:
+def check_start(
+    spec: ObjectiveSpec, policies: Policies, micro: MicroBatch, lam: float | None
+) -> None:
     """Raise InputError unless log-probs, loss and gradient are what they must be at the reference.
 
     Checks that reference and future log-probs equal the policy's, that the loss has its value in
     closed form, and that a future-policy objective has its base's gradient.
     """
     with torch.no_grad():
-        policy, batch, _ = learner.evaluate(micro, divergence)
+        policy, batch, _ = policies.evaluate(micro, lam)
     for name in ("reference", "future", "anchor", "previous_anchor"):
         other = getattr(batch, name)
         if other is not None:
             _require_close(f"{name} log-probs and the policy's", other, policy)
-    objective, hyper = learner.objective, learner.hyper
+    objective, hyper = spec.objective, spec.hyper
     loss = objective(policy, batch, **hyper)
     expected = closed_form(objective, batch, policy, hyper)
     if expected is not None:

@@ -16,7 +16,7 @@ def sharded(whole: LanguageModel, device: torch.device) -> LanguageModel:
     """Return a copy of a model whose weights are spread over the run's processes."""
     model = copy_around(whole.model, whole.model.parameters())
     shard(model, device)
-    return LanguageModel(model, model.trunk, whole)
+    return LanguageModel(model, model.trunk, whole.precision, whole)
 
 
 def frozen_copy(language_model: LanguageModel) -> LanguageModel:
@@ -34,7 +34,7 @@ def frozen_copy(language_model: LanguageModel) -> LanguageModel:
     own = set(map(id, trained.values()))
     model = copy_around(every, [p for p in every.parameters() if id(p) not in own])
     model.requires_grad_(False)
-    return LanguageModel(model, model.base_model)
+    return LanguageModel(model, model.base_model, language_model.precision)
 
 
 def copy_around(model: PreTrainedModel, shared: Iterable[Tensor]) -> PreTrainedModel:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
@@ -13,6 +13,7 @@ from objectives import Head, token_log_probs
 from objectives.errors import InputError
 from train.data.input_rows import InputRows, collate, spread
 from train.data.tokens import Tokens
+from train.devices.choice import PLAIN, Precision
 from train.devices.sharding import layers_of
 
 COMPILER = "inductor"
@@ -24,6 +25,7 @@ class LanguageModel:
 
     model: PreTrainedModel
     backbone: Callable
+    precision: Precision = PLAIN
     source: "LanguageModel | None" = None  # the whole model that a sharded one began as
 
     @property
@@ -31,9 +33,15 @@ class LanguageModel:
         """The output head as it is now; that of a sharded model, after its backbone computed."""
         return _head(self.model)
 
+    @property
+    def states_dtype(self) -> torch.dtype:
+        """The dtype of its hidden states."""
+        return self.precision.dtype or self.head.weight.dtype
+
     def hidden(self, rows: InputRows) -> Tensor:
         """Return the final hidden states that predict the completions' tokens, (N, d)."""
-        output = self.backbone(**rows.inputs(), use_cache=False)
+        with self.precision.context():
+            output = self.backbone(**rows.inputs(), use_cache=False)
         return output.last_hidden_state[rows.row, rows.position]
 
     @torch.no_grad()
@@ -42,12 +50,13 @@ class LanguageModel:
         return spread(token_log_probs(self.hidden(rows), self.head, rows.targets).policy, rows)
 
 
-def open_model(model: PreTrainedModel) -> LanguageModel:
+def open_model(model: PreTrainedModel, precision: Precision = PLAIN) -> LanguageModel:
     """Return a model's parts, after checking that the head reproduces the model's own logits.
 
-    Raises InputError for a model whose logits are made in a way that the kernel does not know.
+    precision: of its forward passes. Raises InputError for a model whose logits are made in a way
+    that the kernel does not know.
     """
-    language_model = LanguageModel(model, model.base_model)
+    language_model = LanguageModel(model, model.base_model, precision)
     _check_head(language_model)
     return language_model
 
@@ -97,6 +106,7 @@ def sharing_width(language_model: LanguageModel) -> int | None:
     kinds = set(getattr(config, "layer_types", None) or [])
     if kinds - {"full_attention"} or (not kinds and getattr(config, "sliding_window", None)):
         return None
+    language_model = replace(language_model, precision=PLAIN)
     device, width = language_model.model.device, config.hidden_size
     ids = (torch.arange(16) * 37 % config.vocab_size).tolist()
     tokens = [Tokens(ids[:8], ids[8:12]), Tokens(ids[:8], ids[12:])]

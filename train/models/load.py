@@ -1,6 +1,7 @@
 """Causal language models by name: built-in, SmolLM2 from its package, a folder, GGUF or the hub."""
 
 import contextlib
+import copy
 import importlib.util
 import io
 import json
@@ -65,8 +66,36 @@ def load_model(
     return model.to(device).eval(), tokenizer
 
 
+def adopted(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a loaded model and its tokenizer as `load_model` would; both stay as they are.
+
+    The model's modules are copied; its weights are the same in memory where device and dtype are.
+    Raises InputError for what is no causal model of transformers.
+    """
+    if not isinstance(model, PreTrainedModel) or has_adapter(model):
+        raise InputError(
+            f"a loaded model must be a causal model of transformers, without an adapter, not "
+            f"{type(model).__name__}: merge the adapter, or name its folder"
+        )
+    weights = {
+        id(own): torch.nn.Parameter(own.detach().to(device, dtype), requires_grad=False)
+        for own in model.parameters()
+    }
+    tokenizer = copy.deepcopy(tokenizer)
+    return copy.deepcopy(model, weights).to(device).eval(), _with_padding(tokenizer)
+
+
 def _load_tokenizer(source: str, **options) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    return _with_padding(AutoTokenizer.from_pretrained(source, **options))
+
+
+def _with_padding(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # masks tell padding from the end
     return tokenizer

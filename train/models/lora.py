@@ -53,7 +53,7 @@ def adapted(base: LanguageModel, config: Config) -> LanguageModel:
     # As it was given, so that whoever reads the checkpoint finds the same base by the same name.
     settings.base_model_name_or_path = config.model
     settings.target_modules = sorted(settings.target_modules)
-    return open_model(model)
+    return open_model(model, base.precision)
 
 
 def write_adapter(

@@ -9,13 +9,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,6 +22,7 @@ from eval.whole_files import write_whole
 from objectives import Head
 from objectives.errors import InputError
 from train.data.input_rows import collate
+from train.data.kept_file import alone, file_digest
 from train.data.tokenized import TokenizedData
 from train.devices import processes
 from train.models.language_model import LanguageModel
@@ -65,12 +65,12 @@ class Layout:
     def bytes(self) -> int:
         return self.tokens * self.width * self.dtype.itemsize
 
-    def batches(self, encoded: TokenizedData) -> Iterator[list[int]]:
+    def batches(self, data: TokenizedData) -> Iterator[list[int]]:
         """Yield rows to read at a time: of about one length, up to TOKENS_AT_ONCE tokens."""
         batch: list[int] = []
         longest = 0
         for row, length in zip(
-            self.rows.tolist(), encoded.tokens.lengths[self.rows].tolist(), strict=True
+            self.rows.tolist(), data.tokens.lengths[self.rows].tolist(), strict=True
         ):
             longest = longest if batch else length
             if batch and longest * (len(batch) + 1) > TOKENS_AT_ONCE:
@@ -81,22 +81,21 @@ class Layout:
             yield batch
 
 
-def lay_out(encoded: TokenizedData, rows: Tensor, width: int, dtype: torch.dtype) -> Layout:
-    """Plan the states of the distinct `rows` of a data set, d = width numbers a token."""
-    length, distinct = encoded.tokens.completions, rows.unique()
-    order = distinct[encoded.tokens.lengths[distinct].argsort(descending=True, stable=True)]
-    start = torch.full((len(encoded.tokens),), -1)
+def lay_out(data: TokenizedData, rows: Tensor, reference: LanguageModel) -> Layout:
+    """Plan the states of the distinct `rows` of a data set, d numbers a token."""
+    width = reference.head.weight.shape[1]
+    length, distinct = data.tokens.completions, rows.unique()
+    order = distinct[data.tokens.lengths[distinct].argsort(descending=True, stable=True)]
+    start = torch.full((len(data.tokens),), -1)
     start[order] = length[order].cumsum(0) - length[order]
-    return Layout(order, start, length, width, dtype)
+    return Layout(order, start, length, width, reference.states_dtype)
 
 
 def reference_states(
     reference: LanguageModel,
-    encoded: TokenizedData,
+    data: TokenizedData,
     layout: Layout,
     folder: Path,
-    precision: AbstractContextManager,
-    pad_id: int,
 ) -> tuple[ReferenceStates, int]:
     """Return the states, from `folder` where they are there, and the tokens that had to be read.
 
@@ -106,7 +105,7 @@ def reference_states(
     wait. Raises InputError where the disk has no room for it.
     """
     whole = reference.source or reference
-    key = _key(whole, encoded, layout)
+    key = _key(whole, data, layout)
     target, record = folder / f"{key}.states", folder / f"{key}.json"
 
     def there() -> bool:
@@ -114,45 +113,30 @@ def reference_states(
 
     read = 0
     if not there():
-        with _alone(target):
+        with ExitStack() as held:
+            processes.on_main(lambda: held.enter_context(alone(target)))
             if not there():
-                read = _fill(reference, encoded, layout, target, record, precision, pad_id)
+                read = _fill(reference, data, layout, target, record)
     head = _own_head(whole.head, reference.model.device)
     return ReferenceStates(_open(target, layout, "c"), layout.start, layout.length, head), read
 
 
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Hold a file that is to be filled; wait while another command does."""
-    with ExitStack() as stack:
-
-        def hold() -> None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(target.with_suffix(".lock"))
-            try:
-                stack.enter_context(lock.acquire(blocking=False))
-            except Timeout:
-                print(f"       another command fills {target.name}: waiting for it", flush=True)
-                stack.enter_context(lock.acquire())
-
-        processes.on_main(hold)
-        yield
-
-
-def _fill(reference, encoded, layout, target: Path, record: Path, precision, pad_id) -> int:
+def _fill(
+    reference: LanguageModel, data: TokenizedData, layout: Layout, target: Path, record: Path
+) -> int:
     partial, progress = target.with_suffix(".partial"), target.with_suffix(".progress")
     done = processes.on_main(lambda: _begun(partial, progress, layout))
     states = _open(partial, layout, "r+")
     device, read = reference.model.device, torch.zeros((), dtype=torch.long)
     title, silent = f"reference, {layout.bytes / 1e6:.0f} MB", not processes.is_main()
-    batches = list(layout.batches(encoded))
+    batches = list(layout.batches(data))
     with tqdm(
         total=len(layout.rows), desc=title, unit="row", dynamic_ncols=True, disable=silent,
         initial=sum(map(len, batches[:done])),
     ) as bar:  # fmt: skip
         for batch, counted in processes.even_share(batches[done:]):
-            rows = collate([encoded.tokens[row] for row in batch], pad_id).to(device)
-            with torch.no_grad(), precision:
+            rows = collate([data.tokens[row] for row in batch], data.pad_id).to(device)
+            with torch.no_grad():
                 hidden = reference.hidden(rows).to(layout.dtype).cpu()
             if counted:
                 begin = int(layout.start[batch[0]])
@@ -173,7 +157,7 @@ def _is_there(target: Path, record: Path, layout: Layout) -> bool:
     if not (target.exists() and record.exists()):
         return False
     known = json.loads(record.read_text())
-    if target.stat().st_size != layout.bytes or _digest_of_file(target) != known["digest"]:
+    if target.stat().st_size != layout.bytes or file_digest(target) != known["digest"]:
         raise InputError(
             f"{target} is not what was written there (cut short or changed): remove it, and it is "
             f"made again; or train with --reference-cache off"
@@ -190,7 +174,7 @@ def _begun(partial: Path, progress: Path, layout: Layout) -> int:
 
 
 def _finish(partial: Path, progress: Path, target: Path, record: Path, layout: Layout) -> None:
-    write_whole(record, json.dumps({"digest": _digest_of_file(partial), "tokens": layout.tokens}))
+    write_whole(record, json.dumps({"digest": file_digest(partial), "tokens": layout.tokens}))
     os.replace(partial, target)
     progress.unlink(missing_ok=True)
 
@@ -226,7 +210,7 @@ def _own_head(head: Head, device: torch.device) -> Head:
     return head._replace(weight=weight, bias=bias)
 
 
-def _key(reference: LanguageModel, encoded: TokenizedData, layout: Layout) -> str:
+def _key(reference: LanguageModel, data: TokenizedData, layout: Layout) -> str:
     digest = hashlib.blake2b(digest_size=12)
     digest.update(
         f"{layout.dtype} {layout.width} {reference.model.config.to_json_string()}".encode()
@@ -234,11 +218,6 @@ def _key(reference: LanguageModel, encoded: TokenizedData, layout: Layout) -> st
     for name, value in reference.model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    for part in encoded.tokens.parts(layout.rows):
+    for part in data.tokens.parts(layout.rows):
         digest.update(part.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,7 +1,6 @@
 """λ that follows a horizon in steps: forecasts on fixed probes are scored while one trains."""
 
 import math
-from contextlib import AbstractContextManager
 
 from torch import Tensor
 
@@ -28,13 +27,10 @@ class AutoLam:
         self.every = max(n for n in range(1, MOST_STEPS + 1) if common % n == 0)
         self._ring = ProbeRing(self.every, (rule.horizon,), lags=(rule.lag,), lams=())
 
-    def update(self, policy: LanguageModel, precision: AbstractContextManager, done: int) -> float:
-        """Look at the probes where that is due after `done` updates; return the next step's λ.
-
-        precision: the context of the policy's forward pass.
-        """
+    def update(self, policy: LanguageModel, done: int) -> float:
+        """Look at the probes where that is due after `done` updates; return the next step's λ."""
         if done % self.every == 0:
-            snapshot = self.probes.snapshot(policy, precision)
+            snapshot = self.probes.snapshot(policy)
             for score in self._ring.push(done, snapshot):
                 self.state = observe(
                     self.state, self.rule, score.step, score.horizon, score.best_lam

@@ -20,10 +20,14 @@ from diagnostics.extrapolation.ring import ProbeRing
 from diagnostics.extrapolation.score import COLUMNS, ProbeTokens, reference_name
 from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import Trajectories, pack
+from objectives import reference_point
 from objectives.errors import InputError
 from train.config.diagnosis import ProbePlan
+from train.config.spec import ObjectiveSpec
+from train.data.micro_batches import MicroBatch
 from train.data.tokenized import TokenizedData
-from train.learning.learner import Learner
+from train.learning.divergence import mismatched_ratios
+from train.learning.policies import Policies
 from train.models.language_model import LanguageModel, uncompiled
 from train.probes.pairs import ProbePairs
 from train.sampling.evaluator import Scores
@@ -49,60 +53,61 @@ class Observer:
     def __init__(
         self,
         plan: ProbePlan,
-        data: TokenizedData,
+        spec: ObjectiveSpec,
         probes: ProbePairs,
-        learner: Learner,
+        policies: Policies,
         base: LanguageModel,
-        pad_id: int,
+        data: TokenizedData,
         write: Callable[[Sequence[str], list[dict]], object],
-        lag: int | None,
     ):
-        """base: the reference, which the learner itself may lack. write: takes columns and rows.
-
-        lag: N where the run's future policy is extrapolated from that of N steps before.
-        """
-        self.plan, self.data, self.probes, self.learner = plan, data, probes, learner
-        self.base, self.pad_id, self.write = base, pad_id, write
+        """base: the reference, which the policies may lack. write: takes columns and rows."""
+        self.plan, self.spec, self.probes = plan, spec, probes
+        self.data, self.write = data, write
+        # Its own reference, so that nothing is missing that the objective does not ask for.
+        self.policies = replace(policies, reference=base, states=None)
+        lag = spec.future and spec.future.lag
         self.reference = reference_name(lag)
         tokens = probes.pairs.tokens
         overlaps = [
             token_overlap(chosen, rejected)
             for (_, chosen), (_, rejected) in zip(tokens[::2], tokens[1::2], strict=True)
         ]
-        trajectories = pack(tokens).to(learner.device)
+        trajectories = pack(tokens).to(policies.device)
         self._gradients = ProbeInputs(trajectories, split_weights(trajectories, overlaps))
         self._ring = None
         if "extrapolation" in plan.measures:
             lags = (None,) if lag is None else (None, lag)
-            tokens = ProbeTokens(*(x.to(learner.device) for x in probes.tokens))
+            tokens = ProbeTokens(*(x.to(policies.device) for x in probes.tokens))
             self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
         self._solved: Mapping[int, bool] | None = None
 
     @uncompiled()
-    def observe(self, step: int) -> None:
-        """Measure the policy after `step` updates, where that is due."""
+    def observe(self, step: int, lam: float | None) -> None:
+        """Measure the policy after `step` updates, where that is due.
+
+        lam: λ of the run's future policy, None where the objective does not look ahead.
+        """
         if step % self.plan.every:
             return
         rows: list[dict] = []
-        # Its own references, so that nothing is missing that the objective does not ask for.
-        lam = PLAIN_LAM if self.learner.lam is None else self.learner.lam
-        observer = replace(self.learner, reference=self.base, lam=lam, states=None)
+        lam = PLAIN_LAM if lam is None else lam
+        own = self.policies.policy
         with torch.no_grad():
-            policy, batch, _ = observer.evaluate(self.probes.micro, self._divergence())
+            policy, batch, _ = self.policies.evaluate(self._micro(), lam)
         if "tokens" in self.plan.measures:
             shared = self._gradients.weights[:, 0].bool()
             values = token_log_prob_values(policy, batch.mask, shared)
             rows += [_row(step, name, value) for name, value in values.items()]
         if "entanglement" in self.plan.measures:
-            model = self.learner.policy.model
-            with self.learner.precision:
-                grams = pair_grams(model, *self._gradients, select_parameters(model))
-            values = entanglement_values(grams, observer.objective, observer.hyper, policy, batch)
+            with own.precision.context(cached=True):
+                grams = pair_grams(own.model, *self._gradients, select_parameters(own.model))
+            spec = self.spec
+            values = entanglement_values(grams, spec.objective, spec.hyper, policy, batch)
             for name, value in values.items():
                 ahead = (self.reference, lam) if name.endswith(f"/{AHEAD}") else (None, None)
                 rows.append(_row(step, name, value, *ahead))
         if self._ring is not None:
-            snapshot = self.probes.snapshot(self.learner.policy, self.learner.precision)
+            snapshot = self.probes.snapshot(own)
             rows += [row for score in self._ring.push(step, snapshot) for row in score.rows()]
         self.write(COLUMNS, rows)
 
@@ -130,13 +135,18 @@ class Observer:
             self._ring.load_state_dict(tensors, values["ring"])
         self._solved = None if values["solved"] is None else dict(map(tuple, values["solved"]))
 
-    def _divergence(self) -> Tensor | None:
-        if "divergence" not in self.learner.objective.needs:
-            return None
+    def _micro(self) -> MicroBatch:
+        """Return the probes with KTO's z0 over them, where the objective reads it."""
+        micro, policies = self.probes.micro, self.policies
+        if "divergence" not in policies.needs:
+            return micro
         index = self.probes.pairs.index
-        if len(self.data.group[index].unique()) == 1:
-            return torch.zeros((), device=self.learner.device)  # there is no other prompt
-        return self.learner.divergence(self.data, index, len(index), self.pad_id)
+        z0 = torch.zeros((), device=policies.device)  # where there is no other prompt
+        if len(self.data.group[index].unique()) > 1:
+            z0 = reference_point(
+                mismatched_ratios(policies.policy, policies.reference, self.data, index, len(index))
+            )
+        return micro._replace(batch=micro.batch._replace(divergence=z0.expand(len(index))))
 
 
 def _row(step: int, quantity: str, value: float, reference=None, lam=None) -> dict:

@@ -1,7 +1,6 @@
 """Pairs of a data set to measure on: fixed ones while a run trains, drawn ones afterwards."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,13 +15,13 @@ from diagnostics.entanglement.measure import (
 )
 from diagnostics.extrapolation.score import ProbeTokens
 from diagnostics.extrapolation.snapshot import Snapshot, take_snapshot
-from objectives import ADVANTAGES, Batch, Objective, token_log_probs
+from objectives import ADVANTAGES, Batch, Objective, reference_point, token_log_probs
 from objectives.errors import InputError
 from train.data.input_rows import collate, spread
-from train.data.micro_batches import MicroBatch, micro_batches
+from train.data.micro_batches import MicroBatch, micro_batch
 from train.data.offline import mean_length
 from train.data.tokenized import TokenizedData, Tokens
-from train.learning.learner import Learner
+from train.learning.divergence import mismatched_ratios
 from train.models.language_model import LanguageModel
 
 SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
@@ -81,10 +80,9 @@ class ProbePairs:
     pairs: SampledPairs
 
     @torch.no_grad()
-    def snapshot(self, policy: LanguageModel, precision: AbstractContextManager) -> Snapshot:
-        """Return a copy of a policy at the probes; precision: the context of its forward pass."""
-        with precision:
-            hidden = policy.hidden(self.micro.rows.to(policy.model.device))
+    def snapshot(self, policy: LanguageModel) -> Snapshot:
+        """Return a copy of a policy at the probes."""
+        hidden = policy.hidden(self.micro.rows.to(policy.model.device))
         return take_snapshot(hidden, policy.head)
 
     @property
@@ -94,7 +92,7 @@ class ProbePairs:
 
 
 def require_probes(
-    data: TokenizedData, reward: Tensor, count: int, pad_id: int, flag: str, remedy: str = ""
+    data: TokenizedData, reward: Tensor, count: int, flag: str, remedy: str = ""
 ) -> ProbePairs:
     """Return up to `count` pairs of `spread_pairs` as probes.
 
@@ -108,8 +106,7 @@ def require_probes(
             f"which the data have none{remedy}"
         )
     rows = rearrange(pairs.index, "(pair side) -> pair side", side=2)
-    (micro,) = micro_batches(data, reward, [rows], pad_id, mean_length(data, pairs.index))
-    return ProbePairs(micro, pairs)
+    return ProbePairs(micro_batch(data, reward, rows, mean_length(data, pairs.index)), pairs)
 
 
 @torch.no_grad()
@@ -135,7 +132,6 @@ def probe_batch(
     data: TokenizedData,
     policy: LanguageModel,
     reference: LanguageModel,
-    pad: int,
 ) -> Batch:
     """Return measured pairs of a data set as an objective's batch, for its coefficients.
 
@@ -152,7 +148,6 @@ def probe_batch(
                 f"--objective {objective.name} compares with other prompts' completions, and all "
                 f"pairs are of one prompt: ask for more with --pairs"
             )
-        learner = Learner(objective, {}, None, policy, reference, None, nullcontext())
-        divergence = learner.divergence(data, index, 32, pad)
+        divergence = reference_point(mismatched_ratios(policy, reference, data, index, 32))
     known = (column[index] for column in (reward, data.group, data.weight))
     return objective_batch(measured.batch, objective, *known, divergence)

@@ -1,11 +1,17 @@
-"""The tables a run ends with."""
+"""What a run gives back: its scores, its metrics, and the tables it ends with."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diagnostics.log_probs import MEAN_LOGPS, SIDES
 from objectives.text_table import aligned
 from train.sampling.evaluator import Scores
+from train.store.folder import read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HEADER = ("", "before", "after")
 COMPARISON = ("objective", "greedy before", "greedy after", "best (step)", "sampled after",
@@ -21,13 +27,55 @@ class Result:
     evaluations: list[tuple[int, Scores]]  # (step, scores), empty without problems
     history: list[dict]  # the metrics of every step
     seconds: float
+    pictures: list[Path] = field(default_factory=list)
+
+    @property
+    def before(self) -> Scores | None:
+        """The base's scores, None where nothing was evaluated."""
+        return self.evaluations[0][1] if self.evaluations else None
+
+    @property
+    def after(self) -> Scores | None:
+        """The trained policy's scores, None where nothing was evaluated."""
+        return self.evaluations[-1][1] if self.evaluations else None
+
+    def table(self) -> str:
+        """Return the run as text, before and after."""
+        return run_table(self)
+
+    def metrics(self) -> "pd.DataFrame":
+        """Return the metrics of every step, a row each, and of the evaluations."""
+        import pandas as pd
+
+        scores = [{"step": step, **found.metrics()} for step, found in self.evaluations]
+        steps = pd.DataFrame(self.history, columns=None if self.history else ["step"])
+        evaluated = pd.DataFrame(scores, columns=None if scores else ["step"])
+        return steps.merge(evaluated, on="step", how="outer").sort_values("step", ignore_index=True)
+
+
+def read_history(folder: Path) -> tuple[list[tuple[int, Scores]], list[dict]]:
+    """Return the evaluations and the metrics of every step that a run has written so far."""
+    evaluations, history = [], []
+    for line in read_metrics(folder):
+        if "loss" in line:
+            history.append(line)
+        else:
+            evaluations.append((line["step"], Scores.from_metrics(line)))
+    return evaluations, history
+
+
+def read_result(objective: str, folder: Path) -> Result:
+    """Return what a finished run's folder says of how it went, completions left out."""
+    seconds = json.loads((folder / "result.json").read_text())["seconds"]
+    pictures = sorted((folder / "plots").glob("*.png"))
+    return Result(objective, folder, *read_history(folder), seconds, pictures)
 
 
 def run_table(result: Result) -> str:
     """Return a run as text, before -> after."""
     rows: list[tuple[str, ...]] = [HEADER]
-    if result.evaluations:
-        before, after = result.evaluations[0][1], result.evaluations[-1][1]
+    before, after = result.before, result.after
+    if before is not None and after is not None:
         rows.append(("greedy accuracy", str(before.greedy), str(after.greedy)))
         if after.sampled is not None:
             rows.append(("sampled accuracy", str(before.sampled), str(after.sampled)))

@@ -7,8 +7,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from eval.problems.arithmetic import held_out_problems
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from eval.statistics import average_at_k, score_interval
-from train.config.settings import Config
+from train.config import Config
 from train.devices import processes
+from train.devices.sharding import whole
+from train.models.language_model import LanguageModel, uncompiled
 
 
 class Accuracy(NamedTuple):
@@ -49,23 +51,55 @@ class Scores(NamedTuple):
         return cls(*found, [])
 
 
-def evaluate(
-    problems: ProblemSet,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    config: Config,
-) -> Scores:
-    """Generate, grade and average; call it under the precision that training uses.
+class Evaluator:
+    """Scores policies on problems; the base's scores are computed once for all runs."""
 
-    The processes of a run divide the problems among them, and all return the whole.
-    """
-    kept: list[dict] = []
+    def __init__(self, problems: ProblemSet, tokenizer: PreTrainedTokenizerBase, config: Config):
+        self.problems, self.tokenizer, self.config = problems, tokenizer, config
+        self._of_base: dict[tuple, Scores] = {}  # by what they depend on
 
-    def accuracy(samples: int, temperature: float) -> Accuracy:
-        index = range(len(problems.prompts))
+    def with_config(self, config: Config) -> "Evaluator":
+        """Return an evaluator of other settings that knows the base's scores too."""
+        other = Evaluator(self.problems, self.tokenizer, config)
+        other._of_base = self._of_base
+        return other
+
+    def evaluate(self, policy: LanguageModel) -> Scores:
+        """Generate, grade and average.
+
+        The processes of a run divide the problems among them, and all return the whole.
+        """
+        config = self.config
+        kept: list[dict] = []
+        with policy.precision.context(cached=True), whole(policy.model), uncompiled():
+            greedy = self._accuracy(policy.model, kept, samples=1, temperature=0.0)
+            sampled = None
+            if config.eval_samples:
+                sampled = self._accuracy(
+                    policy.model, kept,
+                    samples=config.eval_samples, temperature=config.eval_temperature,
+                )  # fmt: skip
+        return Scores(greedy, sampled, kept)
+
+    def evaluate_base(self, policy: LanguageModel) -> Scores:
+        """Return the base's scores.
+
+        policy: has the base's weights still, and is where it is to compute.
+        """
+        config = self.config
+        key = (config.seed, config.eval_samples, config.eval_temperature, config.eval_batch_size)
+        if key not in self._of_base:
+            self._of_base[key] = self.evaluate(policy)
+        return self._of_base[key]
+
+    def _accuracy(
+        self, model: PreTrainedModel, kept: list[dict], samples: int, temperature: float
+    ) -> Accuracy:
+        """Return the accuracy, and add the completions to `kept`."""
+        problems, index = self.problems, range(len(self.problems.prompts))
         graded = problems.complete(
-            model, tokenizer, index, index, among=processes, samples=samples,
-            temperature=temperature, seed=config.seed, batch_size=config.eval_batch_size,
+            model, self.tokenizer, index, index, among=processes, samples=samples,
+            temperature=temperature, seed=self.config.seed, batch_size=self.config.eval_batch_size,
         )  # fmt: skip
         for i, row in enumerate(graded):
             for k, (completion, right) in enumerate(row):
@@ -75,18 +109,18 @@ def evaluate(
                     "completion": completion.text, "correct": right,
                     "truncated": completion.truncated,
                 })  # fmt: skip
-        scores = [[right for _, right in row] for row in graded]
-        return Accuracy(*score_interval(average_at_k(scores)))
-
-    greedy = accuracy(samples=1, temperature=0.0)
-    sampled = None
-    if config.eval_samples:
-        sampled = accuracy(samples=config.eval_samples, temperature=config.eval_temperature)
-    return Scores(greedy, sampled, kept)
+        return Accuracy(
+            *score_interval(average_at_k([[right for _, right in row] for row in graded]))
+        )
 
 
-def load_problem_set(config: Config, tokenizer: PreTrainedTokenizerBase) -> ProblemSet | None:
-    """Return the problems that --eval-problems names, None for `none`."""
+def open_evaluator(config: Config, tokenizer: PreTrainedTokenizerBase) -> Evaluator | None:
+    """Return an evaluator on the problems that --eval-problems names, None for `none`."""
+    problems = _problems(config, tokenizer)
+    return None if problems is None else Evaluator(problems, tokenizer, config)
+
+
+def _problems(config: Config, tokenizer: PreTrainedTokenizerBase) -> ProblemSet | None:
     name = config.eval_problems
     if name == "auto":
         name = "builtin" if config.data == "builtin" else "none"

@@ -33,6 +33,11 @@ class OnlineData:
         self._kept: tuple[list[Rollout], dict[str, float]] | None = None
         self._current: OptimizerBatch | None = None
 
+    @property
+    def generation_seconds(self) -> float:
+        """Seconds that this run has sampled for."""
+        return self.sampler.seconds
+
     def describe(self) -> str:
         """Return what there is to train on, in words."""
         return (
@@ -60,7 +65,7 @@ class OnlineData:
             sampled += fresh
             kept = kept + mixed(fresh) if self.config.online_mixed else fresh
             kept = kept[: self.config.batch_size]
-            units = self._units(self.sampler.encoded(kept))
+            units = self._units(self.sampler.tokenized(kept))
             if units is not None and len(kept) == self.config.batch_size:
                 break
         if units is None:
@@ -79,18 +84,18 @@ class OnlineData:
         return kept, metrics
 
     def _as_draw(self, kept: list[Rollout], metrics: dict[str, float]) -> OptimizerBatch:
-        encoded = self.sampler.encoded(kept)
-        units = self._units(encoded)
-        length = mean_length(encoded, torch.arange(len(kept)))
+        data = self.sampler.tokenized(kept)
+        units = self._units(data)
+        length = mean_length(data, torch.arange(len(kept)))
         return OptimizerBatch(
-            encoded, units.reward, units.rows, self._count(units, len(kept)), length, metrics
+            data, units.reward, units.rows, self._count(units, len(kept)), length, metrics
         )
 
-    def _units(self, encoded: TokenizedData) -> Units | None:
-        if not encoded.tokens:
+    def _units(self, data: TokenizedData) -> Units | None:
+        if not data.tokens:
             return None
         try:
-            return select_units(encoded, self.objective, self.config.rows, self.config.advantage)
+            return select_units(data, self.objective, self.config.rows, self.config.advantage)
         except InputError:
             return None
 

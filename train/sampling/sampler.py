@@ -1,7 +1,6 @@
 """Samples and grades completions of training problems from the policy as it is."""
 
 import time
-from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -35,13 +34,15 @@ class Sampler:
         problems: ProblemSet,
         tokenizer: PreTrainedTokenizerBase,
         config: Config,
-        precision: AbstractContextManager,
     ):
-        self.problems, self.tokenizer = problems, tokenizer
-        self.config, self.precision = config, precision
+        self.problems, self.tokenizer, self.config = problems, tokenizer, config
         self.prompts = [encode_text(tokenizer, prompt) for prompt in problems.prompts]
         self.problems_at_once = config.batch_size // config.online_samples
         self.seconds = 0.0
+
+    def with_config(self, config: Config) -> "Sampler":
+        """Return a sampler of other settings, which has sampled nothing yet."""
+        return Sampler(self.problems, self.tokenizer, config)
 
     def sample(self, policy: LanguageModel, number: int) -> list[Rollout]:
         """Return completions of the problems of round `number` (from 0), problem by problem.
@@ -51,7 +52,7 @@ class Sampler:
         started, config, count = time.monotonic(), self.config, self.problems_at_once
         index = unit_indices(len(self.prompts), count, number, config.seed).tolist()
         groups = list(range(number * count, (number + 1) * count))
-        with self.precision, whole(policy.model), uncompiled():
+        with policy.precision.context(cached=True), whole(policy.model), uncompiled():
             graded = self.problems.complete(
                 policy.model, self.tokenizer, index, groups, among=processes,
                 samples=config.online_samples, temperature=config.online_temperature,
@@ -64,7 +65,7 @@ class Sampler:
             for c, right in row
         ]
 
-    def encoded(self, rollouts: list[Rollout]) -> TokenizedData:
+    def tokenized(self, rollouts: list[Rollout]) -> TokenizedData:
         """Return rollouts as a data set."""
         return TokenizedData(
             FlatTokens.of(rollout.tokens for rollout in rollouts),
@@ -74,4 +75,5 @@ class Sampler:
             None,
             {},
             max(map(len, self.prompts)) + self.problems.max_new_tokens,
+            self.tokenizer.pad_token_id,
         )

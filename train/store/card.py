@@ -10,12 +10,12 @@ import torch
 PACKAGES = ("torch", "transformers", "peft", "datasets")
 
 
-def provenance(words: list[str]) -> dict:
+def provenance(command: str) -> dict:
     """Return the command, versions and git revision that a run was made with."""
     versions = {"python": platform.python_version()}
     versions |= {name: version(name) for name in PACKAGES}
     return {
-        "command": " ".join(["python -m train", *words]),
+        "command": command,
         "versions": versions,
         "git_revision": _git_revision(),
         "threads": torch.get_num_threads(),
@@ -34,3 +34,22 @@ def _git_revision() -> str | None:
     except OSError:
         return None
     return found.stdout.strip() or None
+
+
+def model_card(config: dict, table: str, diagnosed: bool) -> str:
+    """Return a model card: what was trained, how, and how it went.
+
+    config: settings, objective and provenance. diagnosed: there is a picture of diagnostics.
+    """
+    picture = "![diagnostics of fixed probe pairs](plots/diagnostics.png)\n\n" if diagnosed else ""
+    versions = ", ".join(f"{name} {text}" for name, text in config["versions"].items())
+    return (
+        f"# {config['objective']} from {config['model']}\n\n"
+        f"Trained by objective-zoo with the objective `{config['objective']}` on "
+        f"{config['data']}, seed {config['seed']}.\n\n"
+        f"```\n{config['command']}\n```\n\n"
+        f"```\n{table}\n```\n\n"
+        f"![accuracy and log-probs over steps](plots/training.png)\n\n{picture}"
+        f"Made with {versions}; git revision {config['git_revision'] or 'unknown'}. "
+        f"Every setting is in `config.json`, every step in `metrics.jsonl`.\n"
+    )

@@ -124,22 +124,9 @@ class RunFolder:
             else:
                 path.unlink(missing_ok=True)
 
-    def write_card(self, config: dict, table: str) -> None:
+    def write_card(self, text: str) -> None:
         """Write the model card, `README.md`."""
-        diagnostics = ""
-        if (self.plots / "diagnostics.png").exists():
-            diagnostics = "![diagnostics of fixed probe pairs](plots/diagnostics.png)\n\n"
-        versions = ", ".join(f"{name} {text}" for name, text in config["versions"].items())
-        (self.path / "README.md").write_text(
-            f"# {config['objective']} from {config['model']}\n\n"
-            f"Trained by objective-zoo with the objective `{config['objective']}` on "
-            f"{config['data']}, seed {config['seed']}.\n\n"
-            f"```\n{config['command']}\n```\n\n"
-            f"```\n{table}\n```\n\n"
-            f"![accuracy and log-probs over steps](plots/training.png)\n\n{diagnostics}"
-            f"Made with {versions}; git revision {config['git_revision'] or 'unknown'}. "
-            f"Every setting is in `config.json`, every step in `metrics.jsonl`.\n"
-        )
+        (self.path / "README.md").write_text(text)
 
 
 def require_free(path: Path, what: str = "a run", remedy: str = "") -> None:

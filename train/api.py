@@ -1,0 +1,80 @@
+"""Training from Python: what `python -m train` does, for one run."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from objectives.errors import InputError
+from train.config import Config
+from train.config.spec import spec
+from train.run.sweep import PlannedRun, as_found, make_way
+from train.store.folder import require_no_run
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from train.run.result import Result
+    from train.run.setup import Setup
+
+
+def train(
+    objective: str,
+    config: Config | None = None,
+    *,
+    setup: "Setup | None" = None,
+    model: "tuple[PreTrainedModel, PreTrainedTokenizerBase] | None" = None,
+    data: "datasets.Dataset | Sequence[dict] | None" = None,
+    resume: Literal["always", "auto"] | None = None,
+    **hyper: object,
+) -> "Result":
+    """Train a policy with an objective of the zoo; return how it went.
+
+    objective: a name of `objectives.OBJECTIVES`. config: the settings, by default `Config()` or
+    those of `setup`. setup: base, data and problems of `set_up`, to be shared by several runs.
+    model, data: as `set_up` has them, without one. resume: `always`, to go on from the last
+    checkpoint in the run's folder, or `auto`, where there may be none. hyper: the objective's
+    hyper-parameters, and its settings such as `lam`.
+    The folder, by default `runs/OBJECTIVE`, then holds the model, metrics, pictures and a card.
+    Raises InputError as the command does: for a misspelt objective or hyper-parameter, and for
+    data, models and folders that cannot be used.
+    """
+    own = spec(objective, **hyper)  # a misspelt name is answered at once
+    if setup is not None and (model is not None or data is not None):
+        raise InputError("model and data are the set-up's: give them to set_up")
+    if config is None:
+        config = Config() if setup is None else setup.config
+    folder = Path(config.out or Path("runs") / own.name)
+    if resume is None:
+        require_no_run(folder)
+
+    # Imported here so that what is misspelt is answered at once.
+    from train.run.result import read_result
+    from train.run.session import Session
+    from train.run.setup import set_up
+    from train.store.card import provenance
+
+    setup = set_up(config, model=model, data=data) if setup is None else setup.with_config(config)
+    planned = PlannedRun(own, setup.config, folder)
+    if resume is not None:
+        planned = as_found(planned, resume)
+        if planned.done:
+            return read_result(own.name, folder)
+    session = Session(setup, own, folder)
+    make_way(planned)
+    origin = provenance(_call(objective, config, hyper))
+    result = session.train(origin, planned.resume)
+    session.present(result, origin)
+    return result
+
+
+def _call(objective: str, config: Config, hyper: dict[str, object]) -> str:
+    """Return the call as it could be written again, settings at their defaults left out."""
+    changed = ", ".join(
+        f"{entry.name}={getattr(config, entry.name)!r}"
+        for entry in fields(config)
+        if getattr(config, entry.name) != entry.default
+    )
+    given = "".join(f", {name}={value!r}" for name, value in hyper.items())
+    return f"train({objective!r}, Config({changed}){given})"

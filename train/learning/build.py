@@ -1,0 +1,102 @@
+"""From a spec and a base to the policies, the optimizer and the micro-batches of a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from diagnostics.parameters import trained_parameters
+from train.config import Config
+from train.config.spec import ObjectiveSpec
+from train.data.micro_batches import MicroBatcher, TokenBudget
+from train.data.offline import BatchSource, OfflineData
+from train.devices.sharding import is_sharded
+from train.learning.policies import Policies
+from train.models.base import Base
+from train.models.language_model import LanguageModel, compile_layers, recompute_layers
+from train.models.past_policies import Anchors, LaggedPolicy
+from train.models.reference_cache import cached_reference
+
+CPU_TOKENS = 512  # more at a time are hardly faster there, and take memory
+
+
+@dataclass(frozen=True)
+class Built:
+    policies: Policies
+    tokens_frozen: int  # that the reference read for its states
+
+
+def build_policies(
+    spec: ObjectiveSpec,
+    base: Base,
+    data: BatchSource,
+    config: Config,
+    folder: Path,
+    *,
+    last: bool = False,
+    watched: bool = False,
+) -> Built:
+    """Make the models that an objective asks for, and read the reference where its states are kept.
+
+    folder: of the run. last: nobody needs the base after this run, which may train it itself.
+    watched: probes look at the reference itself while the run trains.
+    """
+    needs, lag = spec.objective.needs, spec.future and spec.future.lag
+    placed = base.placed()
+    cached = None
+    if isinstance(data, OfflineData) and _may_be_cached(spec, config):
+        cached = cached_reference(placed, data.tokenized, data.units.rows, config, folder)
+    # Where each step samples anew and the anchor is what sampled, it is the policy itself.
+    period = int(spec.settings.get("period", 0))
+    on_policy = data.online and period == 0 and config.online_updates == 1
+    anchored = "anchor" in needs and not on_policy
+    if data.online and period == 0:
+        period = config.online_updates
+    wanted = anchored or "reference" in needs or ("future" in needs and not lag)
+    # With its states on disk the reference itself is needed no more.
+    needless = bool(cached) and not (anchored or lag or watched)
+    policy = base.new_policy(config, placed, in_place=needless and last and placed is base.model)
+    if config.gradient_checkpointing:
+        recompute_layers(policy)
+    reference = placed if wanted and not needless else None
+    if config.compile:
+        for model in filter(None, (policy, reference)):
+            compile_layers(model)
+    policies = Policies(
+        needs,
+        policy,
+        reference,
+        Anchors(placed, policy, period) if anchored else None,
+        LaggedPolicy(placed, policy, lag) if lag else None,
+        on_policy,
+        cached and cached[0],
+    )
+    return Built(policies, cached[1] if cached else 0)
+
+
+def _may_be_cached(spec: ObjectiveSpec, config: Config) -> bool:
+    """Not for KTO, whose mismatched rows are new at every step."""
+    needs = set(spec.objective.needs)
+    looks = {"reference", "future"} & needs and not (spec.future and spec.future.lag)
+    return bool(looks) and config.reference_cache != "off" and "divergence" not in needs
+
+
+def build_batcher(policy: LanguageModel, base: Base, config: Config) -> MicroBatcher:
+    """Return what cuts a run's batches: as the settings say, or as memory allows."""
+    tokens, automatic = config.tokens_per_microbatch, False
+    if tokens is None and config.micro_batch_size is None:
+        if policy.model.device.type == "cpu":
+            tokens = CPU_TOKENS
+        else:  # where weights are sharded, one that runs out of memory leaves others waiting
+            automatic = not is_sharded(policy.model)
+    return MicroBatcher(TokenBudget(tokens, automatic), config.micro_batch_size, base.width)
+
+
+def build_optimizer(policy: LanguageModel, config: Config) -> torch.optim.Optimizer:
+    """Return AdamW (arXiv 1711.05101) over what is trained of a policy."""
+    return torch.optim.AdamW(
+        trained_parameters(policy.model).values(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )

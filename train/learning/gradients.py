@@ -1,0 +1,127 @@
+"""A step's gradients, micro-batch by micro-batch, as many tokens at a time as memory holds."""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from diagnostics.log_probs import log_prob_metrics, log_prob_totals
+from objectives import reference_point
+from objectives.errors import InputError
+from train.config.spec import ObjectiveSpec
+from train.data.micro_batches import MicroBatch, MicroBatcher
+from train.data.offline import OptimizerBatch
+from train.devices import processes
+from train.devices.sharding import is_sharded
+from train.learning.divergence import mismatched_ratios
+from train.learning.policies import Policies
+
+T = TypeVar("T")
+
+
+class StepMetrics(NamedTuple):
+    tokens: int  # of prompts and completions, without padding
+    shared_tokens: int  # those of them that were computed with another trajectory's
+    frozen_tokens: int  # those that a model without gradients read, once for each such model
+    values: dict[str, float]
+    divergence: float | None = None  # KTO's z0
+
+
+class Gradients:
+    """Adds an objective's gradients on optimizer batches to its policy's."""
+
+    def __init__(self, spec: ObjectiveSpec, policies: Policies, batcher: MicroBatcher):
+        self.spec, self.policies, self.batcher = spec, policies, batcher
+        self.sharded = is_sharded(policies.policy.model)
+
+    def of(self, batch: OptimizerBatch, lam: float | None) -> StepMetrics:
+        """Add the gradients of an optimizer batch's mean loss; return the step's metrics.
+
+        lam: λ of the future policy. Where memory runs out and the size of micro-batches is ours to
+        choose, it begins again with half.
+        """
+        divergence = self.divergence(batch)
+        totals = self._fitting(
+            batch,
+            lambda: self.add(self.batcher.micro_batches(batch, divergence), batch.count, lam),
+        )
+        if not self.sharded:
+            for parameter in self.policies.policy.model.parameters():
+                if parameter.grad is not None:
+                    processes.add_up(parameter.grad)
+        metrics = step_metrics(totals, self.policies.frozen_models)
+        return metrics._replace(divergence=None if divergence is None else divergence.item())
+
+    def add(self, micros: Iterable[MicroBatch], count: int, lam: float | None) -> dict[str, Tensor]:
+        """Add the gradients of the mean loss over the `count` units of all micro-batches.
+
+        Returns the sums that `step_metrics` makes metrics of. The loss of each micro-batch is
+        divided by the count of the whole optimizer batch, so that its division into micro-batches
+        and among processes changes nothing.
+        """
+        hyper = self.spec.hyper
+        totals: dict[str, Tensor] = {}
+        for micro in micros:
+            policy, batch, entropy = self.policies.evaluate(micro, lam)
+            loss = self.spec.objective(policy, batch, **hyper).sum() / count
+            loss = loss if micro.counted else 0 * loss
+            loss.backward()
+            values = log_prob_totals(policy, batch, hyper.get("beta"))
+            values |= {"loss": loss.detach(), "entropy": entropy}
+            values["completion_tokens"] = batch.mask.sum()
+            values["tokens"] = micro.rows.tokens
+            values["computed"] = micro.rows.attention_mask.sum()
+            values["places"] = torch.tensor(micro.rows.input_ids.numel())
+            for name, value in values.items():
+                value = value if micro.counted else torch.zeros_like(value)
+                totals[name] = totals.get(name, 0.0) + value.to(policy.device)
+        return totals
+
+    def divergence(self, batch: OptimizerBatch) -> Tensor | None:
+        """Return KTO's z0 over an optimizer batch; None for objectives that need none."""
+        if "divergence" not in self.policies.needs:
+            return None
+        ratios = self._fitting(
+            batch,
+            lambda: mismatched_ratios(
+                self.policies.policy,
+                self.policies.reference,
+                batch.data,
+                batch.units.flatten(),
+                self.batcher.rows_that_fit(batch),
+                processes.even_share,
+            ),
+        )
+        return reference_point(processes.add_up(ratios))
+
+    def _fitting(self, batch: OptimizerBatch, work: Callable[[], T]) -> T:
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                try:
+                    self.batcher.halve(batch)
+                except InputError as error:
+                    if not processes.is_main():  # whose own complaints are not printed
+                        print(f"process {processes.rank()}: {error}", file=sys.stderr)
+                    raise
+            # Out of the handler, which holds on to the tensors of what failed.
+            self.policies.policy.model.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            tokens = self.batcher.budget.tokens
+            tqdm.write(f"out of memory: going on with {tokens} tokens at a time")
+
+
+def step_metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
+    """Return a step's metrics from the sums over its micro-batches in all processes."""
+    sums = torch.stack([total.double() for total in totals.values()])
+    numbers = processes.add_up(sums).tolist()
+    named = dict(zip(totals, numbers, strict=True))
+    loss, tokens, computed = (named.pop(name) for name in ("loss", "tokens", "computed"))
+    entropy = named.pop("entropy") / named.pop("completion_tokens")
+    padding = 1 - computed / named.pop("places")
+    values = {"loss": loss, "entropy": entropy, "padding": padding, **log_prob_metrics(named)}
+    return StepMetrics(int(tokens), int(tokens - computed), int(computed) * frozen_models, values)

@@ -1,0 +1,93 @@
+"""The models that an objective may ask for, and what it sees of a micro-batch."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from objectives import Batch, Head, token_log_probs
+from train.data.input_rows import InputRows, spread
+from train.data.micro_batches import MicroBatch
+from train.models.language_model import LanguageModel
+from train.models.past_policies import Anchors, LaggedPolicy
+from train.models.reference_states import ReferenceStates
+
+
+@dataclass
+class Policies:
+    """The policy that is trained, and those that give an objective's other log-probs."""
+
+    needs: tuple[str, ...]  # fields of Batch that the objective reads
+    policy: LanguageModel
+    reference: LanguageModel | None = None
+    anchors: Anchors | None = None
+    lagged: LaggedPolicy | None = None  # origin of the future policy, where not the reference
+    on_policy: bool = False  # the policy is at what sampled the data: its own anchor
+    states: ReferenceStates | None = None  # in the place of the reference's forward passes
+
+    @property
+    def device(self) -> torch.device:
+        return self.policy.model.device
+
+    def evaluate(self, micro: MicroBatch, lam: float | None) -> tuple[Tensor, Batch, Tensor]:
+        """Return the policy's log-probs (B, T), the filled batch and the sum of the entropies.
+
+        lam: λ of the future policy; None: the objective does not look ahead.
+        """
+        device = self.device
+        rows = micro.rows.to(device)
+        batch = Batch(*(x if x is None else x.to(device) for x in micro.batch))
+        hidden = self.policy.hidden(rows)
+        with torch.no_grad():
+            reference = self._reference_parts(micro, rows)
+            origin = None if self.lagged is None else _parts(self.lagged.origin, rows)
+        out = token_log_probs(
+            hidden,
+            self.policy.head,
+            rows.targets,
+            reference=reference,
+            origin=origin,
+            lam=lam,
+            entropy=True,
+        )
+        fields = {"reference": out.reference, "future": out.future}
+        fields = {k: spread(v, rows) for k, v in fields.items() if v is not None}
+        policy = spread(out.policy, rows)
+        if self.on_policy:
+            fields["anchor"] = policy.detach()
+        batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))
+        return policy, batch, out.entropy.sum()
+
+    @property
+    def frozen_models(self) -> int:
+        """How many models without gradients read every batch; KTO's divergence asks two more."""
+        read = self.reference is not None and self.states is None
+        models = {id(self.reference.model)} if read else set()
+        models |= {id(model.model) for model in self._anchors_read().values()}
+        return len(models) + (self.lagged is not None) + 2 * ("divergence" in self.needs)
+
+    def _reference_parts(self, micro: MicroBatch, rows: InputRows) -> tuple[Tensor, Head] | None:
+        if self.states is not None:
+            return self.states.hidden(micro.index, self.device), self.states.head
+        return None if self.reference is None else _parts(self.reference, rows)
+
+    def _anchors_read(self) -> dict[str, LanguageModel]:
+        """Return the anchors that the objective reads, by the field of Batch."""
+        if self.anchors is None:
+            return {}
+        own = {"anchor": self.anchors.anchor, "previous_anchor": self.anchors.previous}
+        return {name: model for name, model in own.items() if name in self.needs}
+
+    def _anchor_fields(self, rows: InputRows, reference: Tensor | None) -> dict[str, Tensor]:
+        known = {} if self.reference is None else {id(self.reference.model): reference}
+        fields = {}
+        for name, model in self._anchors_read().items():
+            key = id(model.model)
+            if key not in known:
+                known[key] = model.log_probs(rows)
+            fields[name] = known[key]
+        return fields
+
+
+def _parts(model: LanguageModel, rows: InputRows) -> tuple[Tensor, Head]:
+    return model.hidden(rows), model.head

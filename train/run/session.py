@@ -1,0 +1,160 @@
+"""One planned run: checked before anything is made, then made from its parts and trained."""
+
+from pathlib import Path
+
+from objectives.errors import InputError
+from train.config.spec import ObjectiveSpec
+from train.data.offline import BatchSource, OfflineData
+from train.data.units import advantages
+from train.devices import processes
+from train.devices.peak_memory import reset_peak_memory
+from train.learning.build import build_batcher, build_optimizer, build_policies
+from train.learning.gradients import Gradients
+from train.learning.schedule import rate_factor
+from train.probes.auto_lam import PAIRS, AutoLam
+from train.probes.observer import Observer, check_lag
+from train.probes.pairs import ProbePairs, require_probes
+from train.run.cost import begin_cost
+from train.run.loop import Run
+from train.run.result import Result, run_table
+from train.run.setup import Setup
+from train.run.step import Updater
+from train.run.stopping import stop_on_signals
+from train.sampling.online import OnlineData
+from train.store.card import model_card
+from train.store.folder import RunFolder
+from train.store.run_state import RunState
+
+
+class Session:
+    """What one run trains on, with which objective and where it is kept; no model is made yet."""
+
+    def __init__(self, setup: Setup, spec: ObjectiveSpec, folder: Path, last: bool = False):
+        """setup: with the settings of this run. last: nobody needs the base after it.
+
+        Raises InputError where the data give the objective nothing to train on, or what is to be
+        watched cannot be.
+        """
+        self.setup, self.spec, self.last = setup, spec, last
+        self.folder = RunFolder(folder)
+        self.data = self._data()
+        rate_factor(setup.config.warmup_steps, setup.config)  # its options are checked at once
+        self.auto_lam = self._auto_lam()
+        self.watched = self._watched()
+
+    def describe(self) -> str:
+        """Return lines about what is trained on and with which hyper-parameters."""
+        spec, config = self.spec, self.setup.config
+        values = ", ".join(f"{n}={v}" for n, v in spec.record().items())
+        lines = [f"{spec.name}: {values or 'no hyper-parameters'}; {self.data.describe()}"]
+        lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
+        if spec.future is not None and spec.future.lag:
+            _, size = self.setup.base.trained_size(config)
+            lines.append("       " + spec.future.memory(size))
+        return "\n".join(lines)
+
+    def train(self, origin: dict, resume: bool = False) -> Result:
+        """Make the run and train it to the end.
+
+        origin: what `config.json` and the model card say of where the run comes from. resume: go on
+        from the last checkpoint. Asked to stop by SIGINT or SIGTERM it writes a checkpoint after
+        the step and raises InputError.
+        """
+        with self.folder.locked(), stop_on_signals() as stop:
+            if not resume:
+                self.folder.create(self._record(origin))
+            reset_peak_memory(self.setup.base.device)
+            return self.run().train(stop, resume)
+
+    def run(self) -> Run:
+        """Make the models, the optimizer and all else that the loop needs."""
+        setup, spec, config = self.setup, self.spec, self.setup.config
+        base = setup.base
+        built = build_policies(
+            spec, base, self.data, config, self.folder.path,
+            last=self.last, watched=self.watched is not None,
+        )  # fmt: skip
+        policies = built.policies
+        batcher = build_batcher(policies.policy, base, config)
+        optimizer = build_optimizer(policies.policy, config)
+        cost = begin_cost(policies.policy.model, built.tokens_frozen)
+        observer = None
+        if self.watched is not None and processes.is_main():
+            observer = Observer(
+                config.diagnose_plan(), spec, self.watched, policies, base.model, setup.data,
+                self.folder.write_diagnostics,
+            )  # fmt: skip
+        parts = {
+            "anchors": policies.anchors, "lagged": policies.lagged, "lam": self.auto_lam,
+            "diagnosis": observer, "data": self.data if self.data.online else None,
+        }  # fmt: skip
+        state = RunState(
+            self.folder, base.model.model, base.tokenizer, policies.policy.model, optimizer, cost,
+            batcher.budget, {n: part for n, part in parts.items() if part is not None},
+            config.keep_checkpoints,
+        )  # fmt: skip
+        updater = Updater(
+            Gradients(spec, policies, batcher), optimizer, self.data, cost, self.folder, config,
+            self.auto_lam,
+        )  # fmt: skip
+        return Run(
+            spec.name, config, base.device, self.data, updater, state, self.folder,
+            setup.evaluator, observer,
+        )  # fmt: skip
+
+    def _data(self) -> BatchSource:
+        setup, objective = self.setup, self.spec.objective
+        if not setup.config.online:
+            return OfflineData(setup.data, objective, setup.config)
+        if setup.sampler is None:
+            raise InputError(
+                "online: the set-up has no problems to sample: set_up(Config(online=True))"
+            )
+        return OnlineData(setup.sampler, objective, setup.config)
+
+    def _auto_lam(self) -> AutoLam | None:
+        future = self.spec.future
+        if future is None or future.rule is None:
+            return None
+        return AutoLam(future.rule, self._probes(PAIRS, "--lam auto", ": give --lam a number"))
+
+    def _watched(self) -> ProbePairs | None:
+        plan = self.setup.config.diagnose_plan()
+        if plan is None:
+            return None
+        if processes.sharding():
+            raise InputError(
+                "--diagnose-every: a pair's gradients need all weights in each process: launch "
+                "without --use_fsdp, or look at checkpoints with python -m diagnostics.entanglement"
+            )
+        check_lag(plan, self.spec.future and self.spec.future.lag)
+        return self._probes(plan.pairs, "--diagnose-every")
+
+    def _probes(self, count: int, flag: str, remedy: str = "") -> ProbePairs:
+        setup = self.setup
+        reward = advantages(setup.data, self.spec.objective, setup.config.advantage)
+        return require_probes(setup.data, reward, count, flag, remedy)
+
+    def _record(self, origin: dict) -> dict:
+        spec = self.spec
+        settings = {**self.setup.config.record(), **spec.record()}
+        return settings | {"objective": spec.name, "left_out": self.data.left_out, **origin}
+
+    def present(self, result: Result, origin: dict) -> None:
+        """Draw the pictures of a trained run and write its model card.
+
+        origin: as `train` has it.
+        """
+        if not processes.is_main():
+            return
+        from diagnostics.curves.plots import plot_diagnostics
+        from train.run.plots import plot_run
+
+        config = self.setup.config
+        title = f"{result.objective} on {config.data} data"
+        result.pictures.append(plot_run(result.folder, title))
+        diagnosed = plot_diagnostics(result.folder, title)
+        if diagnosed is not None:
+            result.pictures.append(diagnosed)
+        about = {"objective": result.objective, **config.record(), **origin}
+        self.folder.write_card(model_card(about, run_table(result), diagnosed is not None))

@@ -1,0 +1,110 @@
+"""One optimizer step: what it trains on, its gradients, the update, its metrics and cost."""
+
+import math
+import time
+from typing import NoReturn
+
+import torch
+
+from diagnostics.parameters import trained_parameters
+from objectives.errors import InputError
+from train.config.groups import OptimisationConfig
+from train.data.offline import BatchSource, OptimizerBatch
+from train.devices import processes
+from train.devices.sharding import whole_tensor
+from train.learning.gradients import Gradients, StepMetrics
+from train.learning.schedule import rate_factor
+from train.probes.auto_lam import AutoLam
+from train.run.cost import Cost
+from train.store.folder import RunFolder
+
+
+class Updater:
+    """Takes a run's optimizer steps."""
+
+    def __init__(
+        self,
+        gradients: Gradients,
+        optimizer: torch.optim.Optimizer,
+        data: BatchSource,
+        cost: Cost,
+        folder: RunFolder,
+        how: OptimisationConfig,
+        auto_lam: AutoLam | None = None,
+    ):
+        self.gradients, self.optimizer, self.data = gradients, optimizer, data
+        self.cost, self.folder, self.how, self.auto_lam = cost, folder, how, auto_lam
+        self.policies = gradients.policies
+        future = gradients.spec.future
+        self.lam = future and future.first_lam  # of the future policy, None where there is none
+
+    def update(self, step: int) -> dict[str, float]:
+        """Take step `step` (from 1); return its line of metrics.
+
+        Raises InputError where loss or gradient is not finite, before the update.
+        """
+        begun, sampled = time.monotonic(), self.cost.generation_seconds
+        if self.auto_lam is not None:
+            self.lam = processes.agree(self.auto_lam.update(self.policies.policy, step - 1))
+        batch = self.data.draw(step, self.policies.policy)
+        metrics = self.gradients.of(batch, self.lam)
+        norm = self._clipped_norm()
+        if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
+            self._stop_at_bad_batch(step, batch, metrics.values["loss"], norm)
+        rate = self._step_optimizer(step)
+        if self.policies.anchors is not None:
+            self.policies.anchors.advance(step)
+        if self.policies.lagged is not None:
+            self.policies.lagged.advance()
+        self._count(metrics)
+        sampling = self.cost.generation_seconds - sampled
+        self.cost.training_seconds += time.monotonic() - begun - sampling
+        line = {
+            "step": step,
+            **metrics.values,
+            **batch.metrics,
+            "grad_norm": norm,
+            "learning_rate": rate,
+            "num_tokens": self.cost.tokens_trained,
+            "num_tokens_generated": self.cost.tokens_generated,
+            "flops": self.cost.flops,
+            "divergence": metrics.divergence,
+            "lam": self.lam,
+        }
+        return {name: value for name, value in line.items() if value is not None}
+
+    def _clipped_norm(self) -> float:
+        """Clip the gradients; return their norm before."""
+        parameters = trained_parameters(self.policies.policy.model).values()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.how.max_grad_norm)
+        return whole_tensor(norm).item()
+
+    def _step_optimizer(self, step: int) -> float:
+        """Update the policy; return the learning rate."""
+        rate = self.how.learning_rate * rate_factor(step - 1, self.how)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return rate
+
+    def _count(self, metrics: StepMetrics) -> None:
+        cost = self.cost
+        cost.tokens_trained += metrics.tokens
+        cost.tokens_shared += metrics.shared_tokens
+        cost.tokens_frozen += metrics.frozen_tokens
+        cost.tokens_generated = self.data.tokens_generated
+        cost.generation_seconds = self.data.generation_seconds
+
+    def _stop_at_bad_batch(
+        self, step: int, batch: OptimizerBatch, loss: float, norm: float
+    ) -> NoReturn:
+        rows = batch.units.flatten().tolist()
+        file = self.folder.write_bad_batch(
+            {"step": step, "loss": loss, "grad_norm": norm, "trajectories": rows}
+        )
+        raise InputError(
+            f"step {step} of {self.gradients.spec.name}: loss {loss} with gradient norm {norm}: "
+            f"stopped before the update; its {len(rows)} trajectories are in {file}, and what was "
+            f"written before is kept; try a lower --learning-rate"
+        )
