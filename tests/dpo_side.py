@@ -74,7 +74,7 @@ def ours(given: dict, steps: Steps, folder: str) -> None:
         if not steps.wait():
             return
         run.step(step)
-        steps.done(run.cost.tokens_trained, run.history[-1]["loss"])
+        steps.done(run.updater.cost.tokens_trained, run.history[-1]["loss"])
 
 
 def theirs(given: dict, steps: Steps, folder: str) -> None:

@@ -33,6 +33,12 @@ def trained(planned, origin=None):
     return made[0], result
 
 
+def first_micro_batch(run):
+    """Return the first micro-batch of a run's first step."""
+    gradients, batch = run.updater.gradients, run.data.draw(1, run.policies.policy)
+    return next(gradients.batcher.micro_batches(batch, gradients.divergence(batch)))
+
+
 def new_policy(setup, **changes):
     """Return a policy to be trained that is still the base, with other settings."""
     setup = with_config(setup, **changes)

@@ -31,7 +31,7 @@ def runs(tmp_path_factory):
     setup = set_up(WATCHED)
     session(setup, "fpa", folder / "watched", future_from="lagged:2").train({})
     unwatched = replace(WATCHED, diagnose_every=0, diagnose=None, horizons=None)
-    setup = replace(setup, config=unwatched, problems=None)
+    setup = replace(setup, config=unwatched)
     session(setup, "fpa", folder / "saved", future_from="lagged:2").train({})
     return folder
 

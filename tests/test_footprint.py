@@ -16,7 +16,7 @@ from eval.growing_cache import growing_cache
 from objectives import Head
 from objectives.kernel import token_log_probs
 from tests.paper_models import NAMES, tiny_config, tiny_model, write_tiny_model
-from tests.started_runs import started
+from tests.started_runs import first_micro_batch, started
 from train.config.recipe import READY
 from train.config.settings import Config
 from train.memory.__main__ import main
@@ -163,8 +163,7 @@ def test_the_bfloat16_copies_that_a_step_keeps(checkpointing, tmp_path):
     run = started(set_up(config), "fpa", tmp_path / "run")
     model, held = run.policies.policy.model, []
     linear = [m.weight for m in model.model.layers.modules() if isinstance(m, torch.nn.Linear)]
-    batch = run.data.draw(1)
-    micro = next(run.updater.gradients.batcher.micro_batches(batch))
+    micro = first_micro_batch(run)
     with CastsOfWeights(linear) as casts:
         then = run.policies._reference_parts
         run.policies._reference_parts = lambda *a: held.append(casts.held()) or then(*a)

@@ -5,7 +5,7 @@ import torch
 
 from diagnostics.extrapolation.forecast import best_lam
 from diagnostics.extrapolation.lam_rule import LamRule, LamState, lam_at, observe
-from tests.started_runs import logits, started
+from tests.started_runs import first_micro_batch, logits, started
 from train.config.settings import Config
 from train.models.copies import frozen_copy
 from train.models.past_policies import LaggedPolicy
@@ -39,7 +39,7 @@ def test_the_lagged_policy_is_that_of_exactly_so_many_updates_ago(setup, lag):
 def test_the_future_is_extrapolated_from_the_lagged_policy(setup, name, tmp_path):
     run = started(setup, name, tmp_path / "run", future_from="lagged:2", lam=1.5)
     assert (run.policies.reference is None) == (name == "fpa")
-    micro, _ = run._first_micro_batch()
+    micro = first_micro_batch(run)
     path = [logits(run.policies.policy, micro.rows)]
     for step in range(1, 5):
         run.step(step)
@@ -62,10 +62,10 @@ def test_the_future_is_extrapolated_from_the_lagged_policy(setup, name, tmp_path
 def test_lambda_follows_the_rule(setup, origin, tmp_path):
     given = {"lam": "auto", "lam_horizon": 2, "lam_floor": 0.0, "lam_ceiling": 9.0}
     run = started(setup, "fpa", tmp_path / "run", future_from=origin, **given)
-    rule = LamRule(2, run.future.lag, 0.0, 9.0)
-    assert run.future.rule == rule
-    assert run.auto_lam.every == 2
-    rows = run.auto_lam.probes.micro.rows
+    rule = LamRule(2, run.updater.gradients.spec.future.lag, 0.0, 9.0)
+    assert run.updater.gradients.spec.future.rule == rule
+    assert run.updater.auto_lam.every == 2
+    rows = run.updater.auto_lam.probes.micro.rows
     path, state = [logits(run.policies.policy, rows)], LamState()
     for step in range(1, 8):
         run.step(step)

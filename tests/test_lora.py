@@ -10,7 +10,7 @@ from diagnostics.entanglement.gram import ROUTES, pair_grams
 from diagnostics.parameters import select_parameters, trained_parameters
 from diagnostics.trajectories import pack
 from objectives import token_log_probs
-from tests.started_runs import new_policy, session, started, with_config
+from tests.started_runs import first_micro_batch, new_policy, session, started, with_config
 from train.__main__ import main
 from train.config.settings import Config
 from train.data.input_rows import collate
@@ -18,7 +18,7 @@ from train.models import language_model
 from train.models.copies import frozen_copy
 from train.models.language_model import compile_layers, recompute_layers
 from train.models.lora import load_adapter
-from train.run.cost import matrix_parameters
+from train.run.updater.cost import matrix_parameters
 from train.run.setup import set_up
 from train.store.folder import read_metrics
 
@@ -68,15 +68,15 @@ def rows_of(setup, count=6):
 @pytest.mark.parametrize("name", ["fpa", "dpo", "kto", "omd", "fpa_rpo"])
 def test_it_starts_exactly_at_the_reference(setup, name, tmp_path):
     run = started(setup, name, tmp_path / "run")
-    micro, divergence = run._first_micro_batch()
-    policy, batch, _ = run.policies.evaluate(micro, divergence)
+    micro = first_micro_batch(run)
+    policy, batch, _ = run.policies.evaluate(micro, run.updater.lam)
     for field in ("reference", "future", "anchor"):
         other = getattr(batch, field)
         assert other is None or torch.equal(other, policy)
     run._begin()  # with its self-check
     run.step(1)
     assert run.history[0]["grad_norm"] > 0
-    policy, batch, _ = run.policies.evaluate(micro, divergence)
+    policy, batch, _ = run.policies.evaluate(micro, run.updater.lam)
     if batch.reference is not None:
         assert (batch.reference - policy).abs().max() > 1e-3
 
@@ -236,9 +236,9 @@ def test_frozen_weights_cost_no_gradient_of_their_own(setup, tmp_path):
     run.step(1)
     base = matrix_parameters(setup.base.model.model)
     own = sum(p.numel() for p in trained_parameters(run.policies.policy.model).values())
-    tokens = run.cost.tokens_trained
-    assert run.cost.flops == tokens * (4 * base + 6 * own) + 2 * (base + own) * (
-        run.cost.tokens_frozen + run.cost.tokens_generated
+    tokens = run.updater.cost.tokens_trained
+    assert run.updater.cost.flops == tokens * (4 * base + 6 * own) + 2 * (base + own) * (
+        run.updater.cost.tokens_frozen + run.updater.cost.tokens_generated
     )
 
 

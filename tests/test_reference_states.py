@@ -200,8 +200,8 @@ def test_the_last_run_trains_the_base_itself(tmp_path):
     few = one_pair(setup)
     before = trained(few, tmp_path / "copy")
     last = trained(few, tmp_path / "last", last=True)
-    assert before.policies.policy.model is not few.base.model
-    assert last.policies.policy.model is few.base.model
+    assert before.policies.policy.model is not few.base.model.model
+    assert last.policies.policy.model is few.base.model.model
     assert last.policies.reference is None
     losses = [[line["loss"] for line in read_metrics(tmp_path / n)] for n in ("copy", "last")]
     assert losses[0] == losses[1]

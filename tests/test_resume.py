@@ -61,15 +61,22 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
-def stop_after(run, step, number):
-    after = run._after
+def stop_after(planned, step, number):
+    make = planned.run
 
-    def stopped(at, stop):
-        if at == step:
-            os.kill(os.getpid(), number)
-        after(at, stop)
+    def stopping():
+        run = make()
+        after = run._after
 
-    run._after = stopped
+        def stopped(at, stop):
+            if at == step:
+                os.kill(os.getpid(), number)
+            after(at, stop)
+
+        run._after = stopped
+        return run
+
+    planned.run = stopping
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -181,19 +181,19 @@ def setup(tmp_path_factory):
 )
 def test_a_run_trains_the_same_and_computes_less(objective, how, setup, tmp_path):
     setup = with_config(setup, **how)
-    apart = started(replace(setup, width=None), objective, tmp_path / "apart")
+    apart = started(replace(setup, base=replace(setup.base, width=None)), objective, tmp_path / "apart")
     shared = started(setup, objective, tmp_path / "shared")
     for run in (apart, shared):
         for step in (1, 2, 3):
             run.step(step)
     losses = [[line["loss"] for line in run.history] for run in (apart, shared)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4, abs=1e-6)
-    assert shared.cost.tokens_trained == apart.cost.tokens_trained
-    assert shared.cost.tokens_shared > 0 == apart.cost.tokens_shared
-    assert shared.cost.flops < apart.cost.flops
+    assert shared.updater.cost.tokens_trained == apart.updater.cost.tokens_trained
+    assert shared.updater.cost.tokens_shared > 0 == apart.updater.cost.tokens_shared
+    assert shared.updater.cost.flops < apart.updater.cost.flops
 
 
 def test_sharing_can_be_turned_off():
     config = Config(eval_problems="none")
-    assert set_up(config).width == 128
-    assert set_up(replace(config, share_prefixes="off")).width is None
+    assert set_up(config).base.width == 128
+    assert set_up(replace(config, share_prefixes="off")).base.width is None
