@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from train.config.spec import spec
+from train.config.spec import objective_spec
 from train.run.session import Session
 
 
@@ -15,7 +15,7 @@ def with_config(setup, **changes):
 
 def session(setup, name, folder, last=False, **given):
     """Return a run that is checked, and of which nothing is made yet."""
-    return Session(setup, spec(name, **given), folder, last)
+    return Session(setup, objective_spec(name, given), folder, last)
 
 
 def started(setup, name, folder, last=False, **given):

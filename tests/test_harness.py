@@ -118,10 +118,11 @@ def test_the_self_check_notices_another_reference(setup, tmp_path):
         run.check_start()
 
 
-def test_the_self_check_notices_a_loss_that_is_not_its_own(setup, tmp_path, monkeypatch):
+def test_the_self_check_notices_a_loss_that_is_not_its_own(setup, tmp_path):
     run = started(setup, "dpo", tmp_path / "run")
-    other = replace(OBJECTIVES["dpo"], at_reference=lambda m, b, h: 0.5)
-    monkeypatch.setattr("train.config.spec.OBJECTIVES", {"dpo": other})
+    gradients = run.updater.gradients
+    other = replace(gradients.spec.objective, at_reference=lambda m, b, h: 0.5)
+    gradients.spec = replace(gradients.spec, objective=other)
     with pytest.raises(InputError, match=r"the loss and its closed form differ by 0\.193"):
         run.check_start()
 

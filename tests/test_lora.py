@@ -10,7 +10,7 @@ from diagnostics.entanglement.gram import ROUTES, pair_grams
 from diagnostics.parameters import select_parameters, trained_parameters
 from diagnostics.trajectories import pack
 from objectives import token_log_probs
-from tests.started_runs import first_micro_batch, new_policy, session, started, with_config
+from tests.started_runs import first_micro_batch, new_policy, session, started, trained, with_config
 from train.__main__ import main
 from train.config.settings import Config
 from train.data.input_rows import collate
@@ -18,7 +18,7 @@ from train.models import language_model
 from train.models.copies import frozen_copy
 from train.models.language_model import compile_layers, recompute_layers
 from train.models.lora import load_adapter
-from train.run.updater.cost import matrix_parameters
+from train.run.cost import matrix_parameters
 from train.run.setup import set_up
 from train.store.folder import read_metrics
 
@@ -196,8 +196,9 @@ def test_the_reference_on_disk_is_the_base_s(setup, tmp_path):
 def test_the_base_may_be_kept_in_bfloat16(tmp_path):
     setup = set_up(replace(CONFIG, dtype="bfloat16"))
     assert {p.dtype for p in setup.base.model.model.parameters()} == {torch.bfloat16}
-    run = session(setup, "omd", tmp_path / "run", period=2)
-    result = run.train({})  # its self-check holds the policy to the reference
+    run, result = trained(
+        session(setup, "omd", tmp_path / "run", period=2)
+    )  # its self-check holds the policy to the reference
     policy = run.policies.policy.model
     assert {p.dtype for p in trained_parameters(policy).values()} == {torch.float32}
     assert result.history[-1]["grad_norm"] > 0

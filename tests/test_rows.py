@@ -181,7 +181,9 @@ def setup(tmp_path_factory):
 )
 def test_a_run_trains_the_same_and_computes_less(objective, how, setup, tmp_path):
     setup = with_config(setup, **how)
-    apart = started(replace(setup, base=replace(setup.base, width=None)), objective, tmp_path / "apart")
+    apart = started(
+        replace(setup, base=replace(setup.base, width=None)), objective, tmp_path / "apart"
+    )
     shared = started(setup, objective, tmp_path / "shared")
     for run in (apart, shared):
         for step in (1, 2, 3):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from objectives.errors import InputError
 from train.config import Config
-from train.config.spec import spec
+from train.config.spec import objective_spec
 from train.run.sweep import PlannedRun, as_found, make_way
 from train.store.folder import require_no_run
 
@@ -40,7 +40,7 @@ def train(
     Raises InputError as the command does: for a misspelt objective or hyper-parameter, and for
     data, models and folders that cannot be used.
     """
-    own = spec(objective, **hyper)  # a misspelt name is answered at once
+    own = objective_spec(objective, hyper)  # a misspelt name is answered at once
     if setup is not None and (model is not None or data is not None):
         raise InputError("model and data are the set-up's: give them to set_up")
     if config is None:
