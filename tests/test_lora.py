@@ -34,7 +34,7 @@ def setup():
     return set_up(CONFIG)
 
 
-def trained(setup, **changes):
+def trained_adapter(setup, **changes):
     """Return a policy whose adapter is not 0."""
     policy = new_policy(setup, **changes)
     generator = torch.Generator().manual_seed(1)
@@ -83,7 +83,7 @@ def test_it_starts_exactly_at_the_reference(setup, name, tmp_path):
 
 @pytest.mark.parametrize("how", ["plain", "checkpointing", "compiled"])
 def test_gradients_are_those_of_a_dense_twin(setup, how, monkeypatch):
-    policy, rows = trained(setup), rows_of(setup)
+    policy, rows = trained_adapter(setup), rows_of(setup)
     if how == "checkpointing":
         recompute_layers(policy)
     if how == "compiled":
@@ -110,7 +110,7 @@ def test_gradients_are_those_of_a_dense_twin(setup, how, monkeypatch):
 
 
 def test_the_kernel_makes_no_gradient_of_the_frozen_head(setup):
-    policy, rows = trained(setup), rows_of(setup)
+    policy, rows = trained_adapter(setup), rows_of(setup)
     out = token_log_probs(policy.hidden(rows), policy.head, rows.targets).policy
     hidden, weight = out.grad_fn.next_functions[:2]
     assert hidden[0] is not None
@@ -118,7 +118,7 @@ def test_the_kernel_makes_no_gradient_of_the_frozen_head(setup):
 
 
 def test_there_is_one_base_in_memory(setup):
-    policy = trained(setup)
+    policy = trained_adapter(setup)
     base = set(map(id, setup.base.model.model.parameters()))
     for model in (policy, frozen_copy(policy)):
         own = trained_parameters(model.model)
@@ -175,7 +175,7 @@ def test_anchors_are_what_snapshots_of_all_weights_would_be(setup, name, given, 
 
 def test_what_a_lag_takes_is_told_of_the_adapter(setup, tmp_path):
     run = session(setup, "fpa", tmp_path / "run", future_from="lagged:9")
-    size = sum(p.nbytes for p in trained_parameters(trained(setup).model).values())
+    size = sum(p.nbytes for p in trained_parameters(trained_adapter(setup).model).values())
     assert f"10 copies of what is trained in memory: {10 * size / 1e6:.1f} MB" in run.describe()
     assert f"a LoRA adapter of {size / 4e6:.2f} million" in setup.describe()
 
@@ -215,7 +215,7 @@ def test_targets_may_be_named(setup):
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_gradient_diagnostics_are_of_the_adapter(setup, route):
-    policy = trained(setup)
+    policy = trained_adapter(setup)
     rows = pack([([4, 5, 6], [7, 8, 9]), ([4, 5, 6], [7, 10])])
     weights = torch.ones(2, 1, rows.mask.shape[1])
     parameters = select_parameters(policy.model)
