@@ -10,7 +10,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from objectives.errors import InputError
-from tests.started_runs import session
+from tests.started_runs import session, trained
 from tests.test_lora import CONFIG, logits
 from train import merge
 from train.__main__ import main
@@ -29,10 +29,9 @@ def setup():
 def finished(setup, tmp_path_factory):
     """Return a finished run's folder, its last checkpoint and its policy."""
     folder = tmp_path_factory.mktemp("lora") / "run"
-    run = session(setup, "fpa", folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # peft asks the hub, and warns, where it is let
-        run.train({**vars(CONFIG)})
+        run, _ = trained(session(setup, "fpa", folder), vars(CONFIG))
     return folder, folder / "checkpoints" / "step-4", run.policies.policy.model
 
 
