@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Lock, Timer
 from typing import NamedTuple
 
-WORKER = ("-m", "eval.grading_worker")
+# -P: beside an `eval/` of one's own it is still this one.
+WORKER = ("-P", "-m", "eval.grading_worker")
 PATIENCE = 10  # times the processor's limit, for a worker that does not even compute
 
 

@@ -11,13 +11,29 @@ from objectives.errors import InputError
 DISTRIBUTION = "objective-zoo"
 
 
-def program(module: str) -> str:
-    """Return how the running command is called: `python -m MODULE`, or as the command `zoo` does.
+# What `zoo` calls the commands, and what they are for.
+COMMANDS = {
+    "train": ("train", "train objectives on graded rollouts"),
+    "eval": ("eval", "score a model on benchmarks, or grade completions again"),
+    "compare": ("eval.compare", "compare runs: accuracies, differences, costs"),
+    "entanglement": ("diagnostics.entanglement", "where gradients of chosen and rejected entangle"),
+    "extrapolation": ("diagnostics.extrapolation", "whether the policy went where it was forecast"),
+    "rollouts": ("train.rollouts", "sample and grade rollouts to train on"),
+    "worked-answers": ("train.worked_answers", "worked answers to warm up a small model with"),
+    "merge": ("train.merge", "write a model with its LoRA adapter added to its weights"),
+    "memory": ("train.memory", "compute the memory that training needs"),
+    "list": ("objectives", "show the objectives and their hyper-parameters"),
+}
 
-    `zoo` runs a module in its own process, and then is what `sys.argv` begins with.
+
+def program(module: str) -> str:
+    """Return how a command is called: `python -m MODULE`, or by its name after `zoo`.
+
+    `zoo` runs commands in its own process, in which it is what `sys.argv` begins with.
     """
-    called = sys.argv[0]
-    return called if called.startswith("zoo ") else f"python -m {module}"
+    names = {own: name for name, (own, _) in COMMANDS.items()}
+    called_by_zoo = sys.argv[0] == "zoo" and module in names
+    return f"zoo {names[module]}" if called_by_zoo else f"python -m {module}"
 
 
 def version_text() -> str:

@@ -141,7 +141,7 @@ def train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
         return
     if sweep:
         parent = Path(runs[0].config.out or "runs")
-        print(f"compare them with: python -m eval.compare {parent}")
+        print(f"compare them with: {program('eval.compare')} {parent}")
     elif len(results) > 1:
         _compare(results, Path(runs[0].config.out or "runs"))
 
