@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from objectives.errors import InputError
 from train.config import Config
 from train.config.spec import objective_spec
-from train.run.sweep import PlannedRun, as_found, make_way
-from train.store.folder import require_no_run
 
 if TYPE_CHECKING:
     import datasets
@@ -40,21 +38,23 @@ def train(
     Raises InputError as the command does: for a misspelt objective or hyper-parameter, and for
     data, models and folders that cannot be used.
     """
-    own = objective_spec(objective, hyper)  # a misspelt name is answered at once
+    own = objective_spec(objective, hyper)
     if setup is not None and (model is not None or data is not None):
         raise InputError("model and data are the set-up's: give them to set_up")
     if config is None:
         config = Config() if setup is None else setup.config
     folder = Path(config.out or Path("runs") / own.name)
-    if resume is None:
-        require_no_run(folder)
 
     # Imported here so that what is misspelt is answered at once.
     from train.run.result import read_result
     from train.run.session import Session
     from train.run.setup import set_up
+    from train.run.sweep import PlannedRun, as_found, make_way
     from train.store.card import provenance
+    from train.store.folder import require_no_run
 
+    if resume is None:
+        require_no_run(folder)
     setup = set_up(config, model=model, data=data) if setup is None else setup.with_config(config)
     planned = PlannedRun(own, setup.config, folder)
     if resume is not None:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from eval.generation import Completion, generate
 from eval.grading import Grade
 from eval.problems.benchmarks import BENCHMARKS, benchmark_of_file, built_in_problems
-from eval.problems.files import Problem, load_problems
+from eval.problems.files import Problem, load_problems, read_problems
 
 WORD_PROBLEM_TOKENS = 256  # less than in a benchmark: it is done many times in a run
 
@@ -103,13 +103,18 @@ def word_problem_set(
     tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int | None = None,
     limit: int | None = None,
+    rows: list[dict] | None = None,
 ) -> ProblemSet:
     """Return the problems of a file, asked with their answer in a box, graded by math-verify.
 
-    max_new_tokens: by default 256. limit: how many of the first problems, by default all. Raises
-    InputError as `load_problems` does.
+    max_new_tokens: by default 256. limit: how many of the first problems, by default all. rows:
+    what such a file holds, in its place; path is then what messages call them. Raises InputError
+    as `load_problems` does.
     """
-    customs, problems = benchmark_of_file(path), load_problems(path, limit=limit)
+    customs = benchmark_of_file(path)
+    problems = (
+        load_problems(path, limit=limit) if rows is None else read_problems(path, rows)[:limit]
+    )
     return ProblemSet(
         path,
         problems,

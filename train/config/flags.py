@@ -11,7 +11,7 @@ from objectives import command
 from objectives.errors import InputError
 from train.config.other_names import answer_other_name
 from train.config.spelling import did_you_mean
-from train.config.values import conversion, metavar_of, without_none
+from train.config.values import conversion, expected, fits, metavar_of, without_none
 
 # What another value of a setting changes of a run.
 Change = Literal[
@@ -77,11 +77,13 @@ def flag(
 
 
 def check(settings: Any) -> None:
-    """Raise InputError for a field of a dataclass made with `flag` that is out of its bounds."""
+    """Raise InputError for a field made with `flag` of another kind, or out of its bounds."""
     for entry in flagged(settings):
         value, above, least = (
             getattr(settings, entry.name), entry.metadata["above"], entry.metadata["least"],
         )  # fmt: skip
+        if not fits(entry.type, value):
+            raise InputError(f"{flag_name(entry.name)} {value!r}: expected {expected(entry.type)}")
         if value is None:
             continue
         if above is not None and not value > above:

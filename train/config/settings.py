@@ -17,6 +17,7 @@ from train.config.groups import (
     OptimisationConfig,
 )
 from train.config.schedule import read_options
+from train.config.spelling import did_you_mean
 
 # The order in which run folders have their settings, from before there were groups: labels of
 # eval.compare name settings in it. What is not here comes after.
@@ -45,6 +46,15 @@ class Config(
     ModelConfig,
 ):
     """What a run trains, on what and how; validated when made."""
+
+    def __new__(cls, *settings: Any, **named: Any):
+        """Raise InputError for a misspelt setting, with the near ones, as the command does."""
+        known = [entry.name for entry in fields(cls)]
+        for name in named:
+            if name not in known:
+                near = did_you_mean(name, (other.replace("_", "-") for other in known))
+                raise InputError(f"{name} is not a setting of Config{near.replace('-', '_')}")
+        return super().__new__(cls)
 
     def __post_init__(self):
         check(self)

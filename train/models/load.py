@@ -66,6 +66,19 @@ def load_model(
     return model.to(device).eval(), tokenizer
 
 
+def name_of(model: PreTrainedModel) -> str:
+    """Return what a loaded model is called: the folder or hub id that it is from, or its class.
+
+    Raises InputError for what is no causal model of transformers.
+    """
+    if not isinstance(model, PreTrainedModel) or has_adapter(model):
+        raise InputError(
+            f"a loaded model must be a causal model of transformers, without an adapter, not "
+            f"{type(model).__name__}: merge the adapter, or name its folder"
+        )
+    return model.config._name_or_path or type(model).__name__
+
+
 def adopted(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -76,13 +89,7 @@ def adopted(
     """Return a loaded model and its tokenizer as `load_model` would; both stay as they are.
 
     The model's modules are copied; its weights are the same in memory where device and dtype are.
-    Raises InputError for what is no causal model of transformers.
     """
-    if not isinstance(model, PreTrainedModel) or has_adapter(model):
-        raise InputError(
-            f"a loaded model must be a causal model of transformers, without an adapter, not "
-            f"{type(model).__name__}: merge the adapter, or name its folder"
-        )
     weights = {
         id(own): torch.nn.Parameter(own.detach().to(device, dtype), requires_grad=False)
         for own in model.parameters()

@@ -13,6 +13,7 @@ from train.data.table import TrajectoryTable, read_table, table_of
 from train.data.token_file import token_folder
 from train.data.tokenized import TokenizedData, encode
 from train.models.base import Base, open_base
+from train.models.load import name_of
 from train.sampling.evaluator import Evaluator, open_evaluator
 from train.sampling.sampler import Sampler
 
@@ -75,26 +76,24 @@ def set_up(
     """Load the model, the data and the problems that a configuration names.
 
     model: a causal model and its tokenizer, in the place of `config.model`; both are left as they
-    are. data: rows as a file has them, in the place of `config.data`; with `config.online` too they
-    are trajectories. Raises InputError where something named is not there or cannot be used.
+    are. data: rows as a file has them, in the place of `config.data`: trajectories, or problems
+    where `config.online`. Raises InputError where something named is not there or cannot be used.
     """
     config = Config() if config is None else config
     if model is not None:
-        name = getattr(model[0].config, "_name_or_path", "") or type(model[0]).__name__
-        config = replace(config, model=name)
+        config = replace(config, model=name_of(model[0]))
     if data is not None:
         config = replace(config, data=f"{len(data)} rows from Python")
     # Online, a file holds problems and not trajectories; of the built-in ones both are known.
     table = None
-    if data is not None:
-        table = table_of(data, config.data)
-    elif not config.online or config.data == "builtin":
-        table = read_table(config.data)
+    if not config.online or config.data == "builtin":
+        table = read_table(config.data) if data is None else table_of(data, config.data)
     base = open_base(config, model)
     evaluator = open_evaluator(config, base.tokenizer)
     sampler = None
     if config.online:
-        sampler = Sampler(_training_problems(config, table, base), base.tokenizer, config)
+        problems = _training_problems(config, table, base, data)
+        sampler = Sampler(problems, base.tokenizer, config)
     if table is not None:
         limit = min(config.max_tokens or base.context, base.context)
         tokenized = encode(table, base.tokenizer, limit, token_folder(config.token_cache))
@@ -103,8 +102,13 @@ def set_up(
     return Setup(config, base, tokenized, evaluator, sampler)
 
 
-def _training_problems(config: Config, table: TrajectoryTable | None, base: Base) -> ProblemSet:
+def _training_problems(
+    config: Config, table: TrajectoryTable | None, base: Base, data: Rows | None
+) -> ProblemSet:
     if table is None:
-        return word_problem_set(config.data, base.tokenizer, config.online_max_new_tokens)
+        rows = None if data is None else list(data)
+        return word_problem_set(
+            config.data, base.tokenizer, config.online_max_new_tokens, rows=rows
+        )
     prompts = list(dict.fromkeys(trajectory.prompt for trajectory in table.trajectories()))
     return arithmetic_set(prompts, config.online_max_new_tokens)

@@ -29,6 +29,10 @@ class Scores(NamedTuple):
     sampled: Accuracy | None
     completions: list[dict]  # a dict per completion, as eval.jsonl keeps them
 
+    def __repr__(self) -> str:
+        kept = len(self.completions)
+        return f"Scores(greedy {self.greedy}, sampled {self.sampled}, {kept} completions)"
+
     def metrics(self) -> dict[str, float]:
         """Return accuracies and their intervals under the names of metrics.jsonl."""
         named = {"greedy": self.greedy, "sampled": self.sampled}
