@@ -34,8 +34,9 @@ class Score:
 def score(benchmark: str, rows: Sequence[dict]) -> Score:
     """Return the score of a benchmark's graded completions.
 
-    rows: as `completions.jsonl` has them. Raises InputError where problems differ in their number
-    of completions.
+    rows: as `completions.jsonl` has them; of each, index (of the problem), sample, gold, correct,
+    answer and status are needed. Raises InputError where problems differ in their number of
+    completions.
     """
     problems: dict[int, list[dict]] = {}
     for row in sorted(rows, key=lambda row: (row["index"], row["sample"])):
