@@ -6,7 +6,7 @@ is computed and watched.
 
 import argparse
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -15,8 +15,8 @@ from eval.compare.groups import differing_settings
 from eval.compare.runs import IDENTITY, read_runs
 from train.__main__ import main
 from train.config.settings import UNTRAINED, Config
-from train.run.setup import Ground
 from train.run.sweep import UNCOMPARED
+from train.sampling.evaluator import Evaluator
 
 OF_COMMAND = {
     "--objective": None, "--list": False, "--recipe": None, "--seeds": None,
@@ -144,7 +144,7 @@ def test_settings_of_the_run_that_checkpoints_are_not_forecast_with(monkeypatch,
         }  # fmt: skip
         raise Reached
 
-    monkeypatch.setattr(extrapolation, "lay_ground", set_up)
+    monkeypatch.setattr(extrapolation, "set_up", set_up)
     with pytest.raises(Reached):
         extrapolation.forecasts(tmp_path)
 
@@ -152,12 +152,11 @@ def test_settings_of_the_run_that_checkpoints_are_not_forecast_with(monkeypatch,
 def test_settings_with_which_the_base_is_evaluated_anew(monkeypatch):
     """Those that the runs of one command may differ in and scores depend on."""
     evaluated = []
-    monkeypatch.setattr(Ground, "evaluate", lambda ground, _: evaluated.append(1) or len(evaluated))
+    monkeypatch.setattr(Evaluator, "evaluate", lambda *_: evaluated.append(1) or len(evaluated))
     base = Config(**ALLOWING)
-    unused = {entry.name: None for entry in fields(Ground) if entry.name != "before"}
-    ground = Ground(**{**unused, "config": base, "problems": object()})
-    ground.evaluate_base(None)
-    ground.evaluate_base(None)
+    evaluator = Evaluator(None, None, base)
+    evaluator.evaluate_base(None)
+    evaluator.evaluate_base(None)
     assert len(evaluated) == 1
     anew = set()
     for name, value in OTHERS.items():
@@ -165,6 +164,6 @@ def test_settings_with_which_the_base_is_evaluated_anew(monkeypatch):
         value = DEFAULTS[name] if name in ALLOWING and name != "lora_rank" else value
         changes = {"diagnose": None} if name == "diagnose_every" else {}
         changes |= {"lora_rank": 3} if name == "lora_rank" else {name: value}
-        replace(ground, config=replace(base, **changes)).evaluate_base(None)
+        evaluator.with_config(replace(base, **changes)).evaluate_base(None)
         anew |= {name} if len(evaluated) > before else set()
     assert anew == {"seed", "eval_samples", "eval_temperature", "eval_batch_size"}
