@@ -113,7 +113,7 @@ def _common_steps(runs: Sequence[EvaluatedRun]) -> list[int]:
 
 
 def _scores(runs: Sequence[EvaluatedRun], mode: str, step: int, problems: np.ndarray) -> np.ndarray:
-    return np.stack([run.scores[mode].loc[step, problems] for run in runs])
+    return np.stack([run.scores[mode].loc[step].to_numpy()[problems] for run in runs])
 
 
 def _last_accuracy(runs: Sequence[EvaluatedRun], metric: str, problems: np.ndarray) -> float:
@@ -158,7 +158,7 @@ def _differences(lines: Sequence[Line], baseline: str, metric: str) -> pd.DataFr
     table.loc[itself] = np.nan
     table["p_adjusted"] = np.nan
     rest = np.logical_not(itself)
-    table.loc[rest, "p_adjusted"] = holm(table.loc[rest, "p_value"])
+    table.loc[rest, "p_adjusted"] = holm(table.loc[rest, "p_value"].to_list())
     return table
 
 

@@ -51,11 +51,12 @@ def display_sweep(comparison: Comparison) -> pd.DataFrame:
     sweep, seeds = comparison.sweep, comparison.sweep_seeds
     if sweep is None or seeds is None:
         raise ValueError("no objective has several learning rates")
+    accuracies, counts = sweep.to_dict("index"), seeds.to_dict("index")
     rows = []
     for line in comparison.lines:
         row = {"objective": line.label}
-        for rate, accuracy in sweep.loc[line.label].items():
-            count = seeds.loc[line.label, rate]
+        for rate, accuracy in accuracies[line.label].items():
+            count = counts[line.label][rate]
             shown = "" if math.isnan(accuracy) else f"{share(accuracy)} ({count:.0f})"
             row[f"{rate:g}"] = shown + "*" * (rate == line.learning_rate)
         rows.append(row)
