@@ -1,0 +1,1 @@
+"""The built-in task: its base model and rollouts, and how they were made."""

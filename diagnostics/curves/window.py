@@ -1,0 +1,58 @@
+"""A picture of runs side by side: entanglement, weights, the window they leave, and what it costs.
+
+plot_window({"fpa": Path("runs/fpa"), "dpo": Path("runs/dpo")}, Path("window.png"))
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from diagnostics.curves.measures import COSINE, INSIDE, RATIO
+from diagnostics.curves.plots import FILE, MOST_IN_ONE
+from diagnostics.panels import COLOURS, MARKERS, panel_grid, style
+
+ACCURACY = "eval/greedy_accuracy"  # of metrics.jsonl
+# Title, y label, quantity.
+PANELS = [
+    ("1  how alike a pair's gradients are", "mean cosine of g_w and g_l", COSINE),
+    ("2  weight of rejected over chosen", "median of c_l / c_w", f"{RATIO}/used"),
+    ("3  pairs whose weights are in the window", "share of pairs", f"{INSIDE}/used"),
+    ("4  problems solved", "greedy accuracy", ACCURACY),
+]
+
+
+def plot_window(folders: Mapping[str, Path], target: Path) -> Path:
+    """Draw runs that watched entanglement, a line each, in four panels over steps.
+
+    folders: of runs with `--diagnose-every`, by name; those beyond MOST_IN_ONE are left out.
+    Raises FileNotFoundError where a run watched nothing.
+    """
+    tables = {name: _table(path) for name, path in list(folders.items())[:MOST_IN_ONE]}
+    with style():
+        figure, axes = panel_grid(len(PANELS), across=2, height=3.2, sharex=True)
+        for axis, (title, label, quantity) in zip(axes, PANELS, strict=True):
+            for number, (name, table) in enumerate(tables.items()):
+                rows = table[table["quantity"] == quantity]
+                axis.plot(
+                    rows["step"], rows["value"], label=name, color=COLOURS[number], ms=5,
+                    marker=MARKERS[number], markevery=max(1, len(rows) // 8),
+                )  # fmt: skip
+            axis.set_title(title, fontsize="medium", loc="left")
+            axis.set_ylabel(label)
+        for axis in axes[-2:]:
+            axis.set_xlabel("step")
+        axes[0].legend(loc="best", fontsize="small")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(target, dpi=110)
+    return target
+
+
+def _table(folder: Path) -> pd.DataFrame:
+    """Return what a run watched and its accuracy: step, quantity, value."""
+    watched = pd.read_csv(folder / FILE)[["step", "quantity", "value"]]
+    metrics = pd.read_json(folder / "metrics.jsonl", lines=True)
+    if ACCURACY not in metrics:
+        return watched
+    scores = metrics[["step", ACCURACY]].dropna().rename(columns={ACCURACY: "value"})
+    return pd.concat([watched, scores.assign(quantity=ACCURACY)]).sort_values("step", kind="stable")
