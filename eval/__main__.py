@@ -26,7 +26,6 @@ from eval.problems.benchmarks import (
 from eval.problems.files import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
@@ -191,8 +190,7 @@ def _problems_if_had(settings: Settings, benchmark: Benchmark) -> list[Problem] 
 
 
 def main() -> None:
-    description = "Score a model on benchmarks, or grade completions again."
-    parser = Parser(prog=program("eval"), description=description)
+    parser = Parser("eval", __doc__)
     add_flags(parser, Settings)
     settings = from_flags(Settings, parser.parse_args())
     source = settings.completions

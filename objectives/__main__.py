@@ -4,7 +4,7 @@ python -m objectives             # all of them: what each is, what it reads, its
 python -m objectives fpa dpo     # these alone
 """
 
-from objectives.command import Parser, program
+from objectives.command import Parser
 from objectives.errors import InputError, command_line
 from objectives.registry import OBJECTIVES
 from objectives.zoo_table import zoo_table
@@ -12,8 +12,8 @@ from objectives.zoo_table import zoo_table
 
 def main() -> None:
     parser = Parser(
-        prog=program("objectives"),
-        description="Show the objectives: what each is, what it reads, its hyper-parameters.",
+        "objectives",
+        "Show the objectives: what each is, what it reads, its hyper-parameters.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="an objective, all without a name")
     names = parser.parse_args().names

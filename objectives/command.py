@@ -47,10 +47,12 @@ def version_text() -> str:
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are InputErrors of one line."""
 
-    def __init__(self, **options: Any):
+    def __init__(self, module: str, about: str | None, **options: Any):
+        """module: the command's. about: what it does, such as its docstring's first line."""
+        description = (about or "").split("\n")[0]
+        options = {"prog": program(module), "description": description, **options}
         super().__init__(allow_abbrev=False, **options)
-        if self.add_help:
-            self.add_argument("--version", action=_Version, nargs=0, help="show it, and stop")
+        self.add_argument("--version", action=_Version, nargs=0, help="show it, and stop")
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see --help)")

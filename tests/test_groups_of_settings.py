@@ -1,6 +1,8 @@
 """The groups of settings: what they hold, in which order it is recorded, and what matters where."""
 
-from dataclasses import dataclass, fields
+import copy
+import pickle
+from dataclasses import dataclass, fields, replace
 from typing import get_args
 
 import pytest
@@ -46,3 +48,19 @@ def test_bounds_stand_on_the_field(given, message):
     check(Bounded(rate=1e-9, count=1))
     with pytest.raises(InputError, match=message):
         check(Bounded(**given))
+
+
+def test_a_misspelt_setting_is_answered_with_near_ones():
+    with pytest.raises(InputError, match=r"^Config has no step; did you mean steps"):
+        Config(step=3)
+    with pytest.raises(
+        InputError, match="has no learning_rat; did you mean learning_rate"
+    ):
+        replace(Config(), learning_rat=3)
+    with pytest.raises(InputError, match=r"^Config has no zzz$"):
+        Config(zzz=3)
+
+
+def test_settings_can_be_copied_and_sent():
+    config = Config(steps=3, out="x")
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config

@@ -62,10 +62,10 @@ def main() -> None:
 
 def _parser(words: list[str]) -> Parser:
     parser = Parser(
-        prog=program("train"),
+        "train",
+        "Train objectives on graded rollouts. An objective's hyper-parameters are flags too: "
+        "--objective NAME --help shows them.",
         usage="%(prog)s --objective NAMES [flags]",
-        description="Train objectives on graded rollouts. An objective's hyper-parameters are "
-        "flags too: --objective NAME --help shows them.",
     )
     parser.add_argument(
         "--objective", metavar="NAMES", help="a name, several with commas between, or all"

@@ -9,7 +9,6 @@ from typing import Literal
 
 import torch
 
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, flag, from_flags
 from train.models.load import is_adapter, load_model
@@ -38,7 +37,7 @@ def merge(settings: Settings) -> Path:
 
 
 def main() -> None:
-    parser = Parser(prog=program("train.merge"), description=__doc__.splitlines()[0])
+    parser = Parser("train.merge", __doc__)
     add_flags(parser, Settings)
     print(merge(from_flags(Settings, parser.parse_args())))
 

@@ -23,7 +23,6 @@ from eval.grading import grade
 from eval.problems.files import Problem, load_problems
 from eval.prompts import word_problem_prompt
 from eval.whole_files import write_whole
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.models.load import load_for_sampling
@@ -186,7 +185,7 @@ def summary(table: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    parser = Parser(prog=program("train.rollouts"), description=__doc__.splitlines()[0])
+    parser = Parser("train.rollouts", __doc__)
     add_flags(parser, Settings)
     settings = from_flags(Settings, parser.parse_args())
     print(summary(sample_rollouts(settings)))

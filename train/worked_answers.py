@@ -12,7 +12,6 @@ import pandas as pd
 
 from eval.problems.files import load_problems
 from eval.prompts import word_problem_messages
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser
 
@@ -42,7 +41,7 @@ def _number(text: str) -> float | None:
 
 
 def main() -> None:
-    parser = Parser(prog=program("train.worked_answers"), description=__doc__.splitlines()[0])
+    parser = Parser("train.worked_answers", __doc__)
     parser.add_argument("--problems", type=Path, required=True, help="ASDiv as JSON Lines")
     parser.add_argument("--out", type=Path, required=True, help="table to write, .jsonl")
     parser.add_argument("--limit", type=int, help="problems to read")

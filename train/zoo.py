@@ -36,6 +36,8 @@ def _parser() -> Parser:
     width = max(map(len, COMMANDS))
     lines = [f"  {name.ljust(width)}  {what}" for name, (_, what) in COMMANDS.items()]
     return Parser(
+        "train.zoo",
+        None,
         prog="zoo",
         usage="zoo COMMAND [flags]",
         description="\n".join(["commands (zoo COMMAND --help shows their flags):", *lines]),

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 from objectives import OBJECTIVES
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.config.objective_flags import hyper_parameters, objective_names
@@ -68,8 +67,8 @@ class Settings:
 
 def main() -> None:
     parser = Parser(
-        prog=program("diagnostics.entanglement"),
-        description="Gradient entanglement of chosen and rejected trajectories. Objectives' own "
+        "diagnostics.entanglement",
+        "Gradient entanglement of chosen and rejected trajectories. Objectives' own "
         "hyper-parameters are flags too (python -m train --list shows them).",
     )
     add_flags(parser, Settings)

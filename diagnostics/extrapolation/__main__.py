@@ -18,7 +18,6 @@ from diagnostics.extrapolation.ring import ProbeRing
 from diagnostics.extrapolation.score import SKILL, ProbeTokens, Score, frame
 from diagnostics.extrapolation.words import summarise, words
 from objectives import OBJECTIVES
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser
 from train.config.groups import DiagnosticsConfig
@@ -37,7 +36,7 @@ PAIRS = 16
 
 
 def main() -> None:
-    parser = Parser(prog=program("diagnostics.extrapolation"), description=__doc__.split("\n")[0])
+    parser = Parser("diagnostics.extrapolation", __doc__)
     parser.add_argument(
         "--run", type=Path, metavar="X",
         help="folder of a run, by default the one under runs/ that was diagnosed last",

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from objectives.command import program
 from objectives.errors import command_line
 from train.config import UNTRAINED
 from train.config.flags import Parser, add_flags, flag, from_flags
@@ -34,8 +33,8 @@ class Settings:
 
 def main() -> None:
     parser = Parser(
-        prog=program("eval.compare"),
-        description="Compare runs: accuracies with intervals over problems and seeds, differences "
+        "eval.compare",
+        "Compare runs: accuracies with intervals over problems and seeds, differences "
         "from a baseline, costs.",
     )
     parser.add_argument("runs", nargs="+", help="folders of runs, or with runs at any depth")

@@ -13,7 +13,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.generation import generate
 from eval.problems.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, sample_problems
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from train.builtin.base_model import train_base
 from train.config.flags import Parser
@@ -45,7 +44,7 @@ def make_rollouts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 
 
 def main() -> None:
-    parser = Parser(prog=program("train.builtin.make"), description=__doc__.splitlines()[0])
+    parser = Parser("train.builtin.make", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--compare", action="store_true", help="compare with what is shipped")
     arguments = parser.parse_args()

@@ -24,8 +24,8 @@ Change = Literal[
 class Parser(command.Parser):
     """A command's parser: `--some_flag` means `--some-flag`, and unknown flags get an answer."""
 
-    def __init__(self, **options: Any):
-        super().__init__(formatter_class=_HelpFormatter, **options)
+    def __init__(self, module: str, about: str | None, **options: Any):
+        super().__init__(module, about, formatter_class=_HelpFormatter, **options)
 
     @property
     def flags(self) -> list[str]:

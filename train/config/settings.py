@@ -45,7 +45,18 @@ class Config(
     DataConfig,
     ModelConfig,
 ):
-    """What a run trains, on what and how; validated when made."""
+    """What a run trains, on what and how; validated when made.
+
+    Raises InputError for a name that is no setting, with the near ones, and for values that cannot
+    be.
+    """
+
+    def __new__(cls, *_: Any, **given: Any):
+        known = [entry.name for entry in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise InputError(f"Config has no {name}{did_you_mean(name, known)}")
+        return super().__new__(cls)
 
     def __new__(cls, *settings: Any, **named: Any):
         """Raise InputError for a misspelt setting, with the near ones, as the command does."""

@@ -11,7 +11,6 @@ from typing import Literal
 
 import transformers
 
-from objectives.command import program
 from objectives.errors import InputError, command_line
 from objectives.text_table import aligned
 from train.config.flags import Parser, add_flags, check, flag, from_flags
@@ -75,8 +74,7 @@ class Settings:
 def main() -> None:
     words = sys.argv[1:]
     parser = Parser(
-        prog=program("train.memory"),
-        description="Print the memory that training needs on each device, computed.",
+        "train.memory", "Print the memory that training needs on each device, computed."
     )
     add_recipe_flag(parser)
     add_flags(parser, Settings)
