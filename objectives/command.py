@@ -59,8 +59,9 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    def __init__(self, **options: Any):
-        super().__init__(**options | {"dest": argparse.SUPPRESS, "default": argparse.SUPPRESS})
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any):
+        hidden = argparse.SUPPRESS  # it is no value that a command reads
+        super().__init__(option_strings, hidden, default=hidden, **options)
 
     def __call__(
         self,

@@ -53,9 +53,7 @@ def test_bounds_stand_on_the_field(given, message):
 def test_a_misspelt_setting_is_answered_with_near_ones():
     with pytest.raises(InputError, match=r"^Config has no step; did you mean steps"):
         Config(step=3)
-    with pytest.raises(
-        InputError, match="has no learning_rat; did you mean learning_rate"
-    ):
+    with pytest.raises(InputError, match="has no learning_rat; did you mean learning_rate"):
         replace(Config(), learning_rat=3)
     with pytest.raises(InputError, match=r"^Config has no zzz$"):
         Config(zzz=3)

@@ -8,8 +8,10 @@ Sampled in parts, each written whole: the same command goes on where it was inte
 
 import hashlib
 import json
+import math
 import shutil
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -167,19 +169,20 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
 
 def summary(table: pd.DataFrame) -> str:
     """Return what came out of sampling, as text."""
-    status = table["status"].value_counts()
-    unreadable = int(status.get("unparseable_gold", 0))
-    table = table[table["status"] != "unparseable_gold"]
-    correct = table["reward"] > 0
-    shares = correct.groupby(table["group_id"]).mean()
-    mixed = int(((shares > 0) & (shares < 1)).sum())
-    tokens = int(table["completion_ids"].map(len).sum())
+    status = Counter(table["status"])
+    rows = [row for row in table.to_dict("records") if row["status"] != "unparseable_gold"]
+    verdicts: dict[int, list[bool]] = {}  # by problem
+    for row in rows:
+        verdicts.setdefault(row["group_id"], []).append(row["reward"] > 0)
+    correct = sum(map(sum, verdicts.values()))
+    mixed = sum(0 < sum(own) < len(own) for own in verdicts.values())
     return (
-        f"{len(table)} completions of {len(shares)} problems, {tokens} tokens\n"
-        f"correct {int(correct.sum())} ({correct.mean():.1%}), "
-        f"truncated {int(table['truncated'].sum())}, "
-        f"unparseable {status.get('unparseable', 0)}, timed out {status.get('timeout', 0)}, "
-        f"left out for an unparseable gold answer {unreadable}\n"
+        f"{len(rows)} completions of {len(verdicts)} problems, "
+        f"{sum(len(row['completion_ids']) for row in rows)} tokens\n"
+        f"correct {correct} ({correct / len(rows) if rows else math.nan:.1%}), "
+        f"truncated {sum(row['truncated'] for row in rows)}, "
+        f"unparseable {status['unparseable']}, timed out {status['timeout']}, "
+        f"left out for an unparseable gold answer {status['unparseable_gold']}\n"
         f"problems with correct and incorrect completions: {mixed}"
     )
 

@@ -87,11 +87,11 @@ class FutureSettings:
     @property
     def first_lam(self) -> float:
         """λ before the first step, at which every λ is the same policy."""
-        return self.lam if self.rule is None else lam_at(LamState(), self.rule, 0)
+        return float(self.lam) if self.rule is None else lam_at(LamState(), self.rule, 0)
 
     def memory(self, size: int) -> str:
         """Return in words what a lag takes, size bytes a copy of what is trained."""
-        copies = self.lag + 1
+        copies = (self.lag or 0) + 1
         return f"{copies} copies of what is trained in memory: {copies * size / 1e6:.1f} MB"
 
     def values(self) -> dict:

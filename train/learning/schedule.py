@@ -3,8 +3,10 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 
 from objectives.errors import InputError
 from train.config.groups import OptimisationConfig
@@ -39,7 +41,7 @@ def _of_transformers(how: OptimisationConfig) -> Callable[[int], float]:
     options = read_options(how.schedule, how.schedule_options)
     try:
         scheduler = get_scheduler(how.schedule, optimizer, how.warmup_steps, how.steps, options)
-        (factor,) = scheduler.lr_lambdas
+        (factor,) = cast(LambdaLR, scheduler).lr_lambdas
         factor(how.warmup_steps)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise InputError(f"--schedule {how.schedule}, --schedule-options: {error}") from None

@@ -20,6 +20,7 @@ from train.memory.footprint import (
     MOMENTS,
     TRAINING,
     MemoryPlan,
+    Moment,
     Part,
     Shape,
     at,
@@ -32,7 +33,7 @@ from train.models.load import locate
 DEFAULT_CONTEXT = 4096  # where a model states none
 COUNTS = (1, 2, 4, 8)  # devices
 RANK = 16  # of LoRA where none is given
-WORDS = {
+WORDS: dict[Moment, str] = {
     "forward": "at the end of the forward pass",
     "head": "in the log-prob kernel",
     "layers": "in the backward pass of a layer",
@@ -120,7 +121,7 @@ def _shape(name: str) -> tuple[Shape, int]:
 
 def _table_of_parts(found: list[Part], plan: MemoryPlan) -> str:
     where = "on the device" if plan.devices == 1 else f"on each of {plan.devices} devices, sharded"
-    named = [name for name in MOMENTS if name in TRAINING or plan.sampled]
+    named: list[Moment] = [name for name in MOMENTS if name in TRAINING or plan.sampled]
     rows = [
         (where, "GiB", "how, in bytes"),
         *((part.name, _gib(part.bytes), _how(part)) for part in found),
@@ -149,12 +150,12 @@ def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
     }
     rows = [("GiB on each device, at the peak", *map(str, COUNTS))]
     for name, kind in kinds.items():
-        row = [name]
+        peaks = []
         for count in COUNTS:
             sharded = name.startswith("sharded") and count > 1
             found = parts(shape, replace(kind, devices=count, sharded=sharded))
-            row.append(f"{peak(found) / 2**30:.1f}")
-        rows.append(tuple(row))
+            peaks.append(f"{peak(found) / 2**30:.1f}")
+        rows.append((name, *peaks))
     return aligned(rows, numbers=True)
 
 

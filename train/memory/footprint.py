@@ -7,7 +7,7 @@ and Qwen2, with scaled-dot-product attention and a gated feed-forward of RMS nor
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import nn
@@ -22,9 +22,9 @@ CHUNKS = 3  # at a time: a chunk's logits, another model's, and exponentials of 
 
 # When in a run: after the policy's forward pass, in the log-prob kernel, in the backward pass of a
 # layer, at its end, and while completions are sampled.
-MOMENTS = ("forward", "head", "layers", "end", "evaluation")
-TRAINING = MOMENTS[:-1]
 Moment = Literal["forward", "head", "layers", "end", "evaluation"]
+MOMENTS: tuple[Moment, ...] = get_args(Moment)
+TRAINING = MOMENTS[:-1]
 
 
 class Part(NamedTuple):
