@@ -176,7 +176,7 @@ def _make(planned: "list[PlannedRun]", words: list[str], sweep: bool) -> list:
             if entry.done:
                 print("done meanwhile", flush=True)
                 continue
-        own, origin = session(entry), provenance(" ".join(["python -m train", *words]))
+        own, origin = session(entry), provenance(" ".join([program("train"), *words]))
         print(own.describe(), flush=True)
         processes.on_main(partial(make_way, entry))
         result = own.train(origin, entry.resume)

@@ -55,16 +55,8 @@ class Config(
         known = [entry.name for entry in fields(cls)]
         for name in given:
             if name not in known:
-                raise InputError(f"Config has no {name}{did_you_mean(name, known)}")
-        return super().__new__(cls)
-
-    def __new__(cls, *settings: Any, **named: Any):
-        """Raise InputError for a misspelt setting, with the near ones, as the command does."""
-        known = [entry.name for entry in fields(cls)]
-        for name in named:
-            if name not in known:
-                near = did_you_mean(name, (other.replace("_", "-") for other in known))
-                raise InputError(f"{name} is not a setting of Config{near.replace('-', '_')}")
+                near = did_you_mean(name, known)
+                raise InputError(f"{name} is not a setting of Config{near}")
         return super().__new__(cls)
 
     def __post_init__(self):
