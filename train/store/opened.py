@@ -6,8 +6,9 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from objectives import OBJECTIVES, Objective
+from objectives import OBJECTIVES
 from objectives.errors import InputError
+from train.config.spec import recorded_spec
 from train.models.load import is_adapter, load_model
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import read_metrics
@@ -23,13 +24,9 @@ class CheckpointedRun:
     checkpoint: Path
 
     @property
-    def objective(self) -> Objective:
-        return OBJECTIVES[self.config["objective"]]
-
-    @property
     def hyper(self) -> dict:
         """The hyper-parameters of the objective's loss that the run was made with."""
-        return {n: self.config[n] for n in self.objective.hyper_parameters if n in self.config}
+        return dict(recorded_spec(self.config).hyper)
 
     @property
     def lam(self) -> float | None:
