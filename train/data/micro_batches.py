@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from objectives import Batch
@@ -36,7 +37,7 @@ def micro_batch(
     completions of the whole optimizer batch, in tokens. divergence: () KTO's z0 over that batch.
     width: as `collate` has it.
     """
-    index, paired = units.flatten(), units.shape[1] == 2
+    index, paired = rearrange(units, "unit row -> (unit row)"), units.shape[1] == 2
     rows = collate([data.tokens[i] for i in index.tolist()], data.pad_id, width, paired)
     batch = Batch(
         mask=rows.mask,

@@ -78,7 +78,9 @@ def together(main: Callable[[], None]) -> None:
 def wait() -> None:
     """Return when every process has come here."""
     if count() > 1:
-        dist.barrier()
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()
 
 
 def add_up(tensor: Tensor) -> Tensor:
@@ -124,8 +126,9 @@ def gathered(items: Sequence) -> list:
     """Return the list that each process has its `share` of, in its order."""
     if count() == 1:
         return list(items)
-    parts: list[list] = [[] for _ in range(count())]
-    dist.all_gather_object(parts, list(items))
+    from accelerate.utils import gather_object
+
+    parts: list[list] = gather_object([list(items)])
     total = sum(map(len, parts))
     return [parts[place % count()][place // count()] for place in range(total)]
 
@@ -134,9 +137,9 @@ def agree(value: Any) -> Any:
     """Return the main process's value in every process."""
     if count() == 1:
         return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0, device=_device())
-    return box[0]
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
 
 
 def on_main(work: Callable[[], Any]) -> Any:

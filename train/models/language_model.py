@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
-from einops import rearrange
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -81,7 +80,7 @@ def _head(model: PreTrainedModel) -> Head:
 def _check_head(language_model: LanguageModel) -> None:
     model, backbone, head = language_model.model, language_model.backbone, language_model.head
     vocabulary = head.weight.shape[0]
-    ids = rearrange(torch.arange(12, device=model.device) * 37 % vocabulary, "n -> 1 n")
+    ids = (torch.arange(12, device=model.device) * 37 % vocabulary)[None]
     # Tokens after those compared: what is padding in a batch must not be seen.
     hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[:, :8]
     ours, theirs = head.logits(hidden[0]), model(input_ids=ids[:, :8], use_cache=False).logits[0]
