@@ -7,11 +7,13 @@ from objectives.lazy import lazy
 if TYPE_CHECKING:
     from diagnostics.curves.measures import entanglement_values, token_log_prob_values
     from diagnostics.curves.plots import plot_diagnoses, plot_diagnostics
+    from diagnostics.curves.window import plot_window
 
 __all__ = [
     "entanglement_values",
     "plot_diagnoses",
     "plot_diagnostics",
+    "plot_window",
     "token_log_prob_values",
 ]
 
@@ -21,6 +23,7 @@ __getattr__, __dir__ = lazy(
         "entanglement_values": "diagnostics.curves.measures",
         "plot_diagnoses": "diagnostics.curves.plots",
         "plot_diagnostics": "diagnostics.curves.plots",
+        "plot_window": "diagnostics.curves.window",
         "token_log_prob_values": "diagnostics.curves.measures",
     },
 )

@@ -13,12 +13,13 @@ from diagnostics.curves.plots import FILE, MOST_IN_ONE
 from diagnostics.panels import COLOURS, MARKERS, panel_grid, style
 
 ACCURACY = "eval/greedy_accuracy"  # of metrics.jsonl
-# Title, y label, quantity.
+SHARE = (0, 1.05)  # limits of y
+# Title, y label, quantity, limits of y.
 PANELS = [
-    ("1  how alike a pair's gradients are", "mean cosine of g_w and g_l", COSINE),
-    ("2  weight of rejected over chosen", "median of c_l / c_w", f"{RATIO}/used"),
-    ("3  pairs whose weights are in the window", "share of pairs", f"{INSIDE}/used"),
-    ("4  problems solved", "greedy accuracy", ACCURACY),
+    ("1  how entangled pairs are", "mean cosine of $g_w$ and $g_l$", COSINE, (-1, 1)),
+    ("2  weight of rejected over chosen", "median of $c_l / c_w$", f"{RATIO}/used", (0, None)),
+    ("3  weights inside the window", "share of pairs", f"{INSIDE}/used", SHARE),
+    ("4  problems solved", "greedy accuracy", ACCURACY, SHARE),
 ]
 
 
@@ -31,7 +32,7 @@ def plot_window(folders: Mapping[str, Path], target: Path) -> Path:
     tables = {name: _table(path) for name, path in list(folders.items())[:MOST_IN_ONE]}
     with style():
         figure, axes = panel_grid(len(PANELS), across=2, height=3.2, sharex=True)
-        for axis, (title, label, quantity) in zip(axes, PANELS, strict=True):
+        for axis, (title, label, quantity, limits) in zip(axes, PANELS, strict=True):
             for number, (name, table) in enumerate(tables.items()):
                 rows = table[table["quantity"] == quantity]
                 axis.plot(
@@ -39,7 +40,7 @@ def plot_window(folders: Mapping[str, Path], target: Path) -> Path:
                     marker=MARKERS[number], markevery=max(1, len(rows) // 8),
                 )  # fmt: skip
             axis.set_title(title, fontsize="medium", loc="left")
-            axis.set_ylabel(label)
+            axis.set(ylabel=label, ylim=limits)
         for axis in axes[-2:]:
             axis.set_xlabel("step")
         axes[0].legend(loc="best", fontsize="small")
