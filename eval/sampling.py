@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.generation import generate

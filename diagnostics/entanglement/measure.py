@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from diagnostics.entanglement.ches import Ches, ches
 from diagnostics.entanglement.coefficients import coefficients_now_and_ahead

@@ -11,7 +11,7 @@ from train.data.tokenized import TokenizedData
 
 
 class Units(NamedTuple):
-    """What one objective trains on: rows of an TokenizedData, and each row's reward."""
+    """What one objective trains on: rows of a TokenizedData, and each row's reward."""
 
     rows: Tensor  # (U, 2) pairs, or (U, 1) trajectories; what belongs together in a batch
     reward: Tensor  # (N,) what the objective sees, for every row of the TokenizedData

@@ -7,6 +7,7 @@ import torch
 
 from diagnostics.parameters import trained_parameters
 from train.config import Config
+from train.config.groups import OptimisationConfig
 from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatcher, TokenBudget
 from train.data.offline import BatchSource, OfflineData
@@ -92,11 +93,11 @@ def build_batcher(policy: LanguageModel, base: Base, config: Config) -> MicroBat
     return MicroBatcher(TokenBudget(tokens, automatic), config.micro_batch_size, base.width)
 
 
-def build_optimizer(policy: LanguageModel, config: Config) -> torch.optim.Optimizer:
+def build_optimizer(policy: LanguageModel, how: OptimisationConfig) -> torch.optim.Optimizer:
     """Return AdamW (arXiv 1711.05101) over what is trained of a policy."""
     return torch.optim.AdamW(
         trained_parameters(policy.model).values(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
+        lr=how.learning_rate,
+        weight_decay=how.weight_decay,
         fused=True,
     )
