@@ -57,7 +57,7 @@ def main() -> None:
     runs = processes.on_main(
         lambda: plan_runs(config, specs, seeds, rates, online, arguments.resume)
     )
-    train(runs, words, sweep=bool(seeds or rates))
+    _train(runs, words, sweep=bool(seeds or rates))
 
 
 def _parser(words: list[str]) -> Parser:
@@ -125,78 +125,21 @@ def _online(text: str | None, names: list[str]) -> list[str]:
     return online
 
 
-def train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
-    """Make the planned runs one after another and print what came out.
-
-    words: the command's.
-    """
+def _train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
     missing = [run for run in runs if not run.done]
     if len(missing) < len(runs):
         print(f"{len(runs) - len(missing)} of {len(runs)} runs are done already")
     if not missing:
         print(*(run.folder for run in runs), sep="\n")
         return
-    results = _make(missing, words, sweep)
-    if not processes.is_main():
-        return
+    from train.run.series import compare, make_runs
+
+    results = make_runs(missing, " ".join([program("train"), *words]), shared=sweep)
+    parent = Path(runs[0].config.out or "runs")
     if sweep:
-        parent = Path(runs[0].config.out or "runs")
         print(f"compare them with: {program('eval.compare')} {parent}")
-    elif len(results) > 1:
-        _compare(results, Path(runs[0].config.out or "runs"))
-
-
-def _make(planned: "list[PlannedRun]", words: list[str], sweep: bool) -> list:
-    # Imported here so that a mistyped flag is answered at once.
-    from train.run.session import Session
-    from train.run.setup import set_up
-    from train.run.sweep import as_found, make_way
-    from train.store.card import provenance
-    from train.store.folder import RunFolder
-
-    # One set-up for all: with a sampler where any of them is online.
-    setup = set_up(max((entry.config for entry in planned), key=lambda c: c.online))
-    print(setup.describe())
-
-    def session(entry: "PlannedRun") -> Session:
-        last = entry.folder == planned[-1].folder
-        return Session(setup.with_config(entry.config), entry.spec, entry.folder, last)
-
-    for entry in {entry.spec.name: entry for entry in planned}.values():
-        session(entry)  # what cannot be trained is said before anything is
-    results = []
-    for number, entry in enumerate(planned, 1):
-        if len(planned) > 1:
-            print(f"run {number} of {len(planned)}: {entry.folder}")
-        if sweep:  # several commands may share the work
-            if processes.on_main(RunFolder(entry.folder).in_use):
-                print("another command is at it", flush=True)
-                continue
-            entry = processes.on_main(partial(as_found, entry))
-            if entry.done:
-                print("done meanwhile", flush=True)
-                continue
-        own, origin = session(entry), provenance(" ".join([program("train"), *words]))
-        print(own.describe(), flush=True)
-        processes.on_main(partial(make_way, entry))
-        result = own.train(origin, entry.resume)
-        own.present(result, origin)
-        results.append(result)
-        print(result.table(), *result.pictures, "", sep="\n", flush=True)
-    return results
-
-
-def _compare(results: list, parent: Path) -> None:
-    from diagnostics.curves.plots import plot_diagnoses
-    from train.run.plots import plot_comparison
-    from train.run.result import comparison_table
-
-    folders = {result.objective: result.folder for result in results}
-    pictures = (
-        plot_comparison(folders, parent / "comparison.png"),
-        plot_diagnoses(folders, parent / "diagnostics.png"),
-    )
-    print(comparison_table(results), *filter(None, pictures), sep="\n")
+    elif len(results) > 1 and processes.is_main():
+        print(*compare(results, parent), sep="\n")
 
 
 if __name__ == "__main__":
