@@ -8,6 +8,7 @@ import runpy
 import shlex
 import sys
 import tomllib
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -17,6 +18,8 @@ import yaml
 
 from objectives import OBJECTIVES
 from objectives.command import COMMANDS
+from train.config.flags import flag_name
+from train.config.settings import Config
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("objectives", "diagnostics", "eval", "train")
@@ -88,6 +91,16 @@ def test_runs_with_one_set_up_print_what_is_shown(tmp_path, monkeypatch, capsys)
     code, shown = _code(TRAIN, 0)
     exec(code, {})
     assert capsys.readouterr().out.endswith(shown)
+
+
+def test_the_table_of_flags_has_all_of_each_group():
+    expected = [
+        f"| {group.__doc__.splitlines()[0].rstrip('.')} | "
+        f"{', '.join(f'`{flag_name(entry.name)}`' for entry in fields(group))} |"
+        for group in reversed(Config.__bases__)
+    ]
+    table = TRAIN.split("| group | flags |\n|---|---|\n")[1].split("\n\n")[0]
+    assert table.splitlines() == expected
 
 
 def test_every_block_of_python_is_run_here():
