@@ -48,7 +48,7 @@ def log_prob_metrics(totals: dict[str, float]) -> dict[str, float]:
         count = totals[f"{_ROWS}/{side}"]
         if name != _ROWS and count:
             metrics[key] = total / count
-    rewards = [metrics.get(f"{REWARDS}/{side}") for side in SIDES]
-    if None not in rewards:
-        metrics[MARGINS] = rewards[0] - rewards[1]
+    chosen, rejected = (metrics.get(f"{REWARDS}/{side}") for side in SIDES)
+    if chosen is not None and rejected is not None:
+        metrics[MARGINS] = chosen - rejected
     return metrics

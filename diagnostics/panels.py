@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 COLOURS = sns.color_palette("colorblind")
 MARKERS = "osD^vP"
@@ -14,7 +16,7 @@ WIDTH = 4.6  # inches of a panel
 
 
 @contextmanager
-def style(axes: str = "whitegrid") -> Iterator[None]:
+def style(axes: Literal["white", "whitegrid"] = "whitegrid") -> Iterator[None]:
     """Draw in one style what is drawn inside; matplotlib's own settings stay as they are."""
     with sns.axes_style(axes), sns.plotting_context("notebook"):
         yield
@@ -29,8 +31,8 @@ def panel_grid(
     """
     columns = min(across, count)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(WIDTH * columns, height * rows), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+    figure = Figure(figsize=(WIDTH * columns, height * rows), layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex).flatten()
     for axis in axes[count:]:
         axis.remove()

@@ -70,7 +70,7 @@ def completion_log_probs(
     is on the right, where no completion token looks.
     parameters: values by name to use in place of the model's own, tied weights together.
     """
-    options = {"input_ids": trajectories.input_ids}
+    options: dict[str, object] = {"input_ids": trajectories.input_ids}
     if hasattr(model, "config"):
         options["use_cache"] = False
     output = model(**options) if parameters is None else functional_call(

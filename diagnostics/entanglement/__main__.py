@@ -139,9 +139,9 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     def look(tokens):
         return probe_log_probs(tokens, policy, base, lam, data.pad_id)
 
-    prompts = [
-        tokenizer.decode(prompt, skip_special_tokens=True) for prompt, _ in pairs.tokens[::2]
-    ]
+    prompts = tokenizer.batch_decode(
+        [list(prompt) for prompt, _ in pairs.tokens[::2]], skip_special_tokens=True
+    )
     measured = measure_pairs(policy.model, policy.head, pairs, prompts, settings.parameters, look)
     columns = []
     for objective in (OBJECTIVES[name] for name in names):

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from objectives.batch import lengths
@@ -37,5 +38,5 @@ def ches(hidden: Tensor, mask: Tensor) -> Ches:
 
 
 def _score(total: Tensor) -> Tensor:
-    chosen, rejected = total[::2], total[1::2]
+    chosen, rejected = rearrange(total, "(pair side) d -> side pair d", side=2)
     return (chosen * rejected).sum(-1) - chosen.square().sum(-1)

@@ -7,6 +7,7 @@ numbers. All rows of a call are in memory at once: whoever calls decides how man
 from collections.abc import Iterator, Mapping
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.func import vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -36,7 +37,7 @@ def by_vmap(
 
     def one(row: Trajectories, weights: Tensor) -> dict[str, Tensor]:
         row = Trajectories(*(x[None] for x in row))
-        log_probs, pull = vjp(lambda p: completion_log_probs(model, row, p)[0], parameters)
+        log_probs, pull, *_ = vjp(lambda p: completion_log_probs(model, row, p)[0], parameters)
         return vmap(lambda w: pull(w.to(log_probs.dtype))[0])(weights)
 
     with batchable_attention():
@@ -61,7 +62,7 @@ def by_backward(
                 total = (weight[: log_probs.shape[1]] * log_probs).sum()
             rows.append(torch.autograd.grad(total, list(leaves.values()), materialize_grads=True))
     for name, column in zip(leaves, zip(*rows, strict=True), strict=True):
-        yield name, torch.stack(column).unflatten(0, weights.shape[:2])
+        yield name, rearrange(list(column), "(row part) ... -> row part ...", row=len(weights))
 
 
 def batchable_attention():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import torch
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from diagnostics.entanglement.gradients import Gradients, by_backward, by_vmap, check_weights
@@ -65,16 +66,17 @@ def pair_grams(
         return weights.new_zeros(0, size, size)
     first, copies = _distinct_pairs(trajectories, weights)
     # Pairs of about the same length together: fewer columns of padding to compute.
-    lengths = trajectories.position.amax(-1).view(-1, 2).amax(-1)
+    lengths = reduce(trajectories.position, "(pair side) place -> pair", "max", side=2)
     order = first[lengths[first].argsort(stable=True)]
     grams = []
     for pairs in order.split(pairs_at_once):
-        index = torch.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
+        index = rearrange([2 * pairs, 2 * pairs + 1], "side pair -> (pair side)")
         part = trajectories.rows(index)
         gram = torch.zeros((), device=weights.device)
         few = weights[index, :, : part.mask.shape[1]]
         for _, gradients in ROUTES[route](model, part, few, parameters):
-            gram = gram + _inner_products(gradients.reshape(len(pairs), size, -1))
+            blocks = rearrange(gradients, "(pair side) part ... -> pair (side part) (...)", side=2)
+            gram = gram + _inner_products(blocks)
         grams.append(gram)
     place = torch.empty_like(copies)
     place[order] = torch.arange(len(order), device=order.device)
@@ -84,7 +86,8 @@ def pair_grams(
 def _distinct_pairs(trajectories: Trajectories, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first of each set of equal pairs, and for each pair the one equal to it, (N,)."""
     known: dict[bytes, int] = {}
-    fields = [x.reshape(len(x) // 2, -1).cpu().numpy() for x in (*trajectories, weights)]
+    columns = (x.cpu().numpy() for x in (*trajectories, weights))
+    fields = [rearrange(x, "(pair side) ... -> pair (side ...)", side=2) for x in columns]
     copies = [
         known.setdefault(b"".join(field[number].tobytes() for field in fields), number)
         for number in range(len(weights) // 2)

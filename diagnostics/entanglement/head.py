@@ -1,6 +1,7 @@
 """The output head's share of entanglement, in closed form: no gradient is ever made or stored."""
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from objectives import Head
@@ -65,7 +66,7 @@ def head_pair_grams(hidden: Tensor, head: Head, targets: Tensor, weights: Tensor
         gram = head_gram(hidden[both][used], head, targets[both][used])
         sides = weights.new_zeros(2, parts, 2, width)
         sides[[0, 1], :, [0, 1]] = weights[both]
-        combine = sides[:, :, used].flatten(0, 1).to(gram.dtype)  # (2P, tokens)
+        combine = rearrange(sides[:, :, used], "side part token -> (side part) token").to(gram)
         grams.append(combine @ gram @ combine.T)
     return torch.stack(grams) if grams else weights.new_zeros(0, 2 * parts, 2 * parts)
 

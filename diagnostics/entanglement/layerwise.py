@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
@@ -99,30 +100,30 @@ def _record(model, trajectories, weights, wanted: set[int]) -> list[_Call]:
 
 def _gradient(call: _Call, name: str) -> Tensor:
     """Return what one of the module's own parameters gets from this call, (B, P, *shape)."""
-    module, rows, count = call.module, len(call.input), len(call.cotangents)
+    module = call.module
     if type(module) is nn.Linear and name == "weight":
-        cotangents = torch.cat(call.cotangents, -1).flatten(1, -2)  # (B, L, P * out)
-        product = cotangents.mT @ call.input.to(cotangents.dtype).flatten(1, -2)
-        return product.view(rows, count, *module.weight.shape)
+        cotangents = rearrange(torch.cat(call.cotangents, -1), "row ... d -> row (...) d")
+        inputs = rearrange(call.input.to(cotangents.dtype), "row ... d -> row (...) d")
+        product = cotangents.mT @ inputs
+        return rearrange(product, "row (part out) d -> row part out d", part=len(call.cotangents))
     if type(module) is nn.Linear:
         return torch.stack([g.flatten(1, -2).sum(1) for g in call.cotangents], 1)
     if type(module) is nn.Embedding:
-        return _embedding_gradient(call)
+        return _embedding_gradient(call, module)
     return _any_gradient(call, name)
 
 
-def _embedding_gradient(call: _Call) -> Tensor:
-    rows, count, vocabulary = len(call.input), len(call.cotangents), call.module.num_embeddings
+def _embedding_gradient(call: _Call, module: nn.Embedding) -> Tensor:
+    rows, count, vocabulary = len(call.input), len(call.cotangents), module.num_embeddings
     width = call.cotangents[0].shape[-1]
     total = call.cotangents[0].new_zeros(rows, count, vocabulary, width)
     ids = call.input.flatten(1)
-    if call.module.padding_idx is not None:  # torch gives it no gradient
-        real = (ids != call.module.padding_idx)[..., None]
-    else:
-        real = torch.ones_like(ids, dtype=torch.bool)[..., None]
+    real = torch.ones_like(ids, dtype=torch.bool)
+    if module.padding_idx is not None:  # torch gives it no gradient
+        real = ids.ne(module.padding_idx)
     index = (torch.arange(rows, device=ids.device)[:, None] * count * vocabulary + ids).flatten()
     for number, cotangent in enumerate(call.cotangents):
-        flat = torch.where(real, cotangent.flatten(1, -2), 0.0).flatten(0, 1)
+        flat = torch.where(real[..., None], cotangent.flatten(1, -2), 0.0).flatten(0, 1)
         total.view(-1, width).index_add_(0, index + number * vocabulary, flat)
     return total
 
@@ -131,7 +132,10 @@ def _any_gradient(call: _Call, name: str) -> Tensor:
     parameter = getattr(call.module, name).detach()
 
     def one(x: Tensor, cotangents: tuple[Tensor, ...]) -> Tensor:
-        out, pull = vjp(lambda p: functional_call(call.module, {name: p}, (x[None],)), parameter)
+        def output(value: Tensor) -> Tensor:
+            return functional_call(call.module, {name: value}, (x[None],))
+
+        out, pull, *_ = vjp(output, parameter)
         return torch.stack([pull(g[None].to(out.dtype))[0] for g in cotangents])
 
     return vmap(one)(call.input, call.cotangents)

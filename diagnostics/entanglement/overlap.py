@@ -46,9 +46,10 @@ def token_overlap(a: TokenIds, b: TokenIds) -> Overlap:
     a, b = _ids(a, "first"), _ids(b, "second")
     prefix = common_prefix(a, b)
     blocks = [(0, 0, prefix)] if prefix else []
-    for tag, i, end, j, _ in LCSseq.opcodes(a[prefix:], b[prefix:]):
-        if tag == "equal":
-            blocks.append((prefix + i, prefix + j, end - i))
+    for block in LCSseq.opcodes(a[prefix:], b[prefix:]):
+        if block.tag == "equal":
+            size = block.src_end - block.src_start
+            blocks.append((prefix + block.src_start, prefix + block.dest_start, size))
     aligned = [(i + k, j + k) for i, j, size in blocks for k in range(size)]
     aligned = torch.tensor(aligned, dtype=torch.long).view(-1, 2)
     total = len(a) + len(b)

@@ -48,7 +48,12 @@ class Split(NamedTuple):
 
     @property
     def inner(self) -> Tensor:
-        return sum(self)
+        return (
+            self.shared_shared
+            + self.shared_distinct
+            + self.distinct_shared
+            + self.distinct_distinct
+        )
 
     @property
     def shares(self) -> Tensor:

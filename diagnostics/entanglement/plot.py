@@ -124,7 +124,7 @@ def _write(axis: Axis, tokens: Sequence[tuple[str, bool]], *, upright: bool) -> 
     for label, (text, shared) in zip(axis.get_ticklabels(), tokens, strict=True):
         label.set_rotation(0 if upright or len(text) == 1 else 90)
         label.set_parse_math(False)
-        label.set_family("monospace")
+        label.set_fontfamily("monospace")
         if shared:
             label.set_color(COLOURS[0])
-            label.set_weight("bold")
+            label.set_fontweight("bold")

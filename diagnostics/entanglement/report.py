@@ -38,9 +38,9 @@ def write_report(
         f"{place}, {len(table)} pairs, parameters: {summary['parameters']}, λ = {summary['lam']:g}"
     )
     draw_entanglement(table, list(summary["objectives"]), title).savefig(picture, dpi=DPI)
-    cosines, *sides = token_cosines(number)
-    named = [token_names(tokenizer, side) for side in sides]
+    cosines, chosen, rejected = token_cosines(number)
+    sides = token_names(tokenizer, chosen), token_names(tokenizer, rejected)
     prompt, cosine = " ".join(table["prompt"][number].split()), table["cosine"][number]
     heading = f"the most entangled pair: {prompt:.40}\n{place}, cosine of the whole {cosine:.2f}"
-    draw_token_matrix(cosines, *named, heading).savefig(matrix, dpi=DPI)
+    draw_token_matrix(cosines, *sides, heading).savefig(matrix, dpi=DPI)
     return [pairs, totals, picture, matrix]

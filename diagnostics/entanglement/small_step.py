@@ -42,7 +42,8 @@ def measured_changes(
         changes.append(_log_prob_change(model, pair, stepped))
     if not changes:
         return chosen.new_zeros(0), chosen.new_zeros(0)
-    return torch.stack(changes).unbind(-1)
+    chosen_change, rejected_change = torch.stack(changes).unbind(-1)
+    return chosen_change, rejected_change
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """What entangles pairs, as a table: a line per pair, for people and for pandas."""
 
+from typing import cast
+
 import pandas as pd
 import torch
 from torch import Tensor
@@ -90,7 +92,8 @@ def objective_columns(
 def most_entangled(table: pd.DataFrame) -> int:
     """Return the line of the highest cosine, among pairs that differ at all if there are any."""
     differ = table[table["overlap"] < 1]
-    return int((differ if len(differ) else table)["cosine"].idxmax())
+    cosine = (differ if len(differ) else table)["cosine"]
+    return cast("int", cosine.idxmax())
 
 
 def _shares(gram: Tensor, overlaps: list[Overlap], of: Products) -> dict[str, Tensor]:
@@ -101,7 +104,7 @@ def _shares(gram: Tensor, overlaps: list[Overlap], of: Products) -> dict[str, Te
     blocks = torch.einsum("nap,nbq,npq->nab", sides[:, :, 0], sides[:, :, 1], cross)
     split = Split(blocks[:, 0, 0], blocks[:, 0, 1], blocks[:, 1, 0], blocks[:, 1, 1])
     names = ("shared", "shared_distinct", "distinct_shared", "distinct_distinct")
-    shares = dict(zip(names, split.shares.unbind(-1), strict=True))
+    shares: dict[str, Tensor] = dict(zip(names, split.shares.unbind(-1), strict=True))
     for name in ("prefix", "decision"):
         part = PARTS.index(name)
         shares[name] = cross[:, part, part] / of.inner

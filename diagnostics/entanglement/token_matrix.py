@@ -16,7 +16,7 @@ def token_gram(
     parameters: Mapping[str, Tensor],
     *,
     tokens_at_once: int = 8,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Tensor:
     """Return `⟨∇log π(y_i), ∇log π(y_j)⟩` for all completion tokens of the rows, (N, N).
 
@@ -34,7 +34,7 @@ def token_gram(
         return completion_log_probs(model, trajectories, parameters)[mask]
 
     with batchable_attention():
-        values, pull = vjp(log_probs, parameters)
+        values, pull, *_ = vjp(log_probs, parameters)
         every = torch.eye(len(values), dtype=values.dtype, device=values.device)
 
         def row(one: Tensor) -> Tensor:

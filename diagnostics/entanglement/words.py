@@ -10,7 +10,9 @@ NEARLY_ORTHOGONAL = 0.1  # of a cosine
 
 def summary_table(summary: dict) -> str:
     """Return a line per objective: median ratio and regimes, now and at the future policy."""
-    rows = [("objective", "policy", "c_l/c_w", "ideal", "both up", "both down", "other")]
+    rows: list[tuple[str, ...]] = [
+        ("objective", "policy", "c_l/c_w", "ideal", "both up", "both down", "other")
+    ]
     equal = summary["regimes_at_equal_coefficients"]
     rows.append(("(equal weights)", "", "1.00", *_regimes(equal)))
     for name, times in summary["objectives"].items():
@@ -97,7 +99,7 @@ def _verdict(parts: dict, mixed: float) -> str:
         "shared tokens with distinct ones": abs(mixed),
         "the distinct tokens (with each other)": abs(parts["distinct_distinct"]),
     }
-    largest = max(sizes, key=sizes.get)
+    largest = max(sizes, key=lambda name: sizes[name])
     alone = max(abs(parts[name]) for name in ("prefix", "decision", "elsewhere"))
     if alone <= SMALL:
         return "None of these is large on average."

@@ -21,6 +21,7 @@ from objectives.batch import log_prob_mean
 
 LAM_CEILING = 10.0  # of the best λ: the paper's largest, already too much
 TOLERANCE = 1e-6  # of the best λ; the last Newton step is far better than its size
+ZERO = torch.zeros((), dtype=torch.float64)  # what sums over chunks begin with, on any device
 MOST_ITERATIONS = 60  # halving alone gets from LAM_CEILING below TOLERANCE in 24
 
 
@@ -35,7 +36,7 @@ def forecast_errors(
     chunk_size: int | None = None,
 ) -> Tensor:
     """Return the mean `KL(π_later ‖ π̂(λ))` in nats for each λ, (L,) in float64."""
-    total = 0.0
+    total = ZERO
     for weight, before, logits, after in logit_chunks((origin, now, later), weights, chunk_size):
         ahead, target = logits - before, _log_softmax(after)
         probability = target.exp()
@@ -142,12 +143,12 @@ def displacement_cosine(
     over all positions jointly, not a mean of cosines: positions where nothing moved would add
     theirs, which are noise. nan where either displacement is 0.
     """
-    total = 0.0
+    total = ZERO
     for weight, before, logits, after in logit_chunks((origin, now, later), weights, chunk_size):
         past, future = _centred(logits - before), _centred(after - logits)
         products = (past * future, past.square(), future.square())
         total = total + torch.stack([weight @ product.sum(-1) for product in products])
-    inner, past, future = total
+    inner, past, future = total.unbind()
     return inner / (past * future).sqrt()
 
 
@@ -189,14 +190,14 @@ def weight_error(forecast: Tensor, later: Tensor, mask: Tensor) -> Tensor:
 
 def _mean_along(origin, now, later, weights, chunk_size) -> Tensor:
     """Return the mean E_later[v]: how far along v the policy has come at t + k."""
-    total = 0.0
+    total = ZERO
     for weight, before, logits, after in logit_chunks((origin, now, later), weights, chunk_size):
         total = total + weight @ (_log_softmax(after).exp() * (logits - before)).sum(-1)
     return total
 
 
 def _slope(origin, now, reached, lam, weights, chunk_size) -> Slope:
-    mean = variance = 0.0
+    mean = variance = ZERO
     for weight, before, logits in logit_chunks((origin, now), weights, chunk_size):
         ahead = logits - before
         probability = _log_softmax(logits + lam * ahead).exp()

@@ -40,7 +40,7 @@ def draw_forecasts(
     if step is None:
         counts = errors.groupby("step")["horizon"].nunique()
         whole = sorted(counts[counts == counts.max()].index)
-        step = whole[len(whole) // 2]
+        step = int(whole[len(whole) // 2])
     with style():
         figure = Figure(figsize=(11.5, 8.4), layout="constrained")
         axes = figure.subplots(2, 2)

@@ -36,7 +36,9 @@ def summarise(table: pd.DataFrame, *, reference: str = INITIAL, lam: float = 1.0
     frame["pace"] = frame["best_lam"] * age / frame["horizon"]
     last = frame["step"].max()
     thirds = (3 * (frame["step"] - 1) // max(last, 1)).clip(0, 2).astype(int)
-    frame["part"] = pd.Categorical.from_codes(thirds, PARTS, ordered=True)
+    frame["part"] = pd.Categorical.from_codes(
+        thirds, dtype=pd.CategoricalDtype(list(PARTS), ordered=True)
+    )
     groups = frame.groupby(["horizon", "part"], observed=True)
     medians = groups[["best_lam", "skill", "skill_fixed", "cosine", "pace"]].median()
     medians.insert(0, "forecasts", groups.size())

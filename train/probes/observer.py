@@ -81,16 +81,17 @@ class Observer:
             self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
         self._solved: Mapping[int, bool] | None = None
 
-    @uncompiled()
     def observe(self, step: int, lam: float | None) -> None:
         """Measure the policy after `step` updates, where that is due.
 
         lam: λ of the run's future policy, None where the objective does not look ahead.
         """
-        if step % self.plan.every:
-            return
+        if step % self.plan.every == 0:
+            with uncompiled():
+                self.write(COLUMNS, self._measured(step, PLAIN_LAM if lam is None else lam))
+
+    def _measured(self, step: int, lam: float) -> list[dict]:
         rows: list[dict] = []
-        lam = PLAIN_LAM if lam is None else lam
         own = self.policies.policy
         with torch.no_grad():
             policy, batch, _ = self.policies.evaluate(self._micro(), lam)
@@ -109,7 +110,7 @@ class Observer:
         if self._ring is not None:
             snapshot = self.probes.snapshot(own)
             rows += [row for score in self._ring.push(step, snapshot) for row in score.rows()]
-        self.write(COLUMNS, rows)
+        return rows
 
     def evaluated(self, step: int, scores: Scores) -> None:
         """Count the problems solved greedily that were not at the evaluation before, and others."""
@@ -138,14 +139,14 @@ class Observer:
     def _micro(self) -> MicroBatch:
         """Return the probes with KTO's z0 over them, where the objective reads it."""
         micro, policies = self.probes.micro, self.policies
-        if "divergence" not in policies.needs:
+        policy, reference = policies.policy, policies.reference
+        if "divergence" not in policies.needs or reference is None:
             return micro
         index = self.probes.pairs.index
         z0 = torch.zeros((), device=policies.device)  # where there is no other prompt
         if len(self.data.group[index].unique()) > 1:
-            z0 = reference_point(
-                mismatched_ratios(policies.policy, policies.reference, self.data, index, len(index))
-            )
+            ratios = mismatched_ratios(policy, reference, self.data, index, len(index))
+            z0 = reference_point(ratios)
         return micro._replace(batch=micro.batch._replace(divergence=z0.expand(len(index))))
 
 

@@ -58,9 +58,8 @@ def drawn_pairs(data: TokenizedData, count: int, seed: int) -> SampledPairs:
             f"prompt{' (' + left + ')' if left else ''}"
         )
     drawn = _shuffled(pairs, seed)[:count]
-    return _sampled(
-        data, pairs, drawn[data.tokens.lengths[pairs[drawn]].amax(1).argsort(stable=True)]
-    )
+    longest = data.tokens.lengths[pairs[drawn]].amax(1)
+    return _sampled(data, pairs, drawn[longest.argsort(stable=True)])
 
 
 def _shuffled(pairs: Tensor, seed: int) -> Tensor:
@@ -122,7 +121,8 @@ def probe_log_probs(
     )
     spread_hidden = hidden.new_zeros(*rows.mask.shape, hidden.shape[-1])
     spread_hidden[rows.mask] = hidden
-    values = (spread(x, rows) for x in (out.policy, out.reference, out.future))
+    asked = (x for x in (out.policy, out.reference, out.future) if x is not None)
+    values = (spread(x, rows) for x in asked)
     return ProbeLogProbs(rows.mask, spread_hidden, *values)
 
 
@@ -150,4 +150,4 @@ def probe_batch(
             )
         divergence = reference_point(mismatched_ratios(policy, reference, data, index, 32))
     known = (column[index] for column in (reward, data.group, data.weight))
-    return objective_batch(measured.batch, objective, *known, divergence)
+    return objective_batch(measured.batch, objective, *known, divergence=divergence)
