@@ -11,6 +11,9 @@ import pytest
 from objectives.command import COMMANDS, version_text
 from train.zoo import main
 
+# In tests some commands are imported already; where pip puts it, none is.
+pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+
 ROOT = Path(__file__).parents[1]
 # What pip writes as the command: its own folder is the one that Python looks in first.
 SCRIPT = "import sys\nfrom train.zoo import main\nsys.exit(main())\n"

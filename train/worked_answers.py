@@ -42,9 +42,13 @@ def _number(text: str) -> float | None:
 
 def main() -> None:
     parser = Parser("train.worked_answers", __doc__)
-    parser.add_argument("--problems", type=Path, required=True, help="ASDiv as JSON Lines")
-    parser.add_argument("--out", type=Path, required=True, help="table to write, .jsonl")
-    parser.add_argument("--limit", type=int, help="problems to read")
+    parser.add_argument(
+        "--problems", type=Path, required=True, metavar="PATH", help="ASDiv as JSON Lines"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="table to write, .jsonl"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="problems to read, by default all")
     arguments = parser.parse_args()
     if arguments.out.exists():
         raise InputError(f"--out {arguments.out} exists: name another file, or remove it")

@@ -38,11 +38,13 @@ PAIRS = 16
 def main() -> None:
     parser = Parser("diagnostics.extrapolation", __doc__)
     parser.add_argument(
-        "--run", type=Path, metavar="X",
+        "--run", type=Path, metavar="PATH",
         help="folder of a run, by default the one under runs/ that was diagnosed last",
     )  # fmt: skip
-    parser.add_argument("--lam", type=float, default=1.0, help="the fixed λ to show", metavar="X")
-    parser.add_argument("--out", type=Path, metavar="X", help="by default RUN/extrapolation")
+    parser.add_argument(
+        "--lam", type=float, default=1.0, help="the fixed λ to show", metavar="NUMBER"
+    )
+    parser.add_argument("--out", type=Path, metavar="PATH", help="by default RUN/extrapolation")
     arguments = parser.parse_args()
     run = arguments.run or _diagnosed_last(Path("runs"))
     out = arguments.out or run / "extrapolation"

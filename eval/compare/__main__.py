@@ -37,7 +37,9 @@ def main() -> None:
         "Compare runs: accuracies with intervals over problems and seeds, differences "
         "from a baseline, costs.",
     )
-    parser.add_argument("runs", nargs="+", help="folders of runs, or with runs at any depth")
+    parser.add_argument(
+        "runs", nargs="+", metavar="FOLDER", help="folders of runs, or with runs at any depth"
+    )
     add_flags(parser, Settings)
     arguments = parser.parse_args(sys.argv[1:])
     settings = from_flags(Settings, arguments)

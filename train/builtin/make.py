@@ -45,7 +45,7 @@ def make_rollouts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 
 def main() -> None:
     parser = Parser("train.builtin.make", __doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="folder to write")
     parser.add_argument("--compare", action="store_true", help="compare with what is shipped")
     arguments = parser.parse_args()
     if arguments.out.exists():
