@@ -29,7 +29,7 @@ def encode_rows(
     token that spans it belongs to the completion. End of sequence is added unless truncated.
     """
     texts = _prompts(tokenizer, rows)
-    whole = [text + row.completion for text, row in zip(texts, rows, strict=True)]
+    whole = [text + str(row.completion) for text, row in zip(texts, rows, strict=True)]
     for part in _parts([len(text) for text in whole]):
         yield from _encode_part(tokenizer, rows[part], texts[part], whole[part])
 

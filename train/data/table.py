@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from datasets import Dataset
@@ -14,18 +15,25 @@ from train.data.sources import RowSource, open_rows, rows_in_memory
 BUILTIN_ROLLOUTS = Path(__file__).parents[1] / "builtin" / "rollouts.parquet"
 FORMATS = "prompt, completion, reward | prompt, chosen, rejected | prompt, completion, label"
 Text = str | list[dict]  # plain, or a conversation's messages
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Trajectory(NamedTuple):
-    """A graded completion of a prompt."""
+    """A graded completion of a prompt: both are text, or both are messages of one conversation.
+
+    Messages of the completion continue the prompt's. What the assistant wrote of them is trained;
+    turns of the user and of tools are what the assistant reads.
+    """
 
     prompt: Text
-    completion: str
+    completion: Text
     reward: float
     group: Any  # what rollouts of one prompt have in common
     weight: float = 1.0
     truncated: bool = False
     token_ids: list[int] | None = None  # the completion as it was sampled
+    template: Mapping[str, Any] = NOTHING  # what the chat template takes besides the messages
+    where: str = ""  # it stands: `FILE row 3`, for messages
 
 
 class TrajectoryTable(NamedTuple):
@@ -125,6 +133,7 @@ def _rollout(where: str, row: dict) -> Trajectory:
         _number(where, "weight", row["weight"]) if row.get("weight") is not None else 1.0,
         bool(row.get("truncated")),
         _ids(where, row.get("completion_ids")),
+        where=where,
     )
 
 
@@ -138,7 +147,9 @@ def _pair(where: str, row: dict) -> list[Trajectory]:
     weight = 1.0 if weight is None else _number(where, "weight", weight)
     # A pair is weighted by the product of its rows' weights.
     return [
-        Trajectory(prompt, _completion(where, side, row.get(side)), reward, key, factor)
+        Trajectory(
+            prompt, _completion(where, side, row.get(side)), reward, key, factor, where=where
+        )
         for side, reward, factor in (("chosen", 1.0, weight), ("rejected", -1.0, 1.0))
     ]
 
