@@ -79,14 +79,17 @@ def read_rows(path: Path, *, torn_end: bool = False) -> list[dict]:
     """
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        # Not splitlines: a line separator of Unicode may stand in a completion.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a file of completions that can be read ({error})") from None
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except ValueError as error:
-            if torn_end and number == len(lines) and not line.endswith("\n"):
+            if torn_end and number == len(lines):  # after the last end of a line
                 break
             raise InputError(f"{path} line {number}: not JSON ({error})") from None
         for name, kind in NEEDED.items():

@@ -13,12 +13,10 @@ from functools import lru_cache
 from math_verify import parse, verify
 from sympy import Float
 
-from eval.boxed import BOX, boxed
+from eval.answers.boxes import boxed_answer
 
 TOLERANCE = 5e-6  # relative: six significant digits
 POWER_OF_TEN = re.compile(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?!\w)")
-BETWEEN_BOXES = re.compile(r"[\s$]|\\[()\[\],;!]|\\q?quad|\\text|[{}]")  # means nothing there
-LIST_GLUE = re.compile(r"(?:[,;&]|and|or)+")
 FULL_STOP = re.compile(r"(?<=\d)\.(?=\s*\})")  # within a box
 PERCENT = re.compile(r"\s*\\?%")
 
@@ -28,7 +26,8 @@ def grade_one(completion: str, gold: str) -> dict:
     expected = _parse_gold(gold)
     if not expected:
         return {"correct": False, "answer": None, "status": "unparseable_gold"}
-    completion = _last_boxes(completion)
+    boxed = boxed_answer(completion)
+    completion = completion if boxed is None else f"\\boxed{{{boxed}}}"
     # An escaped dollar in words, where no formula was found.
     found = _parse(completion) or _parse(completion.replace("\\$", ""))
     if not found:
@@ -39,31 +38,6 @@ def grade_one(completion: str, gold: str) -> dict:
         bare = _parse(f"\\boxed{{{PERCENT.sub('', found[-1])}}}")
         correct = _same(_parse_gold(PERCENT.sub("", gold)), bare)
     return {"correct": correct, "answer": found[-1], "status": "ok"}
-
-
-def _last_boxes(text: str) -> str:
-    """Return a text whose last box is one of several as that box alone, or as their list.
-
-    math-verify takes boxes for one list where a comma or equals sign stands anywhere between.
-    """
-    start = text.rfind(BOX)
-    before = text.rfind(BOX, 0, max(start, 0))
-    if before < 0:
-        return text
-    contents = [_boxed(text, start)]
-    while before >= 0:
-        content = _boxed(text, before)
-        between = text[before + len(BOX) + len(content) + 1 : start]
-        if not LIST_GLUE.fullmatch(BETWEEN_BOXES.sub("", between)):
-            break
-        contents.append(content)
-        start, before = before, text.rfind(BOX, 0, before)
-    return f"{BOX}{', '.join(dict.fromkeys(reversed(contents)))}}}"
-
-
-def _boxed(text: str, start: int) -> str:
-    found = boxed(text, start)
-    return text[start + len(BOX) :] if found is None else found
 
 
 def _parse(text: str) -> list:

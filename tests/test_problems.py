@@ -10,7 +10,7 @@ from objectives.errors import InputError
     ("value", "expected"),
     [
         ("He has 3 left.\n#### 1,234", "1234"),
-        ("so $\\boxed{\\frac{1}{2}}$ and $\\boxed{\\sqrt{3}}$.", "\\sqrt{3}"),
+        ("so $\\boxed{\\frac{1}{2}}$, thus $\\boxed{\\sqrt{3}}$.", "\\sqrt{3}"),
         ("9 (apples)", "9"),
         ("5:6 (ratio)", "5:6"),
         (43.0, "43"),

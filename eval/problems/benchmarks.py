@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 
 from eval.grading import Grade, grade
 from eval.problems import arithmetic
-from eval.problems.files import READERS, Problem, load_problems, read_problems
+from eval.problems.files import Problem, load_problems, read_problems
+from eval.problems.tables import READERS
 from eval.prompts import word_problem_prompt
 from objectives.errors import InputError
 

@@ -1,25 +1,16 @@
 """Problems with gold answers from files, whatever their columns are called."""
 
-import json
-import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
-from eval.boxed import last_boxed
+from eval.problems.gold import gold_answer
+from eval.problems.tables import WrittenNumber, read_rows
 from objectives.errors import InputError
 
-QUESTIONS = ("question", "problem", "input")
-ANSWERS = ("answer", "final_answer", "target", "solution")
-AS_WRITTEN: dict[str, Any] = {"dtype": False}  # no guesses at what is a number or a date
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".jsonl": lambda path: pd.read_json(path, lines=True, **AS_WRITTEN),
-    ".json": lambda path: pd.read_json(path, **AS_WRITTEN),
-    ".parquet": lambda path: pd.read_parquet(path),
-    ".csv": lambda path: pd.read_csv(path, dtype=str),
-}
+QUESTIONS = ("question", "problem", "input", "prompt")
+ANSWERS = ("answer", "final_answer", "target", "solution", "ground_truth", "reward_model")
+ASKING = ("system", "user")  # roles of the messages that a question may be
 
 
 class Problem(NamedTuple):
@@ -43,7 +34,7 @@ def load_problems(
     `body` is put before the question. limit, offset: how many problems, from which on.
     Raises InputError naming the file, column or row that does not fit.
     """
-    problems = read_problems(str(path), _read(Path(path)), question_column, answer_column)
+    problems = read_problems(str(path), read_rows(Path(path)), question_column, answer_column)
     chosen = problems[offset:][:limit]
     if not chosen:
         raise InputError(f"{path} has {len(problems)} problems: none from --offset {offset} on")
@@ -59,9 +50,10 @@ def read_problems(
     """Return the problems in rows of a table.
 
     source: what messages call the table. question_column, answer_column: as for load_problems.
+    A question is text or what a user, after a system's words or none, says in chat messages.
     Raises InputError naming the column or row that does not fit.
     """
-    columns = list(rows[0]) if rows else []
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     question = question_column or _find(source, columns, QUESTIONS, "--question-column")
     answer = answer_column or _find(source, columns, ANSWERS, "--answer-column")
     for name, option in ((question, "--question-column"), (answer, "--answer-column")):
@@ -71,32 +63,35 @@ def read_problems(
             )
     problems = []
     for number, row in enumerate(rows, 1):
-        text, gold = row[question], gold_answer(row[answer])
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f"{source} row {number}: no text in the column {question}")
+        where = f"{source} row {number}"
+        text, gold = _asked(row.get(question), where, question), gold_answer(row.get(answer))
+        if not text.strip():
+            raise InputError(f"{where}: no text in the column {question}")
         if not gold:
-            raise InputError(f"{source} row {number}: no answer in the column {answer}")
+            raise InputError(f"{where}: no answer in the column {answer}")
         body = row.get("body")
         text = f"{body} {text}" if isinstance(body, str) and body.strip() else text
         problems.append(Problem(text.strip(), gold))
     return problems
 
 
-def _read(path: Path) -> list[dict]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file of problems")
-    if path.suffix not in READERS:
-        raise InputError(f"{path}: expected a file ending in {', '.join(READERS)}")
-    try:
-        rows = READERS[path.suffix](path).to_dict("records")
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read as {path.suffix}: {error}") from None
-    if not rows:
-        raise InputError(f"{path} holds no problems")
-    return rows
+def _asked(value: Any, where: str, column: str) -> str:
+    """Return a question as text, of messages what they say; "" where there is none."""
+    if isinstance(value, str) and not isinstance(value, WrittenNumber):
+        return value
+    if not isinstance(value, list) or not value or not all(isinstance(m, dict) for m in value):
+        return ""
+    roles = [message.get("role") for message in value]
+    contents = [message.get("content") for message in value]
+    if roles[-1] != "user" or not set(roles) <= set(ASKING) or roles.count("user") > 1:
+        raise InputError(
+            f"{where}: the messages in the column {column} are of {', '.join(map(str, roles))}; "
+            f"expected what one user asks, after a system's words or none"
+        )
+    return "\n\n".join(content for content in contents if isinstance(content, str))
 
 
-def _find(source: str, columns: list[str], known: tuple[str, ...], option: str) -> str:
+def _find(source: str, columns: Iterable[str], known: tuple[str, ...], option: str) -> str:
     for name in known:
         if name in columns:
             return name
@@ -104,29 +99,3 @@ def _find(source: str, columns: list[str], known: tuple[str, ...], option: str) 
         f"{source}: none of the columns {', '.join(known)} among {', '.join(map(str, columns))}; "
         f"rename one, or, for --problems, name it with {option}"
     )
-
-
-def gold_answer(value: Any) -> str:
-    """Return a gold answer as text, without the worked solution around it; "" if there is none.
-
-    Reads what follows GSM8K's `####`, the last `\\boxed{}` of a solution, the number before
-    ASDiv's unit in brackets, a list's only or joined entries, and 43.0 as 43.
-    """
-    if isinstance(value, list) or hasattr(value, "tolist"):
-        entries = value if isinstance(value, list) else value.tolist()
-        entries = entries if isinstance(entries, list) else [entries]
-        return ", ".join(filter(None, map(gold_answer, entries)))
-    if isinstance(value, float):
-        return "" if value != value else str(int(value)) if value.is_integer() else str(value)
-    if value is None:
-        return ""
-    text = str(value).strip() if not isinstance(value, dict) else json.dumps(value)
-    if "####" in text:
-        return text.rsplit("####", 1)[1].strip().replace(",", "")
-    boxed = last_boxed(text)
-    if boxed is not None:
-        return boxed
-    with_unit = re.fullmatch(r"(-?[\d.,/:]+) \(.*\)", text)
-    if with_unit:
-        return with_unit[1]
-    return str(int(text[:-2])) if re.fullmatch(r"-?\d+\.0", text) else text

@@ -1,0 +1,112 @@
+"""Tables of problems as they were written: no guesses at numbers, dates or missing values."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+
+from objectives.errors import InputError
+
+
+class WrittenNumber(str):
+    """A number of a JSON file, digit for digit."""
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Return the rows of a JSON Lines, JSON, Parquet or CSV file.
+
+    Numbers of JSON are `WrittenNumber`s; cells of CSV are text, an empty one is None. Raises
+    InputError naming the file, and the line where one does not fit.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of problems")
+    if path.suffix not in READERS:
+        raise InputError(f"{path}: expected a file ending in {', '.join(READERS)}")
+    try:
+        rows = READERS[path.suffix](path)
+    except (ValueError, OSError, csv.Error, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as {path.suffix}: {error}") from None
+    if not rows:
+        raise InputError(f"{path} holds no problems")
+    return rows
+
+
+def _json_lines(path: Path) -> list[dict]:
+    rows = []
+    # Not splitlines: a line separator of Unicode may stand in a question.
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = _loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is no object with a question and an answer")
+        rows.append(row)
+    return rows
+
+
+def _json(path: Path) -> list[dict]:
+    table = _loads(_text(path))
+    if isinstance(table, dict):  # of columns, each a list or numbered entries
+        columns = [list(c.values()) if isinstance(c, dict) else c for c in table.values()]
+        if not all(isinstance(column, list) for column in columns):
+            raise ValueError("expected a list of objects")
+        table = [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    if not isinstance(table, list) or not all(isinstance(row, dict) for row in table):
+        raise ValueError("expected a list of objects")
+    return table
+
+
+def _csv(path: Path) -> list[dict]:
+    csv.field_size_limit(2**31 - 1)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        rows = list(csv.DictReader(lines, strict=True))
+    for number, row in enumerate(rows, 1):
+        if None in row:
+            raise ValueError(f"row {number} has more cells than there are columns")
+    return [{name: cell or None for name, cell in row.items()} for row in rows]
+
+
+def _parquet(path: Path) -> list[dict]:
+    return pyarrow.parquet.read_table(path).to_pylist()
+
+
+READERS: dict[str, Callable[[Path], list[dict]]] = {
+    ".jsonl": _json_lines,
+    ".json": _json,
+    ".parquet": _parquet,
+    ".csv": _csv,
+}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
+def _loads(text: str) -> Any:
+    return _whole(
+        json.loads(
+            text,
+            parse_int=WrittenNumber,
+            parse_float=WrittenNumber,
+            parse_constant=lambda _: None,  # NaN and infinities are no answers
+        )
+    )
+
+
+def _whole(value: Any) -> Any:
+    """Return JSON with U+FFFD for halves of characters, which cannot be written again."""
+    if isinstance(value, WrittenNumber):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(entry) for name, entry in value.items()}
+    return value
