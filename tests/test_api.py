@@ -142,6 +142,13 @@ def test_mistakes_are_answered_as_the_command_answers_them(mistake, message, tmp
     assert not list(tmp_path.iterdir())
 
 
+def test_of_a_set_up_for_sampling_others_take_the_data_alone(tmp_path):
+    online = Config(online=True, online_max_new_tokens=9, eval_problems="none")
+    setup = set_up(online)
+    assert setup.with_config(Config(eval_problems="none", lora_rank=2)).sampler is None
+    assert setup.with_config(replace(online, seed=3)).sampler.problems.max_new_tokens == 9
+
+
 def test_a_set_up_is_not_asked_for_what_it_has_not(setup, tmp_path):
     with pytest.raises(InputError, match="max_tokens 20: the set-up is made with None"):
         setup.with_config(Config(max_tokens=20))

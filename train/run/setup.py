@@ -42,13 +42,14 @@ class Setup:
         Raises InputError where one asks for another model, other data or other problems.
         """
         defaults = Config()
-        for name in SHARED:
+        shared = [n for n in SHARED if config.online or not n.startswith("online_")]
+        for name in shared:
             own, asked = getattr(self.config, name), getattr(config, name)
             if asked not in (own, getattr(defaults, name)):
                 raise InputError(
                     f"{name} {asked}: the set-up is made with {own}: make another with set_up"
                 )
-        config = replace(config, **{name: getattr(self.config, name) for name in SHARED})
+        config = replace(config, **{name: getattr(self.config, name) for name in shared})
         sampler = self.sampler if config.online else None
         return replace(
             self,
