@@ -1,7 +1,7 @@
 """Tokenising trajectories: prompt and completion together, many rows at a time."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -32,6 +32,11 @@ def encode_rows(
     whole = [text + str(row.completion) for text, row in zip(texts, rows, strict=True)]
     for part in _parts([len(text) for text in whole]):
         yield from _encode_part(tokenizer, rows[part], texts[part], whole[part])
+
+
+def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the id of the token that fills up rows, which every loaded tokenizer has."""
+    return cast(int, tokenizer.pad_token_id)  # declared as whatever an attribute of it may be
 
 
 def _prompts(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Trajectory]) -> list[str]:
@@ -84,6 +89,6 @@ def _split(prompt: list[int], both: list[int], truncated: bool, end: int | None)
         pairs = enumerate(zip(prompt, both, strict=False))
         boundary = next((i for i, (a, b) in pairs if a != b), min(len(prompt), len(both)))
     completion = both[boundary:]
-    if not truncated and completion[-1:] != [end]:
+    if end is not None and not truncated and completion[-1:] != [end]:
         completion.append(end)
     return Tokens(both[:boundary], completion)

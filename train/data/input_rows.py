@@ -27,9 +27,10 @@ class InputRows(NamedTuple):
     branch: Tensor | None = None  # (R, L) 0: shared by the row; k: of its k-th trajectory alone
 
     def to(self, device: torch.device) -> "InputRows":
-        return InputRows(*(x if x is None else x.to(device, non_blocking=True) for x in self))
+        there = {name: x for name, x in self._asdict().items() if x is not None}
+        return self._replace(**{n: x.to(device, non_blocking=True) for n, x in there.items()})
 
-    def inputs(self) -> dict[str, Tensor]:
+    def inputs(self) -> dict[str, Tensor | None]:
         """Return what a model is called with.
 
         Padding is on the right, where causal attention looks from no real token; where nothing is
@@ -49,7 +50,7 @@ class InputRows(NamedTuple):
 
 
 def collate(
-    tokens: list[Tokens], pad_id: int, width: int | None = None, paired: bool = False
+    tokens: Sequence[Tokens], pad_id: int, width: int | None = None, paired: bool = False
 ) -> InputRows:
     """Pad trajectories on the right and mark their completions.
 
@@ -113,7 +114,7 @@ class SharedRow(NamedTuple):
 
 
 def shared_rows(
-    tokens: list[Tokens], whole: list[list[int]], width: int, paired: bool
+    tokens: Sequence[Tokens], whole: list[list[int]], width: int, paired: bool
 ) -> list[SharedRow] | None:
     """Plan common rows of pairs, or of all of a prompt; None where that saves too little.
 

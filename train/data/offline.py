@@ -27,10 +27,25 @@ class OptimizerBatch(NamedTuple):
 class BatchSource(Protocol):
     """Where optimizer batches come from: a data set, or the policy itself."""
 
-    online: bool
-    tokens_generated: int  # of completions, whoever sampled them
-    generation_seconds: float  # that this run has sampled for
-    left_out: dict[str, int]  # by the reason
+    @property
+    def online(self) -> bool:
+        """Whether the policy itself samples them."""
+        ...
+
+    @property
+    def tokens_generated(self) -> int:
+        """Tokens of completions, whoever sampled them."""
+        ...
+
+    @property
+    def generation_seconds(self) -> float:
+        """Seconds that this run has sampled for."""
+        ...
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many trajectories are left out, by the reason."""
+        ...
 
     def describe(self) -> str:
         """Return what there is to train on, in words."""

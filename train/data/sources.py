@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pyarrow.parquet
 from datasets import Dataset, IterableDataset, disable_progress_bars, load_dataset
@@ -107,4 +107,4 @@ def _parquet(path: Path) -> RowSource:
 
 def _arrow(dataset: Dataset | IterableDataset) -> Iterator[list[dict]]:
     for table in dataset.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
-        yield table.to_pylist()
+        yield cast(pyarrow.Table, table).to_pylist()  # declared as a dict, whatever the format

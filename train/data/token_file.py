@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import datasets
+import datasets.config
 import numpy as np
 import tokenizers
 import torch
@@ -76,6 +76,8 @@ def kept_ids(path: Path, make: Make) -> tuple[Tensor, Columns]:
                 found = _read(path)
         except OSError as error:
             raise _unwritable(path, error) from None
+    if found is None:
+        raise _unwritable(path, OSError("it does not read back as it was written"))
     return found
 
 

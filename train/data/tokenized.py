@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from objectives import pair_rollouts
 from objectives.errors import InputError
-from train.data.encoding import encode_rows
+from train.data.encoding import encode_rows, pad_id
 from train.data.table import TrajectoryTable
 from train.data.token_file import Columns, kept_ids, token_path
 from train.data.tokens import FlatTokens, Tokens, flat
@@ -76,7 +76,7 @@ def encode(
         tensors.get("pairs"),
         values["left_out"],
         max_tokens,
-        tokenizer.pad_token_id,
+        pad_id(tokenizer),
     )
 
 
@@ -123,7 +123,7 @@ def _encode(
             read += len(batch)
             bar.update(len(batch))
     whole = np.concatenate(columns)
-    tensors = {name: torch.from_numpy(whole[name].copy()) for name in COLUMNS.names}
+    tensors = {name: torch.from_numpy(whole[name].copy()) for name in COLUMNS.names or ()}
     number = tensors.pop("number")
     if table.paired:
         place = torch.full((read,), -1).index_put_((number,), torch.arange(len(number)))

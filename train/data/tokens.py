@@ -55,7 +55,7 @@ class FlatTokens(Sequence[Tokens]):
     @overload
     def __getitem__(self, index: slice) -> "FlatTokens": ...
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> "Tokens | FlatTokens":
         if isinstance(index, slice):
             return FlatTokens.of(self[i] for i in range(*index.indices(len(self))))
         start, length = int(self.starts[index]), int(self.lengths[index])

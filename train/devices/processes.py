@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.distributed as dist
@@ -161,4 +161,4 @@ def on_main(work: Callable[[], Any]) -> Any:
 def _device() -> torch.device:
     from accelerate import PartialState
 
-    return PartialState().device
+    return cast(torch.device, PartialState().device)  # declared optional, and always set

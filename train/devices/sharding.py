@@ -6,7 +6,7 @@ backward pass, since the log-prob kernel uses the head between the two.
 
 import functools
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -20,16 +20,17 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from diagnostics.parameters import has_adapter, trained_parameters
 from train.devices import processes
 
+TRUNK = "trunk"  # the attribute of a sharded model that computes its backbone
 
-def shard(model: PreTrainedModel, device: torch.device) -> None:
+
+def shard(model: PreTrainedModel, device: torch.device) -> Callable:
     """Spread a model's parameters over all processes, in place; gradients are their sums.
 
     device: of this process, to which copies of the parameters move, layer by layer, and of which
     it keeps its part. The parameters that the model had stay as they were.
-    `model.trunk` then gives what the backbone gives: the model itself must be what is called.
+    Returns what gives what the backbone gives: the model itself must be what is called.
     """
-    mesh = _mesh(device.type)
-    again = processes.sharding().reshard_after_forward
+    mesh, again = _mesh(device.type), _gathered_again()
     for layer in layers_of(model):
         _copy_parameters(layer, device)
         fully_shard(layer, mesh=mesh, reshard_after_forward=again)
@@ -38,9 +39,17 @@ def shard(model: PreTrainedModel, device: torch.device) -> None:
     for module in _parts(model):
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
-    model.to(device)  # what is no parameter
-    model.trunk = types.MethodType(_trunk, model)
-    register_fsdp_forward_method(model, "trunk")
+    # What is no parameter.
+    model.to(device)  # pyright: ignore[reportArgumentType] wrapped, and declared without self
+    setattr(model, TRUNK, types.MethodType(_trunk, model))
+    register_fsdp_forward_method(model, TRUNK)
+    return getattr(model, TRUNK)
+
+
+def _gathered_again() -> bool:
+    """Say whether layers are dropped after the forward pass and gathered again for the backward."""
+    asked = processes.sharding()
+    return asked is not None and bool(asked.reshard_after_forward)
 
 
 @functools.cache
@@ -81,7 +90,7 @@ def whole(model: nn.Module) -> Iterator[None]:
     if not is_sharded(model):
         yield
         return
-    again = processes.sharding().reshard_after_forward
+    again = _gathered_again()
     for module in _parts(model):
         module.unshard()
         module.set_reshard_after_forward(False, recurse=False)

@@ -88,7 +88,7 @@ class Gradients:
             batch,
             lambda: mismatched_ratios(
                 self.policies.policy,
-                self.policies.reference,
+                self.policies.require_reference(),
                 batch.data,
                 batch.units.flatten(),
                 self.batcher.rows_that_fit(batch),

@@ -36,7 +36,7 @@ class Policies:
         """
         device = self.device
         rows = micro.rows.to(device)
-        batch = Batch(*(x if x is None else x.to(device) for x in micro.batch))
+        batch = micro.batch.map(lambda x: x.to(device), Batch._fields)
         hidden = self.policy.hidden(rows)
         with torch.no_grad():
             reference = self._reference_parts(micro, rows)
@@ -56,14 +56,24 @@ class Policies:
         if self.on_policy:
             fields["anchor"] = policy.detach()
         batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))
+        assert out.entropy is not None  # it was asked for
         return policy, batch, out.entropy.sum()
+
+    def require_reference(self) -> LanguageModel:
+        """Return the reference of an objective that needs the model itself, not its states alone.
+
+        Raises ValueError where it was left out.
+        """
+        if self.reference is None:
+            raise ValueError("the reference is asked for, and was left out")
+        return self.reference
 
     @property
     def frozen_models(self) -> int:
         """How many models without gradients read every batch; KTO's divergence asks two more."""
-        read = self.reference is not None and self.states is None
-        models = {id(self.reference.model)} if read else set()
-        models |= {id(model.model) for model in self._anchors_read().values()}
+        models = {id(model.model) for model in self._anchors_read().values()}
+        if self.reference is not None and self.states is None:
+            models.add(id(self.reference.model))
         return len(models) + (self.lagged is not None) + 2 * ("divergence" in self.needs)
 
     def _reference_parts(self, micro: MicroBatch, rows: InputRows) -> tuple[Tensor, Head] | None:

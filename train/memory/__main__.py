@@ -148,7 +148,7 @@ def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
         "sharded (FSDP2)": replace(plan, lora_rank=None),
         f"LoRA of rank {lora}, each with a copy": replace(plan, sharded=False, lora_rank=lora),
     }
-    rows = [("GiB on each device, at the peak", *map(str, COUNTS))]
+    rows: list[tuple[str, ...]] = [("GiB on each device, at the peak", *map(str, COUNTS))]
     for name, kind in kinds.items():
         peaks = []
         for count in COUNTS:

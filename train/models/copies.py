@@ -15,8 +15,8 @@ from train.models.language_model import LanguageModel
 def sharded(whole: LanguageModel, device: torch.device) -> LanguageModel:
     """Return a copy of a model whose weights are spread over the run's processes."""
     model = copy_around(whole.model, whole.model.parameters())
-    shard(model, device)
-    return LanguageModel(model, model.trunk, whole.precision, whole)
+    trunk = shard(model, device)
+    return LanguageModel(model, trunk, whole.precision, whole)
 
 
 def frozen_copy(language_model: LanguageModel) -> LanguageModel:

@@ -5,7 +5,7 @@ import copy
 import importlib.util
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import find_adapter_config_file
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from diagnostics.parameters import has_adapter
 from objectives.errors import InputError
@@ -63,7 +63,7 @@ def load_model(
         ) from None
     if "gguf_file" in options:
         _forget_quantisation(model)
-    return model.to(device).eval(), tokenizer
+    return _placed(model, device), tokenizer
 
 
 def name_of(model: PreTrainedModel) -> str:
@@ -95,7 +95,12 @@ def adopted(
         for own in model.parameters()
     }
     tokenizer = copy.deepcopy(tokenizer)
-    return copy.deepcopy(model, weights).to(device).eval(), _with_padding(tokenizer)
+    return _placed(copy.deepcopy(model, weights), device), _with_padding(tokenizer)
+
+
+def _placed(model: PreTrainedModel, device: str) -> PreTrainedModel:
+    model.to(device)  # pyright: ignore[reportArgumentType] wrapped, and declared without self
+    return model.eval()
 
 
 def _load_tokenizer(source: str, **options) -> PreTrainedTokenizerBase:
@@ -136,7 +141,7 @@ def _load_adapted(
 
 
 def write_model(
-    model: PreTrainedModel, folder: Path, weights: Mapping[str, Tensor] | None = None
+    model: PreTrainedModel, folder: Path, weights: dict[str, Tensor] | None = None
 ) -> None:
     """Write a model in Hugging Face layout; of one with an adapter the adapter, in peft's.
 

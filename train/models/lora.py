@@ -6,10 +6,12 @@ the reference, at no memory; anchors and policies of some steps ago are adapters
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import (
     LoraConfig,
+    PeftConfig,
     PeftModel,
     get_peft_model_state_dict,
     inject_adapter_in_model,
@@ -37,22 +39,26 @@ def adapted(base: LanguageModel, config: Config) -> LanguageModel:
     """Return a policy at the base: a fresh adapter on it, of LoRA (arXiv 2106.09685).
 
     A layer W gives `W x + (alpha / rank) B A x`, with B = 0 and A drawn by the run's seed, both in
-    float32. Raises InputError where the targets are no linear layers of the model.
+    float32. Raises InputError where the targets are no linear layers of the model, and ValueError
+    where the configuration has no rank.
     """
     rank = config.lora_rank
+    if rank is None:
+        raise ValueError("an adapter needs a lora_rank")
+    alpha = config.lora_alpha or ALPHA_PER_RANK * rank
     settings = LoraConfig(
         r=rank,
-        lora_alpha=config.lora_alpha or ALPHA_PER_RANK * rank,
+        lora_alpha=cast(int, alpha),  # declared as an int, and a factor like any other
         target_modules=_targets(base.model, config.lora_targets),
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):  # A is drawn on the CPU, whatever the device
         torch.manual_seed(config.seed)
         model = _with_adapter(base.model, settings)
-    (settings,) = model.peft_config.values()
+    settings = _settings(model)
     # As it was given, so that whoever reads the checkpoint finds the same base by the same name.
     settings.base_model_name_or_path = config.model
-    settings.target_modules = sorted(settings.target_modules)
+    settings.target_modules = sorted(settings.target_modules or ())
     return open_model(model, base.precision)
 
 
@@ -66,8 +72,7 @@ def write_adapter(
     named = _state(model, weights).items()
     state = {f"{PREFIX}{name}": value.contiguous() for name, value in named}
     save_file(state, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
-    (settings,) = model.peft_config.values()
-    settings.save_pretrained(str(folder))
+    _settings(model).save_pretrained(str(folder))
 
 
 def load_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
@@ -113,7 +118,12 @@ def merged(base: PreTrainedModel, folder: str) -> PreTrainedModel:
         ) from None
 
 
-def _with_adapter(base: PreTrainedModel, settings: LoraConfig) -> PreTrainedModel:
+def _settings(model: PreTrainedModel) -> LoraConfig:
+    (settings,) = model.peft_config.values()
+    return cast(LoraConfig, settings)  # declared as what all of peft's kinds of adapter have
+
+
+def _with_adapter(base: PreTrainedModel, settings: PeftConfig) -> PreTrainedModel:
     model = copy_around(base, base.parameters())
     inject_adapter_in_model(settings, model)
     for parameter in trained_parameters(model).values():

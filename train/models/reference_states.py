@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -192,7 +193,7 @@ def _make_room(path: Path, layout: Layout) -> None:
         file.truncate(layout.bytes)
 
 
-def _open(path: Path, layout: Layout, mode: str) -> Tensor:
+def _open(path: Path, layout: Layout, mode: Literal["r+", "c"]) -> Tensor:
     """Map the file: mode r+ to write it; c to read it, as torch has no read-only tensors."""
     array = np.memmap(path, STORED[layout.dtype], mode, shape=(layout.tokens, layout.width))
     return torch.from_numpy(array).view(layout.dtype)

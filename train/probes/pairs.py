@@ -121,8 +121,9 @@ def probe_log_probs(
     )
     spread_hidden = hidden.new_zeros(*rows.mask.shape, hidden.shape[-1])
     spread_hidden[rows.mask] = hidden
-    asked = (x for x in (out.policy, out.reference, out.future) if x is not None)
-    values = (spread(x, rows) for x in asked)
+    assert out.reference is not None  # both were asked for
+    assert out.future is not None
+    values = (spread(x, rows) for x in (out.policy, out.reference, out.future))
     return ProbeLogProbs(rows.mask, spread_hidden, *values)
 
 

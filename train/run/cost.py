@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from diagnostics.parameters import trained_parameters
 
@@ -39,13 +40,13 @@ class Cost:
         return {**vars(self), "flops": self.flops}
 
 
-def begin_cost(model: nn.Module, tokens_frozen: int = 0) -> Cost:
+def begin_cost(model: PreTrainedModel, tokens_frozen: int = 0) -> Cost:
     """Return the cost of a run that is to train a model, after so many tokens read without."""
     trained = matrix_parameters(model, trained_parameters(model).values())
     return Cost(matrix_parameters(model), trained, tokens_frozen=tokens_frozen)
 
 
-def matrix_parameters(model: nn.Module, among: Iterable[nn.Parameter] | None = None) -> int:
+def matrix_parameters(model: PreTrainedModel, among: Iterable[nn.Parameter] | None = None) -> int:
     """Return the number of parameters that every token is multiplied by.
 
     All but the input embedding, from which a token only takes a row; a tied one is the head too.

@@ -78,10 +78,10 @@ class Session:
         batcher = build_batcher(policies.policy, base, config)
         optimizer = build_optimizer(policies.policy, config)
         cost = begin_cost(policies.policy.model, built.tokens_frozen)
-        observer = None
-        if self.watched is not None and processes.is_main():
+        observer, plan = None, config.diagnose_plan()
+        if plan is not None and self.watched is not None and processes.is_main():
             observer = Observer(
-                config.diagnose_plan(), spec, self.watched, policies, base.model, setup.data,
+                plan, spec, self.watched, policies, base.model, setup.data,
                 self.folder.write_diagnostics,
             )  # fmt: skip
         parts = {

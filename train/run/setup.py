@@ -99,6 +99,7 @@ def set_up(
         limit = min(config.max_tokens or base.context, base.context)
         tokenized = encode(table, base.tokenizer, limit, token_folder(config.token_cache))
     else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
+        assert sampler is not None  # there is no table online alone
         tokenized = sampler.tokenized(sampler.sample(base.model, 0))
     return Setup(config, base, tokenized, evaluator, sampler)
 
@@ -111,5 +112,5 @@ def _training_problems(
         return word_problem_set(
             config.data, base.tokenizer, config.online_max_new_tokens, rows=rows
         )
-    prompts = list(dict.fromkeys(trajectory.prompt for trajectory in table.trajectories()))
+    prompts = list(dict.fromkeys(str(trajectory.prompt) for trajectory in table.trajectories()))
     return arithmetic_set(prompts, config.online_max_new_tokens)

@@ -12,6 +12,8 @@ from train.devices import processes
 from train.devices.sharding import whole
 from train.models.language_model import LanguageModel, uncompiled
 
+SUFFIXES = ("", "_low", "_high")  # of the names of an accuracy's fields
+
 
 class Accuracy(NamedTuple):
     mean: float
@@ -40,19 +42,18 @@ class Scores(NamedTuple):
             f"eval/{name}_accuracy{suffix}": value
             for name, accuracy in named.items()
             if accuracy is not None
-            for suffix, value in zip(("", "_low", "_high"), accuracy, strict=True)
+            for suffix, value in zip(SUFFIXES, accuracy, strict=True)
         }
 
     @classmethod
     def from_metrics(cls, line: dict) -> "Scores":
         """Return the accuracies of a line of metrics.jsonl, without the completions."""
-        found = [
-            Accuracy(*(line[f"eval/{name}_accuracy{suffix}"] for suffix in ("", "_low", "_high")))
-            if f"eval/{name}_accuracy" in line
-            else None
-            for name in ("greedy", "sampled")
-        ]
-        return cls(*found, [])
+
+        def accuracy(name: str) -> Accuracy:
+            return Accuracy(*(line[f"eval/{name}_accuracy{suffix}"] for suffix in SUFFIXES))
+
+        sampled = accuracy("sampled") if "eval/sampled_accuracy" in line else None
+        return cls(accuracy("greedy"), sampled, [])
 
 
 class Evaluator:

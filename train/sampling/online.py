@@ -85,7 +85,7 @@ class OnlineData:
 
     def _as_draw(self, kept: list[Rollout], metrics: dict[str, float]) -> OptimizerBatch:
         data = self.sampler.tokenized(kept)
-        units = self._units(data)
+        units = self._selected(data)
         length = mean_length(data, torch.arange(len(kept)))
         return OptimizerBatch(
             data, units.reward, units.rows, self._count(units, len(kept)), length, metrics
@@ -95,9 +95,12 @@ class OnlineData:
         if not data.tokens:
             return None
         try:
-            return select_units(data, self.objective, self.config.rows, self.config.advantage)
+            return self._selected(data)
         except InputError:
             return None
+
+    def _selected(self, data: TokenizedData) -> Units:
+        return select_units(data, self.objective, self.config.rows, self.config.advantage)
 
     def _count(self, units: Units, kept: int) -> int:
         """Return what the sum of losses is divided by: rows without advantage count as 0."""

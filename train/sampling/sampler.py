@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from eval.problems.problem_set import ProblemSet
 from eval.prompts import encode_text
 from train.config.settings import Config
+from train.data.encoding import pad_id
 from train.data.offline import unit_indices
 from train.data.tokenized import TokenizedData
 from train.data.tokens import FlatTokens, Tokens
@@ -75,5 +76,5 @@ class Sampler:
             None,
             {},
             max(map(len, self.prompts)) + self.problems.max_new_tokens,
-            self.tokenizer.pad_token_id,
+            pad_id(self.tokenizer),
         )
