@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -108,7 +109,8 @@ def _training_problems(
     config: Config, table: TrajectoryTable | None, base: Base, data: Rows | None
 ) -> ProblemSet:
     if table is None:
-        rows = None if data is None else list(data)
+        # A Dataset without a format gives dicts; it is declared to give any container.
+        rows = None if data is None else cast(list[dict], list(data))
         return word_problem_set(
             config.data, base.tokenizer, config.online_max_new_tokens, rows=rows
         )
