@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CLEAN = ["objectives", "eval"]
+CLEAN = ["objectives", "diagnostics", "eval", "train"]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("pyright") is None, reason="pyright is not installed"

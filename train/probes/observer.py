@@ -139,9 +139,9 @@ class Observer:
     def _micro(self) -> MicroBatch:
         """Return the probes with KTO's z0 over them, where the objective reads it."""
         micro, policies = self.probes.micro, self.policies
-        policy, reference = policies.policy, policies.reference
-        if "divergence" not in policies.needs or reference is None:
+        if "divergence" not in policies.needs:
             return micro
+        policy, reference = policies.policy, policies.require_reference()
         index = self.probes.pairs.index
         z0 = torch.zeros((), device=policies.device)  # where there is no other prompt
         if len(self.data.group[index].unique()) > 1:
