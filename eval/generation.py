@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.growing_cache import growing_cache
 from eval.prompts import encode_text
+from eval.turn_end import stop_ids
 from objectives.errors import InputError
 
 CHECK_EVERY = 4  # tokens between two looks at which rows have finished (each one is a sync)
@@ -67,7 +68,7 @@ def generate(
     # Prompts of one length share a batch, the longest first: what does not fit fails at once.
     order = sorted(range(len(prompts)), key=lambda prompt: -len(ids[prompt]))
     rows = [_Row(prompt, sample) for prompt in order for sample in range(samples)]
-    stop = _end_of_sequence_ids(model, tokenizer)
+    stop = stop_ids(model, tokenizer)
     report = progress or (lambda done, total: None)
     completions: dict[_Row, Completion] = {}
     was_training = model.training
@@ -166,12 +167,12 @@ def _decode_batch(
 
     alive = torch.arange(len(prompts), device=device)
     finished = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-    stop_ids = torch.tensor(stop, device=device)
+    ends = torch.tensor(stop, dtype=torch.long, device=device)
     sampled = torch.zeros(len(prompts), max_new_tokens, dtype=torch.long, device=device)
     for step in range(max_new_tokens):
         token = sampler.draw(logits, alive, step)
         sampled[alive, step] = token
-        finished |= torch.isin(token, stop_ids)
+        finished |= torch.isin(token, ends)
         if step % CHECK_EVERY == 0:
             _check_finite(logits)
             going_on = (~finished).nonzero()[:, 0]
@@ -231,13 +232,6 @@ def _completions(
         )
         completions.append(Completion(tokens, str(text), truncated=end is None))
     return completions
-
-
-def _end_of_sequence_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    settings = getattr(model, "generation_config", None)
-    ids = getattr(settings, "eos_token_id", None)
-    ids = ids if isinstance(ids, list) else [ids]
-    return sorted({token for token in [*ids, tokenizer.eos_token_id] if token is not None})
 
 
 def _check_flags(

@@ -1,7 +1,7 @@
 """What a model reads: chat templates rendered once, token ids without a doubled BOS."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -62,19 +62,36 @@ def render_prompt(
         prompt = [{"role": "user", "content": prompt}]
     elif instruction is not None:
         raise InputError("an instruction goes with a plain prompt; put it into the chat messages")
+    return render_messages(tokenizer, prompt, opened=True)
+
+
+def render_messages(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    opened: bool = False,
+    **arguments: Any,
+) -> str:
+    """Return messages as the tokenizer's chat template writes them.
+
+    opened: with the opening of the assistant's next turn. arguments: what else the template takes,
+    such as `tools`. Raises InputError where there is no template, or it refuses the messages.
+    """
     if not tokenizer.chat_template:
         raise InputError(
             "the prompt is a list of chat messages, and this model's tokenizer has no chat "
             "template; give the prompt as plain text"
         )
     try:
-        messages = [dict(message) for message in prompt]
         rendered = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
+            [dict(message) for message in messages],
+            tokenize=False,
+            add_generation_prompt=opened,
+            **arguments,
         )
         return cast("str", rendered)
     except Exception as error:  # templates are programs: they may raise anything
-        raise InputError(f"the chat template rejects the prompt {prompt!r}: {error}") from error
+        raise InputError(f"the chat template refuses the messages: {error}") from error
 
 
 def word_problem_messages(question: str) -> list[dict[str, str]]:
