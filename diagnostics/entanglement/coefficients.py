@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from objectives import Batch
@@ -55,11 +56,13 @@ def pair_coefficients(
     """
     if batch.pairs is None:
         raise ValueError("pair_coefficients needs batch.pairs, which is None")
-    index = batch.pairs.flatten()  # two rows for each pair, so that none adds to another's
-    own = torch.arange(len(index), device=index.device).view(-1, 2)
+    # Two rows for each pair, so that none adds to another's.
+    index = rearrange(batch.pairs, "pair side -> (pair side)")
+    own = torch.arange(len(index), device=index.device).view_as(batch.pairs)
     alone = batch.rows(index)._replace(pairs=own)
     tokens = token_coefficients(objective, log_probs[index], alone, **hyper)
-    chosen, rejected = (tokens.sum(-1) / lengths(alone.mask)).view(-1, 2).unbind(-1)
+    means = tokens.sum(-1) / lengths(alone.mask)
+    chosen, rejected = rearrange(means, "(pair side) -> side pair", side=2)
     return PairCoefficients(chosen, -rejected)
 
 

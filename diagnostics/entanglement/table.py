@@ -4,6 +4,7 @@ from typing import cast
 
 import pandas as pd
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from diagnostics.entanglement.ches import Ches
@@ -102,7 +103,7 @@ def _shares(gram: Tensor, overlaps: list[Overlap], of: Products) -> dict[str, Te
     shared = shared_parts(overlaps).to(cross)
     sides = torch.stack([shared, 1 - shared], 1)  # (N, shared or distinct, side, part)
     blocks = torch.einsum("nap,nbq,npq->nab", sides[:, :, 0], sides[:, :, 1], cross)
-    split = Split(blocks[:, 0, 0], blocks[:, 0, 1], blocks[:, 1, 0], blocks[:, 1, 1])
+    split = Split(*rearrange(blocks, "pair chosen rejected -> (chosen rejected) pair"))
     names = ("shared", "shared_distinct", "distinct_shared", "distinct_distinct")
     shares: dict[str, Tensor] = dict(zip(names, split.shares.unbind(-1), strict=True))
     for name in ("prefix", "decision"):
