@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from objectives.errors import command_line
+from train.run.setup import SHARED, set_up
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "benchmarks"
 
@@ -22,6 +23,25 @@ def benchmarks() -> Path:
     if not BENCHMARKS.is_dir():
         pytest.skip("the problem sets are not beside the repository (../shared/benchmarks)")
     return BENCHMARKS
+
+
+@pytest.fixture(scope="session")
+def setup_of() -> Callable:
+    """Return a function that gives a set-up for settings, made once for all that can share it.
+
+    Nobody changes its base: who does so, as the last run of a command, makes one alone.
+    """
+    made = {}
+
+    def setup_of(config):
+        # With an adapter the base may be kept in another dtype.
+        kind = config.online, config.lora_rank is not None
+        key = (*(getattr(config, name) for name in SHARED), *kind)
+        if key not in made:
+            made[key] = set_up(config)
+        return made[key].with_config(config)
+
+    return setup_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from eval.generation import generate
 from eval.turn_end import TurnEnd, stop_ids, turn_end
-from tests.templates import FAMILIES, tokenizer
+from tests.helpers.templates import FAMILIES, tokenizer
 
 ENDS = {
     "chatml": ("<|im_end|>", "\n"),
