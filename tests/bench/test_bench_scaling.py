@@ -1,8 +1,8 @@
 """Time and memory against trajectory length, vocabulary, batch and rows of data.
 
 `pytest tests/bench/test_bench_scaling.py --benchmark-only -s`; some minutes. Prints a table with
-growth exponents, slopes of a line through the upper half of the points in log-log. SCALING_OUT names a CSV
-file that the points are added to, so that one can measure with -k in pieces, and a figure of them
+growth exponents, slopes of a line through the upper half of the points in log-log. SCALING_OUT
+names a CSV file that the points are added to, so that one can measure with -k in pieces, and a figure of them
 all is drawn beside it. SCALING_ROWS: the most rows (default 1,000,000).
 """
 
