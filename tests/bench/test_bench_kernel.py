@@ -2,8 +2,8 @@
 
 `pip install -e '.[bench]' && pytest tests/bench/test_bench_kernel.py --benchmark-only -s`; some
 minutes on a laptop. Qwen2.5-0.5B's sizes, d = 896 and V = 151,936; KERNEL_TOKENS completion tokens
-(default 1,024; 4,096 needs about 15 GB for the dense side). Memory is the highest above what the inputs
-take; time is the processor's, which other programs on the machine disturb least.
+(default 1,024; 4,096 needs about 15 GB for the dense side). Memory is the highest above what the
+inputs take; time is the processor's, which other programs on the machine disturb least.
 """
 
 import importlib.util

@@ -2,8 +2,8 @@
 
 `pytest tests/bench/test_bench_scaling.py --benchmark-only -s`; some minutes. Prints a table with
 growth exponents, slopes of a line through the upper half of the points in log-log. SCALING_OUT
-names a CSV file that the points are added to, so that one can measure with -k in pieces, and a figure of them
-all is drawn beside it. SCALING_ROWS: the most rows (default 1,000,000).
+names a CSV file that the points are added to, so that one can measure with -k in pieces, and a
+figure of them all is drawn beside it. SCALING_ROWS: the most rows (default 1,000,000).
 """
 
 import math
