@@ -10,7 +10,7 @@ from diagnostics.curves import measures
 from diagnostics.entanglement.pair_products import REGIMES
 from diagnostics.extrapolation import score
 
-FOLDER = Path(__file__).parents[1] / "diagnostics"
+FOLDER = Path(__file__).parents[2] / "diagnostics"
 PAGE = (FOLDER / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
 
