@@ -1,20 +1,27 @@
 """Trajectories as the gradient diagnostics want them, and their log-probs by a plain forward."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+# Of a prompt and its completion; where others than the policy wrote some of the completion's,
+# also which of them count.
+TokenIds = (
+    tuple[Sequence[int], Sequence[int]] | tuple[Sequence[int], Sequence[int], Sequence[bool] | None]
+)
+
 
 class Trajectories(NamedTuple):
-    """B rows of L input tokens, T completion positions."""
+    """B rows of L input tokens, T places of tokens that count in completions."""
 
     input_ids: Tensor  # (B, L) right-padded
     position: Tensor  # (B, T) in L of the token before, which predicts the target; 0 in padding
-    targets: Tensor  # (B, T) ids of the completion's tokens; 0 in padding
-    mask: Tensor  # (B, T) bool: True on completion tokens
+    targets: Tensor  # (B, T) ids of the tokens that count; 0 in padding
+    mask: Tensor  # (B, T) bool: False in padding
 
     def rows(self, index: Tensor | slice) -> "Trajectories":
         """Return the rows at `index`, without the columns that only the others needed."""
@@ -33,27 +40,41 @@ class Trajectories(NamedTuple):
         return Trajectories(*(x.to(device) for x in self))
 
 
-def pack(tokens: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Trajectories:
-    """Pad (prompt, completion) token ids on the right.
+def learnt(row: TokenIds) -> list[int]:
+    """Return the ids of a completion that count."""
+    return [row[1][place - len(row[0])] for place in _places(row)]
+
+
+def _places(row: TokenIds) -> list[int]:
+    start, count = len(row[0]), len(row[1])
+    kept = row[2] if len(row) == 3 and row[2] is not None else [True] * count
+    return list(compress(range(start, start + count), kept))
+
+
+def pack(tokens: Sequence[TokenIds]) -> Trajectories:
+    """Pad token ids on the right.
 
     Raises ValueError for no rows, and for a row whose prompt or completion has no tokens.
     """
     if not tokens:
         raise ValueError("no trajectories to pack")
-    for number, (prompt, completion) in enumerate(tokens):
-        if not len(prompt) or not len(completion):
-            side = "completion" if len(prompt) else "prompt"
+    places = [_places(row) for row in tokens]
+    for number, (row, counted) in enumerate(zip(tokens, places, strict=True)):
+        if not len(row[0]) or not counted:
+            side = "completion" if len(row[0]) else "prompt"
             raise ValueError(f"trajectory {number} has a {side} without tokens")
-    prompts = torch.tensor([len(prompt) for prompt, _ in tokens])
-    completions = torch.tensor([len(completion) for _, completion in tokens])
-    length, width = int((prompts + completions).max()), int(completions.max())
-    ids = torch.tensor([[*p, *c, *[0] * (length - len(p) - len(c))] for p, c in tokens])
-    offset = torch.arange(width)
-    mask = offset < completions[:, None]
-    position = torch.where(mask, prompts[:, None] + offset - 1, 0)
-    targets = torch.where(mask, ids.gather(1, position + 1), 0)
+    whole = [[*row[0], *row[1]] for row in tokens]
+    ids, target = _padded(whole), _padded(places)
+    mask = torch.arange(target.shape[1]) < torch.tensor([len(own) for own in places])[:, None]
+    position = torch.where(mask, target - 1, 0)
+    targets = torch.where(mask, ids.gather(1, target), 0)
     # The last token of the longest row predicts nothing.
     return Trajectories(ids[:, :-1], position, targets, mask)
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    length = max(map(len, rows))
+    return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows])
 
 
 def completion_log_probs(

@@ -140,7 +140,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
         return probe_log_probs(tokens, policy, base, lam, data.pad_id)
 
     prompts = tokenizer.batch_decode(
-        [list(prompt) for prompt, _ in pairs.tokens[::2]], skip_special_tokens=True
+        [list(row[0]) for row in pairs.tokens[::2]], skip_special_tokens=True
     )
     measured = measure_pairs(policy.model, policy.head, pairs, prompts, settings.parameters, look)
     columns = []

@@ -19,14 +19,12 @@ from diagnostics.entanglement.parts import part_weights
 from diagnostics.entanglement.table import objective_columns, pair_table, whole_products
 from diagnostics.entanglement.token_matrix import cosines, token_gram
 from diagnostics.parameters import select_parameters
-from diagnostics.trajectories import pack
+from diagnostics.trajectories import TokenIds, learnt, pack
 from objectives import Batch, Head, Objective
 
 HEAD = "head"  # of `which`: the output head's weight alone, in closed form
 PAIRS_AT_ONCE = 16
 MOST_TOKENS = 60  # of a side that a picture can name
-
-TokenIds = tuple[Sequence[int], Sequence[int]]  # of a prompt and its completion
 
 
 class SampledPairs(NamedTuple):
@@ -96,7 +94,7 @@ def measure_pairs(
         for start in range(0, len(pairs.number), PAIRS_AT_ONCE):
             part = pairs.slice(start, start + PAIRS_AT_ONCE)
             trajectories = pack(part.tokens).to(_device(model))
-            completions = [completion for _, completion in part.tokens]
+            completions = [learnt(row) for row in part.tokens]
             sides = zip(completions[::2], completions[1::2], strict=True)
             shared = [token_overlap(chosen, rejected) for chosen, rejected in sides]
             weights = part_weights(trajectories, shared)
@@ -220,10 +218,8 @@ def token_cosines(
     count = int(mask[0].sum())
     shown = cosines(gram)[:count, count:].cpu().numpy()
     chosen, rejected = (
-        list(zip(completion, shared.tolist(), strict=True))[window]
-        for (_, completion), shared in zip(
-            part.tokens, (overlap.shared_a, overlap.shared_b), strict=True
-        )
+        list(zip(learnt(row), shared.tolist(), strict=True))[window]
+        for row, shared in zip(part.tokens, (overlap.shared_a, overlap.shared_b), strict=True)
     )
     return TokenCosines(shown, chosen, rejected)
 

@@ -10,7 +10,7 @@ from train.data.tokens import Tokens
 
 
 class InputRows(NamedTuple):
-    """B trajectories in R rows of L tokens; T completion positions, N of them real.
+    """B trajectories in R rows of L tokens; T places of trained tokens, N of them real.
 
     A row holds one trajectory, or several that begin alike: what they share once, then what each
     of them goes on with. The tokens of one do not see those of another.
@@ -19,7 +19,7 @@ class InputRows(NamedTuple):
     input_ids: Tensor  # (R, L) right-padded
     attention_mask: Tensor  # (R, L) 1 where no padding is
     mask: Tensor  # (B, T) bool
-    row: Tensor  # (N,) in R of each completion token, in the order of `mask`
+    row: Tensor  # (N,) in R of each trained token, in the order of `mask`
     position: Tensor  # (N,) in L of the token before it, which predicts it
     targets: Tensor  # (N,) its id
     tokens: Tensor  # () of all trajectories, those that are shared counted for each
@@ -52,7 +52,7 @@ class InputRows(NamedTuple):
 def collate(
     tokens: Sequence[Tokens], pad_id: int, width: int | None = None, paired: bool = False
 ) -> InputRows:
-    """Pad trajectories on the right and mark their completions.
+    """Pad trajectories on the right and point at the trained tokens of their completions.
 
     width: of the model's hidden states, where it can compute a beginning that several trajectories
     share once; it then does where that saves operations. None: each has a row of its own.
@@ -77,18 +77,18 @@ def collate(
     input_ids = _padded(ids, pad_id)
     lengths = torch.tensor([len(line) for line in ids])
     attention = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
-    prompts = torch.tensor([len(prompt) for prompt, _ in tokens])
-    completions = torch.tensor([len(completion) for _, completion in tokens])
-    mask = torch.arange(int(completions.max())) < completions[:, None]
-    of, offset = mask.nonzero(as_tuple=True)
+    trained = [torch.as_tensor(each.places()) for each in tokens]
+    counts = torch.tensor([len(places) for places in trained])
+    mask = torch.arange(int(counts.max())) < counts[:, None]
+    of = torch.arange(len(tokens)).repeat_interleave(counts)
 
     def in_row(place: Tensor) -> Tensor:
         return torch.where(place < trunks[of], place, place + shift[of])
 
-    target = prompts[of] + offset
+    target = torch.cat(trained)
     return InputRows(
         input_ids, attention, mask, home[of], in_row(target - 1),
-        input_ids[home[of], in_row(target)], (prompts + completions).sum(),
+        input_ids[home[of], in_row(target)], torch.tensor(sum(map(len, whole))),
         _padded(places, 0) if shared else None, _padded(branches, 0) if shared else None,
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def _padded(lines: list[list[int]], value: int) -> Tensor:
 
 
 def spread(values: Tensor, rows: InputRows) -> Tensor:
-    """Lay out one value per completion token as (B, T), with 0 where the mask is False."""
+    """Lay out one value per trained token as (B, T), with 0 where the mask is False."""
     return torch.zeros_like(rows.mask, dtype=values.dtype).masked_scatter(rows.mask, values)
 
 
@@ -126,8 +126,8 @@ def shared_rows(
         rows = [SharedRow([i, j], alike(whole[i], whole[j])) for i, j in couples]
     else:
         prompts: dict[tuple, list[int]] = {}
-        for i, (prompt, _) in enumerate(tokens):
-            prompts.setdefault(tuple(prompt), []).append(i)
+        for i, each in enumerate(tokens):
+            prompts.setdefault(tuple(each.prompt), []).append(i)
         rows = [row for members in prompts.values() for row in _grown(members, whole, width)]
     if len(rows) == len(whole):
         return None

@@ -34,8 +34,8 @@ def micro_batch(
     """Make tensors of units (U, 1 or 2 rows of the data), to be computed at once.
 
     reward: (N,) what the objective sees, for every row of the data. mean_length: of the
-    completions of the whole optimizer batch, in tokens. divergence: () KTO's z0 over that batch.
-    width: as `collate` has it.
+    completions of the whole optimizer batch, in trained tokens. divergence: () KTO's z0 over that
+    batch. width: as `collate` has it.
     """
     index, paired = rearrange(units, "unit row -> (unit row)"), units.shape[1] == 2
     rows = collate([data.tokens[i] for i in index.tolist()], data.pad_id, width, paired)

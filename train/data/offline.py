@@ -20,7 +20,7 @@ class OptimizerBatch(NamedTuple):
     reward: Tensor  # (N,) what the objective sees, for every row of the data
     units: Tensor  # (U, 2) pairs or (U, 1) trajectories: rows of the data
     count: int  # what the sum of the losses is divided by
-    mean_length: float  # tokens of a completion, of all that the step has sampled or drawn
+    mean_length: float  # trained tokens of a completion, of all that the step has sampled or drawn
     metrics: dict[str, float]  # of sampling them
 
 
@@ -74,7 +74,7 @@ class OfflineData:
     @property
     def tokens_generated(self) -> int:
         """Tokens of all completions of the data set: somebody had to sample them."""
-        return int(self.tokenized.tokens.completions.sum())
+        return int(self.tokenized.tokens.trained.sum())
 
     @property
     def generation_seconds(self) -> float:
@@ -100,8 +100,8 @@ class OfflineData:
 
 
 def mean_length(data: TokenizedData, rows: Tensor) -> float:
-    """Return the mean number of tokens of the completions of some rows."""
-    return int(data.tokens.completions[rows].sum()) / len(rows)
+    """Return the mean number of trained tokens of some rows."""
+    return int(data.tokens.trained[rows].sum()) / len(rows)
 
 
 def unit_indices(count: int, per_step: int, step: int, seed: int) -> Tensor:

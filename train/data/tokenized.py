@@ -21,8 +21,8 @@ from train.data.tokens import FlatTokens, Tokens, flat
 
 LARGE = 4_000_000  # bytes of a data set whose ids are worth keeping on disk
 COLUMNS = np.dtype([
-    ("prompts", "i4"), ("completions", "i4"), ("reward", "f4"), ("group", "i8"), ("weight", "f4"),
-    ("number", "i8"),
+    ("prompts", "i4"), ("completions", "i4"), ("trained", "i4"), ("reward", "f4"), ("group", "i8"),
+    ("weight", "f4"), ("number", "i8"),
 ])  # fmt: skip
 PATIENCE = 2.0  # seconds before a progress bar shows
 
@@ -69,7 +69,7 @@ def encode(
         tensors, values = make(parts.append)
         ids = torch.from_numpy(np.concatenate(parts))
     return TokenizedData(
-        FlatTokens(ids, tensors["prompts"], tensors["completions"]),
+        FlatTokens(ids, tensors["prompts"], tensors["completions"], tensors["trained"]),
         tensors["reward"],
         tensors["group"],
         tensors["weight"],
@@ -111,13 +111,14 @@ def _encode(
                     )
                 group = groups.setdefault(_group_key(row.group), len(groups))
                 lengths = len(tokens.prompt), len(tokens.completion)
+                trained = len(tokens.places())
                 if not lengths[1]:
                     left_out["completion without tokens"] += 1
                 elif sum(lengths) > max_tokens:
                     left_out[f"longer than {max_tokens} tokens"] += 1
                 else:
                     kept.append(tokens)
-                    rows.append((*lengths, row.reward, group, row.weight, number))
+                    rows.append((*lengths, trained, row.reward, group, row.weight, number))
             append(flat(kept))
             columns.append(np.array(rows, COLUMNS))
             read += len(batch)

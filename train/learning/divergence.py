@@ -51,5 +51,6 @@ def mismatched_ratios(
 
 
 def _mismatched(data: TokenizedData, own: int, other: int) -> Tokens:
-    prompt, completion = data.tokens[own].prompt, data.tokens[other].completion
-    return Tokens(prompt, completion[: data.max_tokens - len(prompt)])
+    prompt, (_, completion, trained) = data.tokens[own].prompt, data.tokens[other]
+    room = data.max_tokens - len(prompt)
+    return Tokens(prompt, completion[:room], trained and trained[:room])

@@ -38,14 +38,14 @@ class LanguageModel:
         return self.precision.dtype or self.head.weight.dtype
 
     def hidden(self, rows: InputRows) -> Tensor:
-        """Return the final hidden states that predict the completions' tokens, (N, d)."""
+        """Return the final hidden states that predict the trained tokens, (N, d)."""
         with self.precision.context():
             output = self.backbone(**rows.inputs(), use_cache=False)
         return output.last_hidden_state[rows.row, rows.position]
 
     @torch.no_grad()
     def log_probs(self, rows: InputRows) -> Tensor:
-        """Return the log-probs of the completions' tokens, (B, T), without gradients."""
+        """Return the log-probs of the trained tokens, (B, T), without gradients."""
         return spread(token_log_probs(self.hidden(rows), self.head, rows.targets).policy, rows)
 
 

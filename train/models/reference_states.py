@@ -34,7 +34,7 @@ STORED = {torch.float32: np.float32, torch.bfloat16: np.uint16, torch.float16: n
 
 @dataclass(frozen=True)
 class ReferenceStates:
-    """Hidden states at the completions' positions of some rows of a data set, and the head."""
+    """Hidden states where some rows of a data set have trained tokens next, and the head."""
 
     states: Tensor  # (tokens, d), memory-mapped
     start: Tensor  # (N,) of each row of the data set in `states`, -1 where it is not there
@@ -85,7 +85,7 @@ class Layout:
 def lay_out(data: TokenizedData, rows: Tensor, reference: LanguageModel) -> Layout:
     """Plan the states of the distinct `rows` of a data set, d numbers a token."""
     width = reference.head.weight.shape[1]
-    length, distinct = data.tokens.completions, rows.unique()
+    length, distinct = data.tokens.trained, rows.unique()
     order = distinct[data.tokens.lengths[distinct].argsort(descending=True, stable=True)]
     start = torch.full((len(data.tokens),), -1)
     start[order] = length[order].cumsum(0) - length[order]

@@ -19,7 +19,7 @@ from diagnostics.entanglement.overlap import token_overlap
 from diagnostics.extrapolation.ring import ProbeRing
 from diagnostics.extrapolation.score import COLUMNS, ProbeTokens, reference_name
 from diagnostics.parameters import select_parameters
-from diagnostics.trajectories import Trajectories, pack
+from diagnostics.trajectories import Trajectories, learnt, pack
 from objectives import reference_point
 from objectives.errors import InputError
 from train.config.diagnosis import ProbePlan
@@ -69,8 +69,8 @@ class Observer:
         self.reference = reference_name(lag)
         tokens = probes.pairs.tokens
         overlaps = [
-            token_overlap(chosen, rejected)
-            for (_, chosen), (_, rejected) in zip(tokens[::2], tokens[1::2], strict=True)
+            token_overlap(learnt(chosen), learnt(rejected))
+            for chosen, rejected in zip(tokens[::2], tokens[1::2], strict=True)
         ]
         trajectories = pack(tokens).to(policies.device)
         self._gradients = ProbeInputs(trajectories, split_weights(trajectories, overlaps))

@@ -111,8 +111,12 @@ class OnlineData:
 
     def state_dict(self) -> tuple[dict, dict]:
         """Return where sampling stands, the samples that are trained on included, as values."""
+        kept = None
+        if self._kept is not None:  # all tokens that are sampled are trained
+            rows, metrics = self._kept
+            kept = [(tokens[:2], *rest) for tokens, *rest in rows], metrics
         values = {"rounds": self.rounds, "tokens_generated": self.tokens_generated,
-                  "seconds": self.sampler.seconds, "kept": self._kept}  # fmt: skip
+                  "seconds": self.sampler.seconds, "kept": kept}  # fmt: skip
         return {}, values
 
     def load_state_dict(self, tensors: dict, values: dict) -> None:

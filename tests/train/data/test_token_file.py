@@ -61,7 +61,7 @@ def one_by_one(table, tokenizer, max_tokens):
         own = groups.setdefault(row.group, len(groups))
         if completion and boundary + len(completion) <= max_tokens:
             kept[number] = len(tokens)
-            tokens.append((both[:boundary], completion))
+            tokens.append(Tokens(both[:boundary], completion))
             group.append(own)
     pairs = [
         [kept[n], kept[n + 1]] for n in range(0, number, 2) if n in kept and n + 1 in kept
@@ -113,7 +113,7 @@ def test_every_format_gives_what_rows_one_by_one_give(sources, tokenizer, mergin
             if encoded.pairs is not None:
                 assert encoded.pairs.tolist() == pairs
     # The token that spans the boundary is the completion's.
-    assert any(merging.convert_ids_to_tokens(c)[0] == "=3" for _, c in tokens)
+    assert any(merging.convert_ids_to_tokens(c)[0] == "=3" for _, c, _ in tokens)
 
 
 def test_a_bad_row_far_down_is_named(sources, tokenizer):
@@ -129,8 +129,8 @@ def test_a_bad_row_far_down_is_named(sources, tokenizer):
 
 
 def flat_tokens():
-    rows = [([5, 6], [7]), ([5], [6, 7]), ([1, 2, 3], [4, 5])]
-    return FlatTokens.of(Tokens(*row) for row in rows), rows
+    rows = [Tokens([5, 6], [7]), Tokens([5], [6, 7]), Tokens([1, 2, 3], [4, 5])]
+    return FlatTokens.of(rows), rows
 
 
 def test_one_array_is_a_sequence_of_rows():
