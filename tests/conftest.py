@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub.constants
+import hypothesis
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ from train.run.setup import SHARED, set_up
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "benchmarks"
 
 torch.set_num_threads(1)  # models are tiny: more threads cost more than they give
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 
 @pytest.fixture

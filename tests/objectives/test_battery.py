@@ -31,7 +31,7 @@ def test_loss_has_one_value_per_unit(name):
 
 
 @every
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(extra=st.integers(1, 4), seed=st.integers(0, 99))
 def test_mask_is_slicing(name, extra, seed):
     policy, batch = random_batch(seed=seed)

@@ -86,7 +86,7 @@ def test_nothing_is_shared_where_it_does_not_pay():
 ids = st.lists(st.integers(1, 18), min_size=1, max_size=6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(ids, ids, ids, ids), min_size=1, max_size=3), st.booleans())
 def test_shared_or_not_log_probs_and_gradients_are_the_same(drawn, paired):
     tokens = [
