@@ -70,6 +70,13 @@ def test_completions_end_with_end_of_sequence_unless_truncated(write_rows, token
     assert tokenizer.decode(encoded.tokens[0].prompt) == "1+2="
 
 
+def test_completions_end_as_they_are_where_there_is_no_end_of_sequence(write_rows):
+    endless = load_model("builtin")[1]
+    endless.eos_token = None
+    encoded = encode(read_table(write_rows(ROLLOUTS)), endless, 128)
+    assert encoded.tokens[0].completion == endless("#3")["input_ids"]
+
+
 def test_sampled_ids_are_kept_only_where_they_spell_the_completion(write_rows, tokenizer):
     ids = [*tokenizer("#3")["input_ids"], tokenizer.eos_token_id]
     rows = [{**ROLLOUTS[0], "completion_ids": ids}, {**ROLLOUTS[1], "completion_ids": ids}]
