@@ -151,6 +151,13 @@ def test_every_link_and_picture_is_there(name):
         assert not anchor or anchor in _slugs(found), target
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_that_is_named_with_its_folder_is_there(name):
+    for path in re.findall(r"`([\w.]+(?:/[\w.-]+)+\.(?:py|md|toml))`", (ROOT / name).read_text()):
+        if path.split("/")[0] in (*PACKAGES, "tests"):
+            assert (ROOT / path).is_file(), path
+
+
 def test_the_zoo_has_as_many_objectives_as_is_said():
     bases = [name for name, entry in OBJECTIVES.items() if not entry.base]
     forms = [name for name, entry in OBJECTIVES.items() if entry.base]
