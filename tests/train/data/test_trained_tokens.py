@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diagnostics.trajectories import completion_log_probs, learnt, pack
-from tests import tiny
+from tests.helpers import tiny
 from train.data.input_rows import collate
 from train.data.offline import mean_length
 from train.data.tokenized import TokenizedData
