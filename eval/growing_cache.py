@@ -52,11 +52,11 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = self._keys[:, :, :after], self._values[:, :, :after]
         return self.keys, self.values
 
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows, with the room that there was."""
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep these rows, in this order, with the room that there was."""
         if self.get_seq_length() > 0:
             length = self.keys.shape[2]
-            self._keys, self._values = self._keys[indices], self._values[indices]
+            self._keys, self._values = self._keys[beam_idx], self._values[beam_idx]
             self.keys, self.values = self._keys[:, :, :length], self._values[:, :, :length]
 
 

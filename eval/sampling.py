@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval.context import context_of
 from eval.generation import generate
 from eval.problems.benchmarks import Benchmark, SamplingPlan
 from eval.problems.files import Problem
@@ -20,7 +21,7 @@ def fitting_tokens(
 
     Raises InputError where a prompt alone fills the context.
     """
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_of(model.config)
     if context is None:
         return wanted
     longest = max(prompts, key=lambda prompt: len(encode_text(tokenizer, prompt)))

@@ -19,7 +19,7 @@ def test_the_same_as_a_layer_that_is_copied_at_every_token():
         if ours.get_seq_length() in (20, 70):  # rows that are finished go
             index = torch.tensor([0, 2, 3] if rows == 5 else [2, 0])
             for layer in (ours, theirs):
-                layer.batch_select_indices(index)
+                layer.reorder_cache(index)
             rows = len(index)
     assert rows == 2
 

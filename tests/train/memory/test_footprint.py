@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
-from eval.generation import cache_argument
+from eval.decoding import cache_argument
 from eval.growing_cache import growing_cache
 from objectives import Head
 from objectives.kernel import token_log_probs

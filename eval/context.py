@@ -1,0 +1,28 @@
+"""How many tokens a model can look at."""
+
+from transformers import PreTrainedConfig
+
+LENGTHS = ("max_position_embeddings", "max_seq_len", "max_target_positions")  # most; MPT; Whisper
+
+
+def context_of(config: PreTrainedConfig) -> int | None:
+    """Return how many tokens a model of this configuration can look at; None where any number."""
+    text = config.get_text_config(decoder=True)
+    known = (getattr(text, name, None) for name in LENGTHS)
+    return next((length for length in known if isinstance(length, int) and length > 0), None)
+
+
+def turning_length(config: PreTrainedConfig) -> int | None:
+    """Return up to how many tokens a row's rotary frequencies are those of short rows.
+
+    With LongRoPE (arXiv 2402.13753) all tokens of a longer row have others, and so do, in a batch,
+    all rows. None where frequencies do not depend on the length.
+    """
+    parameters = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
+    kinds = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
+    lengths = [
+        kind.get("original_max_position_embeddings")
+        for kind in kinds
+        if kind.get("rope_type") == "longrope"
+    ]
+    return min(filter(None, lengths), default=None)

@@ -1,0 +1,91 @@
+"""Which way of decoding computes what a model does: found by trying, once for each model."""
+
+import weakref
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from eval.decoding import decode_in_step
+from eval.drawing import Sampler, check_finite
+from eval.own_generate import decode_by_generate
+from objectives.errors import InputError
+
+Decode = Callable[..., Tensor]
+FIRST, SECOND, ADDED = 7, 3, 3  # tokens of two prompts, and of what follows them
+TOLERANCE, HALF_TOLERANCE = 1e-3, 0.1  # of the logits' spread; what is wrong is off by about 1
+
+_found: weakref.WeakKeyDictionary[PreTrainedModel, Decode] = weakref.WeakKeyDictionary()
+
+
+def decoder_of(model: PreTrainedModel) -> Decode:
+    """Return what decodes with a model in evaluation mode: our loop, or its own `generate`.
+
+    Our loop, where our cache holds what the model needs of earlier tokens: its steps are compared
+    with plain passes over the same tokens. Raises InputError where neither gives the same, as of a
+    model that looks at later tokens, and where the model's logits are not finite.
+    """
+    if model not in _found:
+        _found[model] = _find(model)
+    return _found[model]
+
+
+def check_decoding(model: PreTrainedModel) -> None:
+    """Raise InputError for a model that cannot be sampled from."""
+    decoder_of(model)
+
+
+@torch.inference_mode()
+def _find(model: PreTrainedModel) -> Decode:
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    ids = (torch.arange(FIRST + SECOND + 2 * ADDED) * 37 % vocabulary).split(
+        [FIRST, SECOND, ADDED, ADDED]
+    )
+    one, other, after_one, after_other = (part.tolist() for part in ids)
+    # Prompts of several lengths, one of them twice: padded, and read once, as far as may be.
+    rows = [(one, after_one), (other, after_other), (one, after_other)]
+    why = ""
+    with torch.autocast(model.device.type, enabled=False):
+        plain = torch.stack([_plain(model, *row) for row in rows])
+        check_finite(plain)
+        for decode, some in ((decode_in_step, slice(3)), (decode_by_generate, slice(0, 3, 2))):
+            forced = _Forced([added for _, added in rows[some]], model.device)
+            try:
+                decode(model, [p for p, _ in rows[some]], forced, ADDED + 1, [], lambda done: None)
+                off = _distance(torch.stack(forced.logits, 1), plain[some])
+            except Exception as error:  # whatever a model does with a cache that it cannot use
+                why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+                continue
+            if off <= (HALF_TOLERANCE if model.dtype.itemsize < 4 else TOLERANCE):
+                return decode
+            why = f"they differ by {off:.2g} of the logits' spread"
+    raise InputError(
+        f"{type(model).__name__} cannot be sampled from: with what it keeps of earlier tokens it "
+        f"gives other logits than from all of them at once, or it looks at later ones ({why})"
+    )
+
+
+class _Forced(Sampler):
+    """Draws given tokens, whatever the logits, which it keeps."""
+
+    def __init__(self, tokens: list[list[int]], device: torch.device):
+        super().__init__(0, 1, None)
+        self.tokens = torch.tensor([[*row, 0] for row in tokens], device=device)
+        self.logits: list[Tensor] = []
+
+    def draw(self, logits: Tensor, rows: Tensor, step: int) -> Tensor:
+        self.logits.append(logits.clone())
+        return self.tokens[rows, step]
+
+
+def _plain(model: PreTrainedModel, prompt: list[int], added: list[int]) -> Tensor:
+    """Return the logits (tokens, vocabulary) after a prompt and each token added to it."""
+    ids = torch.tensor([prompt + added], device=model.device)
+    return model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 :]
+
+
+def _distance(ours: Tensor, theirs: Tensor) -> float:
+    ours, theirs = ours.double(), theirs.double()
+    spread = (theirs - theirs.mean(-1, keepdim=True)).square().mean().sqrt()
+    return float((ours - theirs).square().mean().sqrt() / spread.clamp(min=1e-9))

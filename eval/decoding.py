@@ -1,0 +1,112 @@
+"""Decode a batch of prompts of any lengths, token by token, with a cache of ours."""
+
+import inspect
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from eval.drawing import Sampler, check_finite
+from eval.growing_cache import growing_cache
+
+CHECK_EVERY = 4  # tokens between two looks at which rows have finished (each one is a sync)
+
+
+@torch.inference_mode()
+def decode_in_step(
+    model: PreTrainedModel,
+    prompts: list[list[int]],
+    sampler: Sampler,
+    max_new_tokens: int,
+    stop: list[int],
+    report: Callable[[int], object],
+) -> Tensor:
+    """Return sampled ids (rows, max_new_tokens); what follows an end of sequence is noise."""
+    device = next(model.parameters()).device
+    batch = CachedBatch(model, prompts, max_new_tokens)
+    alive = torch.arange(len(prompts), device=device)
+    finished = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+    ends = torch.tensor(stop, dtype=torch.long, device=device)
+    sampled = torch.zeros(len(prompts), max_new_tokens, dtype=torch.long, device=device)
+    for step in range(max_new_tokens):
+        token = sampler.draw(batch.logits, alive, step)
+        sampled[alive, step] = token
+        finished |= torch.isin(token, ends)
+        if step % CHECK_EVERY == 0:
+            check_finite(batch.logits)
+            going_on = (~finished).nonzero()[:, 0]
+            report(len(prompts) - len(going_on))
+            if len(going_on) == 0:
+                break
+            if len(going_on) <= 0.9 * len(alive):  # worth a copy of the cache
+                alive, finished, token = alive[going_on], finished[going_on], token[going_on]
+                batch.keep(going_on)
+        if step + 1 < max_new_tokens:
+            batch.append(token)
+    return sampled
+
+
+class CachedBatch:
+    """Prompts that a model has read, padded on the left; `logits` (rows, vocabulary) come next."""
+
+    def __init__(self, model: PreTrainedModel, prompts: Sequence[list[int]], room: int):
+        """Read the prompts; `room` more tokens may be appended.
+
+        Each distinct prompt is read once; its samples then share what the cache holds of it.
+        """
+        self.model = model
+        self._known = inspect.signature(model.forward).parameters
+        self._cache = growing_cache(model.config)
+        device = next(model.parameters()).device
+        distinct, owner = _distinct(prompts)
+        input_ids, self._mask = _left_pad(distinct, room, device)
+        self._positions = (self._mask.cumsum(-1) - 1).clamp(min=0)
+        self._width = 0
+        logits = self._read(input_ids)
+        owner = owner.to(device)
+        self.keep(owner)
+        self.logits = logits[owner]
+
+    def append(self, tokens: Tensor) -> None:
+        """Read a token (rows,) for each row."""
+        self.logits = self._read(tokens[:, None])
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows of the batch alone, in this order; `logits` stay as they are."""
+        self._cache.reorder_cache(rows)
+        self._mask, self._positions = self._mask[rows], self._positions[rows]
+
+    def _read(self, input_ids: Tensor) -> Tensor:
+        before, self._width = self._width, self._width + input_ids.shape[1]
+        taken = {"position_ids": self._positions[:, before : self._width], "logits_to_keep": 1}
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=self._mask[:, : self._width],
+            use_cache=True,
+            **{name: value for name, value in taken.items() if name in self._known},
+            **{cache_argument(self.model): self._cache},
+        )
+        return output.logits[:, -1]
+
+
+def cache_argument(model: PreTrainedModel) -> str:
+    """Return the name by which a model takes a cache: that of transformers 5.24, or the older."""
+    known = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
+
+
+def _distinct(prompts: Sequence[list[int]]) -> tuple[list[list[int]], Tensor]:
+    """Return the distinct prompts and, for each row, the index of its own."""
+    index: dict[tuple[int, ...], int] = {}
+    owner = [index.setdefault(tuple(prompt), len(index)) for prompt in prompts]
+    return [list(prompt) for prompt in index], torch.tensor(owner)
+
+
+def _left_pad(prompts: list[list[int]], room: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return ids (rows, width) padded on the left, and the mask (rows, width + room)."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts], device=device)
+    lengths = torch.tensor([len(p) for p in prompts], device=device)
+    columns = torch.arange(width + room, device=device)
+    return ids, (columns >= width - lengths[:, None]).long()
