@@ -7,10 +7,10 @@ from typing import NamedTuple
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.context import context_of, turning_length
-from eval.decoders import Decode, decoder_of
-from eval.decoding import decode_in_step
-from eval.drawing import Sampler, uniform_numbers
-from eval.own_generate import decode_by_generate
+from eval.decoding.choice import Decode, decoder_of
+from eval.decoding.drawing import Sampler, uniform_numbers
+from eval.decoding.in_step import decode_in_step
+from eval.decoding.own_generate import decode_by_generate
 from eval.prompts import encode_text
 from eval.turn_end import stop_ids
 from objectives.errors import InputError

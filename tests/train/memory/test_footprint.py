@@ -11,8 +11,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
-from eval.decoding import cache_argument
-from eval.growing_cache import growing_cache
+from eval.decoding.growing_cache import growing_cache
+from eval.decoding.in_step import cache_argument
 from objectives import Head
 from objectives.kernel import token_log_probs
 from tests.helpers.paper_models import NAMES, tiny_config, tiny_model, write_tiny_model

@@ -4,7 +4,7 @@ import torch
 from transformers import LlamaConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from eval.growing_cache import GrowingLayer, growing_cache
+from eval.decoding.growing_cache import GrowingLayer, growing_cache
 
 
 def test_the_same_as_a_layer_that_is_copied_at_every_token():

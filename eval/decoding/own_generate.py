@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from eval.decoding import CHECK_EVERY
-from eval.drawing import Sampler, check_finite
+from eval.decoding.drawing import Sampler, check_finite
+from eval.decoding.in_step import CHECK_EVERY
 
 
 @torch.inference_mode()

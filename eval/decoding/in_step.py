@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from eval.drawing import Sampler, check_finite
-from eval.growing_cache import growing_cache
+from eval.decoding.drawing import Sampler, check_finite
+from eval.decoding.growing_cache import growing_cache
 
 CHECK_EVERY = 4  # tokens between two looks at which rows have finished (each one is a sync)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from eval.decoding import decode_in_step
-from eval.drawing import Sampler, check_finite
-from eval.own_generate import decode_by_generate
+from eval.decoding.drawing import Sampler, check_finite
+from eval.decoding.in_step import decode_in_step
+from eval.decoding.own_generate import decode_by_generate
 from objectives.errors import InputError
 
 Decode = Callable[..., Tensor]
