@@ -1,6 +1,9 @@
-"""How many tokens a model can look at."""
+"""How many tokens a model can look at, and which ones."""
 
-from transformers import PreTrainedConfig
+from typing import cast
+
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
 
 LENGTHS = ("max_position_embeddings", "max_seq_len", "max_target_positions")  # most; MPT; Whisper
 
@@ -26,3 +29,8 @@ def turning_length(config: PreTrainedConfig) -> int | None:
         if kind.get("rope_type") == "longrope"
     ]
     return min(filter(None, lengths), default=None)
+
+
+def known_tokens(model: PreTrainedModel) -> int:
+    """Return how many tokens a model has embeddings of; ids from there on it cannot read."""
+    return cast("Tensor", model.get_input_embeddings().weight).shape[0]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.context import context_of, turning_length
+from eval.context import context_of, known_tokens, turning_length
 from eval.decoding.choice import Decode, decoder_of
 from eval.decoding.drawing import Sampler, uniform_numbers
 from eval.decoding.in_step import decode_in_step
@@ -161,7 +161,7 @@ def _check_prompts(
     ids: list[list[int]],
     max_new_tokens: int,
 ) -> None:
-    context, known = context_of(model.config), model.get_input_embeddings().weight.shape[0]
+    context, known = context_of(model.config), known_tokens(model)
     for index, (prompt, tokens) in enumerate(zip(prompts, ids, strict=True)):
         if not tokens:
             raise InputError(f"prompt {index} is empty; a completion needs at least one token")

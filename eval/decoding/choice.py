@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from eval.context import known_tokens
 from eval.decoding.drawing import Sampler, check_finite
 from eval.decoding.in_step import decode_in_step
 from eval.decoding.own_generate import decode_by_generate
@@ -38,8 +39,7 @@ def check_decoding(model: PreTrainedModel) -> None:
 
 @torch.inference_mode()
 def _find(model: PreTrainedModel) -> Decode:
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = (torch.arange(FIRST + SECOND + 2 * ADDED) * 37 % vocabulary).split(
+    ids = (torch.arange(FIRST + SECOND + 2 * ADDED) * 37 % known_tokens(model)).split(
         [FIRST, SECOND, ADDED, ADDED]
     )
     one, other, after_one, after_other = (part.tolist() for part in ids)

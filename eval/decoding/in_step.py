@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ class CachedBatch:
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows of the batch alone, in this order; `logits` stay as they are."""
-        self._cache.reorder_cache(rows)
+        self._cache.reorder_cache(cast("torch.LongTensor", rows))
         self._mask, self._positions = self._mask[rows], self._positions[rows]
 
     def _read(self, input_ids: Tensor) -> Tensor:

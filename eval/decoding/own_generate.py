@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def decode_by_generate(
         do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=stop or None, pad_token_id=0
     )
     with _without_settings(model):
-        whole = model.generate(
+        whole = cast("Callable[..., Tensor]", model.generate)(
             ids,
             attention_mask=torch.ones_like(ids),
             generation_config=settings,
