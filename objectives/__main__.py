@@ -7,6 +7,7 @@ python -m objectives fpa dpo     # these alone
 from objectives.command import Parser
 from objectives.errors import InputError, command_line
 from objectives.registry import OBJECTIVES
+from objectives.spelling import did_you_mean
 from objectives.zoo_table import zoo_table
 
 
@@ -19,7 +20,8 @@ def main() -> None:
     names = parser.parse_args().names
     for name in names:
         if name not in OBJECTIVES:
-            raise InputError(f"{name}: not one of {', '.join(OBJECTIVES)}")
+            near = did_you_mean(name, OBJECTIVES)
+            raise InputError(f"{name}: not one of {', '.join(OBJECTIVES)}{near}")
     print(zoo_table(names))
 
 

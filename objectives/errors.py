@@ -1,5 +1,6 @@
 """One clear line for what a user got wrong, and exit status 2."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -16,6 +17,9 @@ def command_line(main: Callable[[], None]) -> None:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("interrupted; what was written before stays as it is")
+    except BrokenPipeError:  # whoever reads the output, as `head` does, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except OSError as error:
         if error.errno is None:
             raise

@@ -11,7 +11,7 @@ import sys
 
 from objectives.command import COMMANDS, Parser
 from objectives.errors import InputError, command_line
-from train.config.spelling import did_you_mean
+from objectives.spelling import did_you_mean
 
 
 def main() -> None:

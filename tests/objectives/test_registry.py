@@ -50,7 +50,12 @@ def test_the_zoo_shows_named_objectives_alone_and_a_form_in_full():
 
 
 @pytest.mark.parametrize(
-    ("word", "message"), [("fpo", "fpo: not one of fpa, "), ("--all", "--all (see --help)")]
+    ("word", "message"),
+    [
+        ("fpo", "fpo: not one of fpa, "),
+        ("dpoo", "; did you mean dpo"),
+        ("--all", "--all (see --help)"),
+    ],
 )
 def test_the_zoo_answers_mistakes_with_one_line(word, message):
     status, shown, errors = zoo(word)
@@ -132,3 +137,11 @@ def test_a_new_objective_takes_one_function_and_one_entry():
     policy, batch = random_batch()
     _, gradient = loss_and_gradient(future_policy(entry.loss), policy, batch)
     torch.testing.assert_close(gradient, loss_and_gradient(entry, batch.future, batch)[1])
+
+
+def test_whoever_has_read_enough_may_leave():
+    command = [sys.executable, "-m", "objectives"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
+        done.stdout.close()
+        assert done.stderr.read() == b""
+    assert done.returncode == 1

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 from objectives import command
 from objectives.errors import InputError
+from objectives.spelling import did_you_mean
 from train.config.other_names import answer_other_name
-from train.config.spelling import did_you_mean
 from train.config.values import conversion, expected, fits, metavar_of, without_none
 
 # What another value of a setting changes of a run.

@@ -6,10 +6,10 @@ from typing import Any
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from objectives.spelling import did_you_mean
 from train.config.flags import Parser, flag_name
 from train.config.future import FUTURE_FLAGS
 from train.config.other_names import answer_other_name
-from train.config.spelling import did_you_mean
 from train.config.values import conversion, metavar_of
 
 

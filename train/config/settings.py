@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from objectives.errors import InputError
+from objectives.spelling import did_you_mean
 from train.config.diagnosis import ProbePlan, diagnose_plan
 from train.config.flags import check, flag_name, unchanging
 from train.config.groups import (
@@ -17,7 +18,6 @@ from train.config.groups import (
     OptimisationConfig,
 )
 from train.config.schedule import read_options
-from train.config.spelling import did_you_mean
 
 # The order in which run folders have their settings, from before there were groups: labels of
 # eval.compare name settings in it. What is not here comes after.
