@@ -71,7 +71,13 @@ def _copy_parameters(module: nn.Module, device: torch.device) -> None:
 
 
 def _trunk(model: PreTrainedModel, **inputs):
-    return model.base_model(**inputs)
+    return backbone_of(model)(**inputs)
+
+
+def backbone_of(model: PreTrainedModel) -> nn.Module:
+    """Return the part of a causal model that makes its hidden states."""
+    base = model.base_model
+    return getattr(model, "model", base) if base is model else base  # Llama 4 misnames its own
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:

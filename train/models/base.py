@@ -1,17 +1,20 @@
 """What all runs of a command begin from: the frozen base model, and policies made of it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from diagnostics.parameters import trained_parameters
+from eval.context import context_of, turning_length
+from objectives.errors import InputError
 from train.config import Config
 from train.devices import processes
 from train.devices.choice import choose_device, forward_precision
 from train.models.copies import frozen_copy, sharded
 from train.models.language_model import LanguageModel, open_model, sharing_width
-from train.models.load import adopted, load_model
+from train.models.load import adopted, is_adapter, load_model
 
 DEFAULT_CONTEXT = 4096  # where a model states none
 
@@ -29,8 +32,10 @@ class Base:
     @property
     def context(self) -> int:
         """How many tokens it can look at."""
-        config = self.model.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT
+        config = self.model.model.config
+        context, turn = context_of(config) or DEFAULT_CONTEXT, turning_length(config)
+        # Processes that share the weights compute in step: rows cannot be told apart by length.
+        return min(context, turn) if turn is not None and processes.sharding() else context
 
     def placed(self) -> LanguageModel:
         """Return the base as it computes: a sharded copy where weights are spread."""
@@ -87,6 +92,12 @@ def open_base(
     loaded: a model, which is left as it is, and its tokenizer. Raises InputError where there is
     none of that name, or none that can be trained here.
     """
+    if loaded is None and config.lora_rank is not None and is_adapter(Path(config.model)):
+        raise InputError(
+            f"--lora-rank with --model {config.model}, an adapter: peft would read something else "
+            f"than what is trained; merge it first (python -m train.merge --model {config.model} "
+            f"--out FOLDER), and train from that folder"
+        )
     device, half = choose_device(config.device, config.dtype)
     # Sharded, the model is copied to the devices layer by layer.
     place = "cpu" if processes.sharding() else device

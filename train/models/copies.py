@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from diagnostics.parameters import trained_parameters
-from train.devices.sharding import forget_whole, own_part, shard, spread_like
+from train.devices.sharding import backbone_of, forget_whole, own_part, shard, spread_like
 from train.models.language_model import LanguageModel
 
 
@@ -34,7 +34,7 @@ def frozen_copy(language_model: LanguageModel) -> LanguageModel:
     own = set(map(id, trained.values()))
     model = copy_around(every, [p for p in every.parameters() if id(p) not in own])
     model.requires_grad_(False)
-    return LanguageModel(model, model.base_model, language_model.precision)
+    return LanguageModel(model, backbone_of(model), language_model.precision)
 
 
 def copy_around(model: PreTrainedModel, shared: Iterable[Tensor]) -> PreTrainedModel:

@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from eval.context import turning_length
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
 from train.data.input_rows import InputRows, collate, spread
 from train.data.tokens import Tokens
 from train.devices.choice import PLAIN, Precision
-from train.devices.sharding import layers_of
+from train.devices.sharding import backbone_of, layers_of
 
 COMPILER = "inductor"
+SOFT_CAPS = (  # of logits: Gemma 2, RecurrentGemma, xLSTM
+    "final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,30 @@ class LanguageModel:
 
     def hidden(self, rows: InputRows) -> Tensor:
         """Return the final hidden states that predict the trained tokens, (N, d)."""
+        turn = turning_length(self.model.config)
         with self.precision.context():
+            if turn is not None and rows.input_ids.shape[1] > turn:
+                return self._hidden_by_length(rows, turn)
             output = self.backbone(**rows.inputs(), use_cache=False)
         return output.last_hidden_state[rows.row, rows.position]
+
+    def _hidden_by_length(self, rows: InputRows, turn: int) -> Tensor:
+        """Return the states as `hidden` does, with rows of up to `turn` tokens apart from longer.
+
+        Rotary frequencies are those of the longest row of a batch.
+        """
+        longer = rows.attention_mask.sum(-1) > turn
+        order, states = [], []
+        for part, width in ((~longer, turn), (longer, rows.input_ids.shape[1])):
+            chosen = part[rows.row].nonzero()[:, 0]
+            if len(chosen):
+                output = self.backbone(input_ids=rows.input_ids[part, :width], use_cache=False)
+                place = part.cumsum(0) - 1  # of a row in its part
+                order.append(chosen)
+                states.append(
+                    output.last_hidden_state[place[rows.row[chosen]], rows.position[chosen]]
+                )
+        return torch.cat(states)[torch.cat(order).argsort()]
 
     @torch.no_grad()
     def log_probs(self, rows: InputRows) -> Tensor:
@@ -55,7 +80,7 @@ def open_model(model: PreTrainedModel, precision: Precision = PLAIN) -> Language
     precision: of its forward passes. Raises InputError for a model whose logits are made in a way
     that the kernel does not know.
     """
-    language_model = LanguageModel(model, model.base_model, precision)
+    language_model = LanguageModel(model, backbone_of(model), precision)
     _check_head(language_model)
     return language_model
 
@@ -70,9 +95,12 @@ def _head(model: PreTrainedModel) -> Head:
         scale *= config.logit_scale
     if getattr(config, "logits_scaling", None):  # Granite
         scale /= config.logits_scaling
+    if getattr(config, "logits_mup_width_multiplier", None):  # Inkling
+        scale /= config.logits_mup_width_multiplier
     if getattr(config, "dim_model_base", None):  # MiniCPM
         scale *= config.dim_model_base / config.hidden_size
-    softcap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+    caps = (getattr(config, name, None) for name in SOFT_CAPS)
+    softcap = next(filter(None, caps), None)
     return Head(layer.weight, getattr(layer, "bias", None), scale, softcap)
 
 
@@ -81,10 +109,18 @@ def _check_head(language_model: LanguageModel) -> None:
     model, backbone, head = language_model.model, language_model.backbone, language_model.head
     vocabulary = head.weight.shape[0]
     ids = (torch.arange(12, device=model.device) * 37 % vocabulary)[None]
-    # Tokens after those compared: what is padding in a batch must not be seen.
-    hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[:, :8]
-    ours, theirs = head.logits(hidden[0]), model(input_ids=ids[:, :8], use_cache=False).logits[0]
-    difference = (ours - theirs.to(ours.dtype)).abs().max()
+    try:
+        theirs = model(input_ids=ids[:, :8], use_cache=False).logits[0]
+        # Tokens after those compared: what is padding in a batch must not be seen.
+        hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[:, :8]
+        ours = head.logits(hidden[0])
+        difference = (ours - theirs.to(ours.dtype)).abs().max()
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise InputError(
+            f"{type(model).__name__} is no backbone with a linear head on its last hidden states, "
+            f"which is what can be trained here ({reason})"
+        ) from None
     tolerance = max(1e-3, 2 * torch.finfo(theirs.dtype).eps)
     if not difference <= tolerance * theirs.abs().max().clamp(min=1):
         raise InputError(
@@ -103,6 +139,8 @@ def sharing_width(language_model: LanguageModel) -> int | None:
     """
     config = language_model.model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or [])
+    if turning_length(config) is not None:
+        return None
     if kinds - {"full_attention"} or (not kinds and getattr(config, "sliding_window", None)):
         return None
     language_model = replace(language_model, precision=PLAIN)
@@ -112,7 +150,7 @@ def sharing_width(language_model: LanguageModel) -> int | None:
     apart = language_model.hidden(collate(tokens, 0).to(device))
     try:
         together = language_model.hidden(collate(tokens, 0, width).to(device))
-    except (TypeError, ValueError, RuntimeError):  # of a model that takes no such inputs
+    except Exception:  # whatever a model does with inputs that it does not take
         return None
     tolerance = max(1e-4, 2 * torch.finfo(apart.dtype).eps) * apart.abs().max()
     return width if (together - apart).abs().max() <= tolerance else None
@@ -156,4 +194,4 @@ def recompute_layers(language_model: LanguageModel) -> None:
         for layer in layers:
             layer.training = torch.is_grad_enabled()
 
-    model.base_model.register_forward_pre_hook(only_with_gradients)
+    backbone_of(model).register_forward_pre_hook(only_with_gradients)

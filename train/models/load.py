@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -21,8 +21,11 @@ from transformers import (
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from diagnostics.parameters import has_adapter
+from eval.context import known_tokens
+from eval.decoding.choice import check_decoding
 from objectives.errors import InputError
 from train.devices.choice import choose_device
+from train.models.kinds import check_complete, check_kind
 
 ADAPTER_CONFIG = "adapter_config.json"  # peft's
 BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "base"
@@ -51,19 +54,26 @@ def load_model(
         print(f"reading {options['gguf_file']} (about 20 seconds)", flush=True)
     try:
         with _quiet():
-            tokenizer = _load_tokenizer(source, **options)
+            if "gguf_file" not in options:
+                check_kind(name, AutoConfig.from_pretrained(source))
+            tokenizer = AutoTokenizer.from_pretrained(source, **options)
             if "gguf_file" not in options:
                 options["use_safetensors"] = True
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            model, found = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, output_loading_info=True, **options
+            )
+    except InputError:
+        raise
+    except Exception as error:  # a folder may hold anything, and loading it fail in any way
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"--model {name}: not a causal model that can be loaded from here or the hub "
             f"({reason[0]:.160})"
         ) from None
+    check_complete(name, found["missing_keys"])
     if "gguf_file" in options:
         _forget_quantisation(model)
-    return _placed(model, device), tokenizer
+    return _placed(model, device), _with_padding(tokenizer, model)
 
 
 def name_of(model: PreTrainedModel) -> str:
@@ -95,7 +105,7 @@ def adopted(
         for own in model.parameters()
     }
     tokenizer = copy.deepcopy(tokenizer)
-    return _placed(copy.deepcopy(model, weights), device), _with_padding(tokenizer)
+    return _placed(copy.deepcopy(model, weights), device), _with_padding(tokenizer, model)
 
 
 def _placed(model: PreTrainedModel, device: str) -> PreTrainedModel:
@@ -103,13 +113,18 @@ def _placed(model: PreTrainedModel, device: str) -> PreTrainedModel:
     return model.eval()
 
 
-def _load_tokenizer(source: str, **options) -> PreTrainedTokenizerBase:
-    return _with_padding(AutoTokenizer.from_pretrained(source, **options))
+def _with_padding(
+    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+) -> PreTrainedTokenizerBase:
+    """Give a tokenizer a padding token that the model has an embedding of, where it has none.
 
-
-def _with_padding(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token  # masks tell padding from the end
+    Which one does not matter: masks tell padding from the end, and from all else.
+    """
+    known = known_tokens(model)
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if pad is None or pad >= known:
+        some = end if end is not None and end < known else 0
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(some)
     return tokenizer
 
 
@@ -130,14 +145,29 @@ def _load_adapted(
     if not isinstance(name, str) or Path(name).resolve() == folder.resolve():
         raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
     try:
-        model, tokenizer = load_model(name, device=device, dtype=dtype)
+        model, tokenizer = load_model(_found_from(folder, name), device=device, dtype=dtype)
     except InputError as error:
         reason = str(error).removeprefix("--model ")
         raise InputError(f"--model {folder}: the adapter's base: {reason}") from None
     if (folder / "tokenizer_config.json").is_file():
-        tokenizer = _load_tokenizer(str(folder))
+        tokenizer = _with_padding(AutoTokenizer.from_pretrained(str(folder)), model)
     with _quiet():
         return merged(model, str(folder)).eval(), tokenizer
+
+
+def _found_from(folder: Path, name: str) -> str:
+    """Return where an adapter's base is.
+
+    name: as the adapter has it: a relative path may be one from the working folder, or from the
+    adapter's own, or from one above it, where the command was given that wrote it.
+    """
+    if not Path(name).is_absolute() and not Path(name).exists():
+        for above in (folder.resolve(), *folder.resolve().parents):
+            there = above / name
+            model = (there / "config.json").is_file() or is_adapter(there)
+            if model or (there.suffix == ".gguf" and there.is_file()):
+                return str(there)
+    return name
 
 
 def write_model(
@@ -161,10 +191,15 @@ def load_for_sampling(
     """Return a model as load_model does, where and with weights as the flags say.
 
     device: auto (cuda where there is one), cpu or cuda. dtype: auto (bfloat16 on cuda, else
-    float32), float32 or bfloat16. Raises InputError for cuda where there is none.
+    float32), float32 or bfloat16. Raises InputError for cuda where there is none,
+    and for a model that cannot be sampled from.
     """
     device, half = choose_device(device, dtype)
-    return load_model(name, device=device, dtype=torch.bfloat16 if half else torch.float32)
+    model, tokenizer = load_model(
+        name, device=device, dtype=torch.bfloat16 if half else torch.float32
+    )
+    check_decoding(model)
+    return model, tokenizer
 
 
 def _forget_quantisation(model: PreTrainedModel) -> None:

@@ -7,6 +7,7 @@ from typing import cast
 import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval.decoding.choice import check_decoding
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from objectives.errors import InputError
 from train.config import Config
@@ -92,6 +93,8 @@ def set_up(
         table = read_table(config.data) if data is None else table_of(data, config.data)
     base = open_base(config, model)
     evaluator = open_evaluator(config, base.tokenizer)
+    if evaluator is not None or config.online:
+        check_decoding(base.model.model)
     sampler = None
     if config.online:
         problems = _training_problems(config, table, base, data)

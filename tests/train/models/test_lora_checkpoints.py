@@ -74,20 +74,43 @@ def test_merged_it_is_a_plain_model(finished, tmp_path, call):
     assert "--model builtin: name the folder of an adapter" in err
 
 
-def test_training_goes_on_from_a_checkpoint(finished, tmp_path, call):
+def test_training_goes_on_from_a_checkpoint_merged(finished, tmp_path, call):
     _, checkpoint, policy = finished
-    words = "--objective dpo --steps 2 --batch-size 8 --eval-problems none --lora-rank 2"
-    assert call(main, f"{words} --model {checkpoint} --out next")[0] == 0
+    words = "--objective dpo --steps 2 --batch-size 8 --eval-problems none"
+    status, _, err = call(main, f"{words} --lora-rank 2 --model {checkpoint} --out next")
+    assert (status, err.count("\n")) == (2, 1)
+    assert f"merge it first (python -m train.merge --model {checkpoint}" in err
+    assert call(merge.main, f"--model {checkpoint} --out {tmp_path / 'whole'}")[0] == 0
+    whole = ["--model", tmp_path / "whole"]
+    assert call(main, [*words.split(), "--lora-rank", "2", *whole, "--out", "next"])[0] == 0
     last = tmp_path / "next" / "checkpoints" / "step-2"
-    settings = json.loads((last / "adapter_config.json").read_text())
-    assert settings["base_model_name_or_path"] == str(checkpoint)
+    # What peft reads is what was trained.
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "whole")
     with torch.no_grad():
         start, end = logits(policy), logits(load_model(str(last))[0])
+        in_peft = logits(PeftModel.from_pretrained(base, str(last)))
+    torch.testing.assert_close(in_peft, end, rtol=1e-4, atol=1e-4)
     assert 0 < (end - start).abs().max() < 0.2
     # All parameters of what an adapter made can be trained as well.
-    words = words.removesuffix("--lora-rank 2")
     assert call(main, f"{words} --model {checkpoint} --out full")[0] == 0
     assert (tmp_path / "full" / "checkpoints" / "step-2" / "model.safetensors").exists()
+
+
+def test_a_base_is_found_from_another_folder(finished, tmp_path, monkeypatch):
+    _, checkpoint, policy = finished
+    model, tokenizer = load_model("builtin")
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "work" / "models" / "base")
+    runs = tmp_path / "work" / "runs"
+    runs.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    expected = logits(policy)
+    for number, name in enumerate(["models/base", "../../models/base"]):
+        folder = copied(checkpoint, runs / str(number), base_model_name_or_path=name)
+        with torch.no_grad():
+            found = logits(load_model(str(folder))[0])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def copied(checkpoint, folder, **changes):
