@@ -38,9 +38,14 @@ class DataConfig:
 
     data: str = flag(
         "builtin",
-        "builtin, a Parquet or JSON Lines file, or a hub id; with --online a file of problems",
+        "builtin; a file ending in .jsonl, .json, .parquet, .csv or .tsv (.gz after it), a folder "
+        "or a pattern of such files; or a hub id; with --online problems",
         "DATA",
     )
+    data_config: str | None = flag(
+        None, "configuration of a data set of the hub, by default its only one", "NAME"
+    )
+    data_split: str | None = flag(None, "split of a data set of the hub, by default train", "NAME")
     rows: Literal["auto", "paired", "all"] = flag(
         "auto",
         "what trajectory objectives train on: the trajectories of the pairs, so as to see what "

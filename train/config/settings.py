@@ -30,7 +30,7 @@ RECORDED = (
     "reference_cache", "token_cache", "seed", "device", "dtype", "eval_problems", "eval_every",
     "eval_limit", "eval_samples", "eval_temperature", "eval_max_new_tokens", "eval_batch_size",
     "checkpoint_every", "keep_checkpoints", "diagnose_every", "diagnose", "horizons",
-    "diagnose_pairs",
+    "diagnose_pairs", "data_config", "data_split",
 )  # fmt: skip
 
 

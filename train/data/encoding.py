@@ -6,8 +6,8 @@ from typing import NamedTuple, cast
 from transformers import PreTrainedTokenizerBase
 
 from eval.prompts import encode_texts, render_prompt
-from train.data.table import Trajectory
 from train.data.tokens import Tokens
+from train.data.trajectory import Trajectory
 
 CHARACTERS_AT_ONCE = 2**19  # a tokenizer takes some hundred bytes a token while it works
 
@@ -28,6 +28,7 @@ def encode_rows(
     completion are tokenised together, so that the boundary is where the model would put it: a
     token that spans it belongs to the completion. End of sequence is added unless truncated.
     """
+    rows = [_last_turn(row) for row in rows]
     texts = _prompts(tokenizer, rows)
     whole = [text + str(row.completion) for text, row in zip(texts, rows, strict=True)]
     for part in _parts([len(text) for text in whole]):
@@ -37,6 +38,14 @@ def encode_rows(
 def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the id of the token that fills up rows, which every loaded tokenizer has."""
     return cast(int, tokenizer.pad_token_id)  # declared as whatever an attribute of it may be
+
+
+def _last_turn(row: Trajectory) -> Trajectory:
+    """Return a conversation's last turn as its completion, and as its prompt what comes before."""
+    if isinstance(row.prompt, str) or isinstance(row.completion, str):
+        return row
+    *before, last = row.completion
+    return row._replace(prompt=row.prompt + before, completion=last["content"])
 
 
 def _prompts(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Trajectory]) -> list[str]:

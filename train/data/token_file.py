@@ -39,11 +39,16 @@ def token_folder(choice: str) -> Path | None:
 
 
 def token_path(
-    folder: Path, table: TrajectoryTable, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    folder: Path,
+    table: TrajectoryTable,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    vocabulary: int | None,
 ) -> Path:
     """Return the file of a table's ids, named by a digest of all that they depend on."""
     versions = [FORMAT, transformers.__version__, tokenizers.__version__]
-    made_of = [*versions, table.source.identity(), _identity(tokenizer), max_tokens]
+    made_of = [*versions, table.source.identity(), _identity(tokenizer), max_tokens,
+               vocabulary]  # fmt: skip
     digest = hashlib.blake2b(json.dumps(made_of).encode(), digest_size=12)
     return folder / f"{digest.hexdigest()}.ids"
 

@@ -18,6 +18,7 @@ from train.data.encoding import encode_rows, pad_id
 from train.data.table import TrajectoryTable
 from train.data.token_file import Columns, kept_ids, token_path
 from train.data.tokens import FlatTokens, Tokens, flat
+from train.data.trajectory import Trajectory
 
 LARGE = 4_000_000  # bytes of a data set whose ids are worth keeping on disk
 COLUMNS = np.dtype([
@@ -49,20 +50,21 @@ def encode(
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     folder: Path | None = None,
+    vocabulary: int | None = None,
 ) -> TokenizedData:
     """Tokenise a table's trajectories, a few hundred at a time.
 
     max_tokens: longer trajectories are left out and counted, so are completions without tokens.
     folder: where the ids of a large table are kept, so that the next start finds them.
-    Raises InputError naming the row where the prompt alone is that long, or where `folder` cannot
-    be written.
+    vocabulary: rows of the model's embedding, beyond which no id may be.
+    Raises InputError naming row and token where one is, or where `folder` cannot be written.
     """
 
     def make(append: Callable[[np.ndarray], object]) -> Columns:
-        return _encode(table, tokenizer, max_tokens, append)
+        return _encode(table, tokenizer, max_tokens, vocabulary, append)
 
     if folder is not None and table.source.bytes >= LARGE:
-        path = token_path(folder, table, tokenizer, max_tokens)
+        path = token_path(folder, table, tokenizer, max_tokens, vocabulary)
         ids, (tensors, values) = kept_ids(path, make)
     else:
         parts = [np.empty(0, np.int32)]
@@ -84,6 +86,7 @@ def _encode(
     table: TrajectoryTable,
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
+    vocabulary: int | None,
     append: Callable[[np.ndarray], object],
 ) -> Columns:
     """Hand on the ids batch by batch; return all else that there is to know of the rows."""
@@ -99,24 +102,20 @@ def _encode(
         leave=False,
         dynamic_ncols=True,
     ) as bar:
-        for batch in table.batches():
+        for batch in table.batches(left_out):
             encoded = zip(batch, encode_rows(tokenizer, batch), strict=True)
             kept: list[Tokens] = []
             rows: list[tuple] = []
             for number, (row, (tokens, prompt)) in enumerate(encoded, read):
-                if prompt >= max_tokens:
-                    raise InputError(
-                        f"{table.name}: the prompt of trajectory {number + 1} has {prompt} "
-                        f"tokens, more than fit the model's context or --max-tokens ({max_tokens})"
-                    )
                 group = groups.setdefault(_group_key(row.group), len(groups))
                 lengths = len(tokens.prompt), len(tokens.completion)
                 trained = len(tokens.places())
-                if not lengths[1]:
-                    left_out["completion without tokens"] += 1
-                elif sum(lengths) > max_tokens:
-                    left_out[f"longer than {max_tokens} tokens"] += 1
+                reason = why_left_out(tokens, prompt, max_tokens)
+                if reason is not None:
+                    left_out[reason] += 1
                 else:
+                    if vocabulary is not None:
+                        check_ids(row, tokens, tokenizer, vocabulary)
                     kept.append(tokens)
                     rows.append((*lengths, trained, row.reward, group, row.weight, number))
             append(flat(kept))
@@ -131,6 +130,30 @@ def _encode(
         pairs = place.view(-1, 2)
         tensors["pairs"] = pairs[(pairs >= 0).all(1)]
     return tensors, {"left_out": dict(left_out)}
+
+
+def why_left_out(tokens: Tokens, prompt: int, max_tokens: int) -> str | None:
+    """Return why a trajectory is left out, None where it is not; prompt: tokens of it alone."""
+    if prompt >= max_tokens:
+        return f"prompt of {max_tokens} tokens or more"
+    if not tokens.completion:
+        return "completion without tokens"
+    if len(tokens.whole) > max_tokens:
+        return f"longer than {max_tokens} tokens"
+    return None
+
+
+def check_ids(
+    row: Trajectory, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, vocabulary: int
+) -> None:
+    """Raise InputError where a token has no row in the model's embedding of `vocabulary` rows."""
+    highest = max(tokens.whole)
+    if highest >= vocabulary:
+        text = tokenizer.convert_ids_to_tokens(highest)
+        raise InputError(
+            f"{row.where}: token {highest} ({text}) is not among the {vocabulary} of the model's "
+            f"embedding: the tokenizer is of another model, or the embedding was not resized"
+        )
 
 
 def _group_key(group: Hashable) -> Hashable:

@@ -32,7 +32,6 @@ def select_units(data: TokenizedData, objective: Objective, rows: str, advantage
     Raises InputError where nothing is left to train on, with the reason.
     """
     pairs = data.all_pairs()
-    correct = int((data.reward > 0).sum())
     reward = advantages(data, objective, advantage)
     total = len(data.tokens)
     paired = objective.unit == "pair" or rows == "paired" or (rows == "auto" and len(pairs) > 0)
@@ -48,8 +47,16 @@ def select_units(data: TokenizedData, objective: Objective, rows: str, advantage
     if unused := total - len(units.unique()):
         left_out[reason] = unused
     if not len(units):
-        raise InputError(
-            f"{objective.name} finds nothing to train on: of {total} trajectories {correct} are "
-            f"correct (reward above 0); a pair needs a correct and an incorrect one of one prompt"
-        )
+        raise InputError(f"{objective.name} finds nothing to train on: {_why(data)}")
     return Units(units, reward, left_out)
+
+
+def _why(data: TokenizedData) -> str:
+    total, correct = len(data.tokens), int((data.reward > 0).sum())
+    if not total:
+        reasons = "; ".join(f"{count} {why}" for why, count in data.left_out.items())
+        return f"all trajectories are left out ({reasons})"
+    needed = "a pair needs a correct and an incorrect one of one prompt"
+    if correct == total:
+        needed += "; where rows have no reward, label or rejected side, sft alone learns from them"
+    return f"of {total} trajectories {correct} are correct (reward above 0); {needed}"

@@ -37,6 +37,12 @@ class Base:
         # Processes that share the weights compute in step: rows cannot be told apart by length.
         return min(context, turn) if turn is not None and processes.sharding() else context
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it can read and write: ids from there on have no row in its weights."""
+        embedding = self.model.model.get_input_embeddings()
+        return min(embedding.weight.shape[0], self.model.head.weight.shape[0])
+
     def placed(self) -> LanguageModel:
         """Return the base as it computes: a sharded copy where weights are spread."""
         return sharded(self.model, self.device) if processes.sharding() else self.model

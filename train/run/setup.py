@@ -11,6 +11,7 @@ from eval.decoding.choice import check_decoding
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from objectives.errors import InputError
 from train.config import Config
+from train.data.sources import check_of_hub, names_files, of_hub
 from train.data.table import TrajectoryTable, read_table, table_of
 from train.data.token_file import token_folder
 from train.data.tokenized import TokenizedData, encode
@@ -21,7 +22,7 @@ from train.sampling.sampler import Sampler
 
 # The settings that a set-up is made by, and that its runs therefore have in common.
 SHARED = (
-    "model", "data", "max_tokens", "token_cache", "device", "dtype", "share_prefixes",
+    "model", "data", "data_config", "data_split", "max_tokens", "token_cache", "device", "dtype", "share_prefixes",
     "eval_problems", "eval_limit", "eval_max_new_tokens", "online_max_new_tokens",
 )  # fmt: skip
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -86,11 +87,16 @@ def set_up(
     if model is not None:
         config = replace(config, model=name_of(model[0]))
     if data is not None:
+        check_of_hub("rows from Python", config.data_config, config.data_split)
         config = replace(config, data=f"{len(data)} rows from Python")
     # Online, a file holds problems and not trajectories; of the built-in ones both are known.
     table = None
     if not config.online or config.data == "builtin":
-        table = read_table(config.data) if data is None else table_of(data, config.data)
+        table = (
+            read_table(config.data, config.data_config, config.data_split)
+            if data is None
+            else table_of(data, config.data)
+        )
     base = open_base(config, model)
     evaluator = open_evaluator(config, base.tokenizer)
     if evaluator is not None or config.online:
@@ -101,7 +107,8 @@ def set_up(
         sampler = Sampler(problems, base.tokenizer, config)
     if table is not None:
         limit = min(config.max_tokens or base.context, base.context)
-        tokenized = encode(table, base.tokenizer, limit, token_folder(config.token_cache))
+        folder = token_folder(config.token_cache)
+        tokenized = encode(table, base.tokenizer, limit, folder, base.vocabulary)
     else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
         assert sampler is not None  # there is no table online alone
         tokenized = sampler.tokenized(sampler.sample(base.model, 0))
@@ -114,6 +121,11 @@ def _training_problems(
     if table is None:
         # A Dataset without a format gives dicts; it is declared to give any container.
         rows = None if data is None else cast(list[dict], list(data))
+        if data is None and not names_files(config.data):
+            source = of_hub(config.data, config.data_config, config.data_split)
+            rows = [row for batch in source.batches() for _, row in batch]
+        elif data is None:
+            check_of_hub(config.data, config.data_config, config.data_split)
         return word_problem_set(
             config.data, base.tokenizer, config.online_max_new_tokens, rows=rows
         )
