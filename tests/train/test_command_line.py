@@ -54,7 +54,7 @@ MISTAKES = [
     ("--objective fpa --model ./nowhere", "--model ./nowhere: no model folder there"),
     ("--objective fpa --model no/such", "--model no/such: not a causal model"),
     ("--objective fpa --data missing.jsonl", "--data missing.jsonl: no such file"),
-    ("--objective fpa --data table.txt", "expected a file ending in .parquet or .jsonl"),
+    ("--objective fpa --data table.txt", "expected a file ending in .jsonl, .json"),
     ("--objective fpa --eval-problems missing.jsonl", "missing.jsonl: no such file of problems"),
     ("--objective fpa --lam often", "--lam often: expected a number, 0 or more, or auto"),
     ("--objective fpa --lam -1", "--lam -1: expected a number, 0 or more, or auto"),
@@ -65,7 +65,10 @@ MISTAKES = [
     ("--objective fpa --lam auto --lam-smoothing 1", "--lam auto: smoothing must be in [0, 1)"),
     ("--objective fpa --future-from lagged", "expected initial, or lagged:N with N steps"),
     ("--objective fpa --future-from lagged:0", "expected initial, or lagged:N with N steps"),
-    ("--objective fpa --max-tokens 5", "tokens, more than fit the model's context or --max-tokens"),
+    (
+        "--objective fpa --max-tokens 5",
+        "12000 prompt of 5 tokens or more); --max-tokens or the model's context is 5",
+    ),
 ]
 
 
@@ -88,7 +91,7 @@ TABLES = [
     ([ROW, {**ROW, "reward": "good"}], "rows.jsonl row 2: reward is 'good'"),
     ([WRONG, WRONG], "of 2 trajectories 0 are correct"),
     ([ROW, ROW], "a pair needs a correct and an incorrect one of one prompt"),
-    ([{**ROW, "prompt": "1+" * 80}, WRONG], "the prompt of trajectory 1 has 160 tokens"),
+    ([{**ROW, "prompt": "1+" * 80}, WRONG], "left out: 1 prompt of 128 tokens or more"),
 ]
 
 

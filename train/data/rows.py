@@ -170,7 +170,6 @@ def _key(prompt: Text, template: Mapping[str, Any]) -> str:
     if isinstance(prompt, str):
         return prompt
     turns = [essence(turn) for turn in prompt]
-    if len(turns) == 1 and not template and turns[0].keys() == {"role", "content"}:
-        if turns[0]["role"] == "user":
-            return turns[0]["content"]
+    if turns == [{"role": "user", "content": turns[0]["content"]}] and not template:
+        return turns[0]["content"]
     return json.dumps([turns, dict(template)] if template else turns, sort_keys=True)

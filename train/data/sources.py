@@ -38,10 +38,10 @@ def open_rows(
     going through the rows raises it for what cannot be read, naming the line.
     """
     disable_progress_bars()  # of the hub library, which draws one for everything it does
-    paths = _paths(source)
-    if paths is None:
+    if may_be_on_hub(source):
         return of_hub(source, config, split)
     check_of_hub(name, config, split)
+    paths = _paths(source)
     if len(paths) == 1:
         return _file(paths[0], name if source == str(paths[0]) else str(paths[0]), expected)
     return _joined([_file(path, str(path), expected) for path in paths])
@@ -67,12 +67,11 @@ def of_hub(source: str, config: str | None = None, split: str | None = None) -> 
     )
 
 
-def names_files(source: str) -> bool:
-    """Return whether a source is a file, a folder or a pattern, and not a name on the hub.
-
-    Raises InputError for a file, a folder or a pattern that is not there, or not one we read.
-    """
-    return _paths(source) is not None
+def may_be_on_hub(source: str) -> bool:
+    """Return whether a source is the name of no file, folder or pattern, here or elsewhere."""
+    path = Path(source)
+    local = path.exists() or glob.has_magic(source) or ending(path) is not None
+    return not local and not source.startswith((".", "/", "~"))
 
 
 def check_of_hub(name: str, config: str | None, split: str | None) -> None:
@@ -91,7 +90,10 @@ def rows_in_memory(rows: Dataset | Sequence[dict], name: str) -> RowSource:
             rows.data.nbytes,
             lambda: rows._fingerprint,
         )
-    text = json.dumps(list(rows), default=str)
+    try:
+        text = json.dumps(list(rows), default=str)
+    except (ValueError, TypeError, RecursionError):  # as of a number of 5,000 digits
+        text = ""  # so small that its ids are not kept under a digest
     digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
     return RowSource(
         lambda: _placed(name, in_parts(iter(rows))), len(rows), len(text), lambda: digest
@@ -105,8 +107,8 @@ def _placed(name: str, batches: Iterator[list[dict]]) -> Iterator[list[Row]]:
         read += len(rows)
 
 
-def _paths(source: str) -> list[Path] | None:
-    """Return the files that a source names, None where it names none: it may be on the hub."""
+def _paths(source: str) -> list[Path]:
+    """Return the files that a source names; raises InputError where they are not there."""
     path = Path(source)
     if path.is_file():
         found = [path]
@@ -120,10 +122,8 @@ def _paths(source: str) -> list[Path] | None:
         found = [entry for entry in found if entry.is_file()]
         if not found:
             raise InputError(f"--data {source}: no file has such a name")
-    elif ending(path) or source.startswith((".", "/", "~")):
-        raise InputError(f"--data {source}: no such file")
     else:
-        return None
+        raise InputError(f"--data {source}: no such file")
     for entry in found:
         if not ending(entry):
             raise InputError(f"--data {entry}: expected a file ending in {', '.join(ENDINGS)}")

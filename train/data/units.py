@@ -53,10 +53,14 @@ def select_units(data: TokenizedData, objective: Objective, rows: str, advantage
 
 def _why(data: TokenizedData) -> str:
     total, correct = len(data.tokens), int((data.reward > 0).sum())
+    reasons = "; ".join(f"{count} {why}" for why, count in data.left_out.items())
     if not total:
-        reasons = "; ".join(f"{count} {why}" for why, count in data.left_out.items())
-        return f"all trajectories are left out ({reasons})"
+        return (
+            f"all trajectories are left out ({reasons}); --max-tokens or the model's context is "
+            f"{data.max_tokens}"
+        )
     needed = "a pair needs a correct and an incorrect one of one prompt"
     if correct == total:
         needed += "; where rows have no reward, label or rejected side, sft alone learns from them"
-    return f"of {total} trajectories {correct} are correct (reward above 0); {needed}"
+    left_out = f"; left out: {reasons}" if reasons else ""
+    return f"of {total} trajectories {correct} are correct (reward above 0); {needed}{left_out}"

@@ -11,7 +11,7 @@ from eval.decoding.choice import check_decoding
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from objectives.errors import InputError
 from train.config import Config
-from train.data.sources import check_of_hub, names_files, of_hub
+from train.data.sources import check_of_hub, may_be_on_hub, of_hub
 from train.data.table import TrajectoryTable, read_table, table_of
 from train.data.token_file import token_folder
 from train.data.tokenized import TokenizedData, encode
@@ -22,8 +22,8 @@ from train.sampling.sampler import Sampler
 
 # The settings that a set-up is made by, and that its runs therefore have in common.
 SHARED = (
-    "model", "data", "data_config", "data_split", "max_tokens", "token_cache", "device", "dtype", "share_prefixes",
-    "eval_problems", "eval_limit", "eval_max_new_tokens", "online_max_new_tokens",
+    "model", "data", "data_config", "data_split", "max_tokens", "token_cache", "device", "dtype",
+    "share_prefixes", "eval_problems", "eval_limit", "eval_max_new_tokens", "online_max_new_tokens",
 )  # fmt: skip
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 Rows = datasets.Dataset | Sequence[dict]
@@ -121,7 +121,7 @@ def _training_problems(
     if table is None:
         # A Dataset without a format gives dicts; it is declared to give any container.
         rows = None if data is None else cast(list[dict], list(data))
-        if data is None and not names_files(config.data):
+        if data is None and may_be_on_hub(config.data):
             source = of_hub(config.data, config.data_config, config.data_split)
             rows = [row for batch in source.batches() for _, row in batch]
         elif data is None:

@@ -36,6 +36,7 @@ DEFAULTS = {
     "eval_samples": 4, "eval_temperature": 1.0, "eval_max_new_tokens": None,
     "eval_batch_size": 500, "checkpoint_every": 0, "keep_checkpoints": 0, "diagnose_every": 0,
     "diagnose": None, "horizons": None, "diagnose_pairs": None,
+    "data_config": None, "data_split": None,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -53,6 +54,7 @@ OTHERS = {
     "dtype": "float32", "eval_problems": "none", "eval_every": 10, "eval_limit": 20,
     "eval_samples": 1, "eval_temperature": 0.7, "eval_max_new_tokens": 30, "eval_batch_size": 50,
     "checkpoint_every": 5, "keep_checkpoints": 2, "horizons": "4", "diagnose_pairs": 3,
+    "data_config": "main", "data_split": "test",
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip

@@ -55,12 +55,12 @@ def test_labels_and_conversations(write_rows):
     labelled = read_table(
         write_rows([{"prompt": [user], "completion": [answers[0]], "label": False}])
     )
-    assert next(labelled.trajectories())[:3] == ([user], "#3", -1.0)
+    assert next(labelled.trajectories())[:3] == ([user], [answers[0]], -1.0)
     implicit = read_table(
         write_rows([{"chosen": [user, answers[0]], "rejected": [user, answers[1]]}])
     )
     assert [t.prompt for t in implicit.trajectories()] == [[user], [user]]
-    assert [t.completion for t in implicit.trajectories()] == ["#3", "#4"]
+    assert [t.completion for t in implicit.trajectories()] == [[answer] for answer in answers]
 
 
 def test_completions_end_with_end_of_sequence_unless_truncated(write_rows, tokenizer):
@@ -97,7 +97,7 @@ def test_long_and_empty_completions_are_left_out_and_counted(write_rows, tokeniz
     ("rows", "message"),
     [
         ([{"prompt": "1", "reward": 1}], "no column completion"),
-        ([{"prompt": "1", "completion": "2"}], "no column reward"),
+        ([{"prompt": "1", "chosen": "2"}], "no column rejected"),
         ([{**ROLLOUTS[0]}, {**ROLLOUTS[0], "reward": float("nan")}], "row 2: reward is nan"),
         ([{**ROLLOUTS[0], "reward": "good"}], "row 1: reward is 'good'"),
         ([{**ROLLOUTS[0], "prompt": 3}], "row 1: prompt is 3"),
@@ -124,10 +124,22 @@ def test_unreadable_files_are_named(tmp_path):
         read_table("missing.parquet")
 
 
-def test_a_prompt_longer_than_the_context_is_refused(write_rows, tokenizer):
-    rows = [ROLLOUTS[0], {**ROLLOUTS[0], "prompt": "1+" * 80}]
-    with pytest.raises(InputError, match="trajectory 2 has 160 tokens"):
-        encode(read_table(write_rows(rows)), tokenizer, 128)
+def test_a_prompt_longer_than_the_context_is_left_out_with_its_completion(write_rows, tokenizer):
+    pair = {"prompt": "1+2=", "chosen": "#3", "rejected": "#4"}
+    rows = [pair, {**pair, "prompt": "1+" * 80}, {**pair, "chosen": "#" * 200}]
+    encoded = encode(read_table(write_rows(rows)), tokenizer, 128)
+    assert encoded.left_out == {"prompt of 128 tokens or more": 2, "longer than 128 tokens": 1}
+    assert encoded.pairs.tolist() == [[0, 1]]
+    with pytest.raises(InputError, match=r"all trajectories are left out .2 prompt of 128 tokens"):
+        units(encode(read_table(write_rows(rows[1:2])), tokenizer, 128), "dpo")
+
+
+def test_a_token_beyond_the_embedding_is_refused_by_row(write_rows, tokenizer):
+    table = read_table(write_rows([{"prompt": "1+2=", "chosen": "#3", "rejected": "#4"}] * 2))
+    highest = tokenizer.convert_tokens_to_ids("4")
+    assert len(encode(table, tokenizer, 128, vocabulary=len(tokenizer)).tokens) == 4
+    with pytest.raises(InputError, match=r"rows.jsonl row 1: token \d+ \(.\) is not among the "):
+        encode(table, tokenizer, 128, vocabulary=highest)
 
 
 def units(encoded, name, rows="auto", advantage="auto"):
@@ -172,3 +184,12 @@ def test_micro_batches_keep_pairs_together(write_rows, tokenizer):
     assert [m.batch.pairs.tolist() for m in micros] == [[[0, 1]], [[0, 1]]]
     assert [m.index.tolist() for m in micros] == [[0, 1], [0, 2]]
     assert micros[0].batch.mean_length.tolist() == [3.0, 3.0]
+
+
+def test_rows_without_a_reward_are_all_right(write_rows, tokenizer):
+    rows = [{"prompt": "1+2=", "completion": "#3"}, {"prompt": "2+2=", "completion": "#4"}]
+    encoded = encode(read_table(write_rows(rows)), tokenizer, 128)
+    assert units(encoded, "sft").rows.tolist() == [[0], [1]]
+    for name in ("dpo", "grpo"):
+        with pytest.raises(InputError, match=rf"{name} finds nothing .* sft alone learns from"):
+            units(encoded, name)

@@ -51,7 +51,9 @@ def one_by_one(table, tokenizer, max_tokens):
     groups, kept, tokens, group = {}, {}, [], []
     for number, row in enumerate(table.trajectories()):
         text = render_prompt(tokenizer, row.prompt)
-        prompt, both = encode_text(tokenizer, text), encode_text(tokenizer, text + row.completion)
+        said = row.completion
+        said = said if isinstance(said, str) else said[0]["content"]
+        prompt, both = encode_text(tokenizer, text), encode_text(tokenizer, text + said)
         boundary = 0
         while boundary < min(len(prompt), len(both)) and prompt[boundary] == both[boundary]:
             boundary += 1

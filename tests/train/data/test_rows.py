@@ -1,0 +1,346 @@
+"""What a row of each layout is read as: prompt, completion, group; and which rows are refused."""
+
+import datetime
+import json
+from collections import Counter
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from objectives.errors import InputError
+from train.data.layouts import layout_of
+from train.data.table import read_table, table_of
+
+
+def turn(role, content, **more):
+    return {"role": role, "content": content, **more}
+
+
+def user(content):
+    return turn("user", content)
+
+
+def said(content, **more):
+    return turn("assistant", content, **more)
+
+
+ASK, SEVEN, NINE = user("How many?"), said("Seven."), said("Nine.")
+
+
+def read(*rows):
+    return list(table_of(list(rows), "rows").trajectories())
+
+
+def parts(*rows):
+    return [(t.prompt, t.completion) for t in read(*rows)]
+
+
+def groups(*rows):
+    return [t.group for t in read(*rows)]
+
+
+PAIR = {"prompt": [ASK], "chosen": [SEVEN], "rejected": [NINE]}
+SIDES = [([ASK], [SEVEN]), ([ASK], [NINE])]
+WHOLE = {"chosen": [ASK, SEVEN], "rejected": [ASK, NINE]}
+SYSTEM = turn("system", "Be brief.")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        PAIR,
+        WHOLE,
+        {**WHOLE, "prompt": "How many?"},
+        {**WHOLE, "prompt": "How many? "},
+        {**WHOLE, "prompt": None},
+        {**WHOLE, "prompt": [ASK]},
+        {"prompt": "How many?", "chosen": [SEVEN], "rejected": [NINE]},
+        {"prompt": "How many?", "chosen": [SEVEN], "rejected": "Nine."},
+        {"prompt": [ASK], "chosen": "Seven.", "rejected": "Nine."},
+        {"prompt": "How many?", "chosen": [ASK, SEVEN], "rejected": [NINE]},
+    ],
+)
+def test_a_pair_is_a_conversation_where_any_part_of_it_is_one(row):
+    assert parts(row) == SIDES
+    assert groups(row) == ["How many?"] * 2
+
+
+def test_text_stays_text():
+    row = {"prompt": "Q? ", "chosen": "Q? A.", "rejected": "B."}
+    assert parts(row) == [("Q? ", "Q? A."), ("Q? ", "B.")]
+
+
+def test_what_both_conversations_share_is_the_prompt():
+    more = [user("And goats?"), said("Two.")]
+    other = [user("And goats?"), said("Three.")]
+    row = {"chosen": [ASK, SEVEN, *more], "rejected": [ASK, SEVEN, *other]}
+    expected = [ASK, SEVEN, more[0]]
+    assert parts(row) == [(expected, more[1:]), (expected, other[1:])]
+    assert parts({**row, "prompt": "How many?"}) == parts(row)
+    # A prompt that is stated is not made longer by what completions begin with alike.
+    stated = {"prompt": [ASK], "chosen": [SEVEN, *more], "rejected": [SEVEN, *other]}
+    assert parts(stated) == [([ASK], [SEVEN, *more]), ([ASK], [SEVEN, *other])]
+
+
+def test_sides_that_part_early_keep_all_their_turns():
+    more = [user("Why not?"), said("Because.")]
+    row = {"chosen": [ASK, SEVEN], "rejected": [ASK, NINE, *more]}
+    assert parts(row) == [([ASK], [SEVEN]), ([ASK], [NINE, *more])]
+    # One goes on where the other ends.
+    row = {"chosen": [ASK, SEVEN], "rejected": [ASK, SEVEN, *more]}
+    assert parts(row) == [([ASK], [SEVEN]), ([ASK], [SEVEN, *more])]
+    assert parts({"chosen": [ASK, SEVEN], "rejected": [ASK, SEVEN]})[0] == ([ASK], [SEVEN])
+
+
+def test_turns_are_the_same_whenever_they_were_said():
+    def at(day):
+        return {**ASK, "timestamp": datetime.datetime(2024, 1, day), "id": day}
+
+    row = {"chosen": [at(1), SEVEN], "rejected": [at(2), NINE]}
+    chosen, rejected = read(row)
+    assert chosen.prompt == [{**ASK, "timestamp": "2024-01-01T00:00:00", "id": 1}]
+    assert (rejected.prompt, rejected.completion) == (chosen.prompt, [NINE])
+    rows = [{"prompt": [at(day)], "completion": "x", "label": True} for day in (3, 4)]
+    assert groups(*rows) == ["How many?"] * 2
+
+
+def test_a_completion_is_all_turns_from_the_assistants_first_to_its_last():
+    call = said("", tool_calls=[{"function": {"name": "count", "arguments": {"of": "sheep"}}}])
+    turns = [call, turn("tool", "7", name="count"), SEVEN]
+    row = {"prompt": [ASK], "completion": turns, "label": True}
+    assert parts(row) == [([ASK], turns)]
+    assert parts({**row, "completion": [ASK, *turns]}) == [([ASK], turns)]
+    assert parts({**row, "completion": [*turns, user("Thanks.")]}) == [([ASK], turns)]
+    assert parts({**PAIR, "chosen": turns}) == [([ASK], turns), ([ASK], [NINE])]
+
+
+def test_messages_are_a_demonstration_of_every_turn_of_the_assistant():
+    turns = [SYSTEM, ASK, SEVEN, user("Sure?"), said("Yes.")]
+    (row,) = read({"messages": turns})
+    assert (row.prompt, row.completion, row.reward) == (turns[:2], turns[2:], 1.0)
+    (row,) = read({"messages": turns[1:], "system": "Be brief.", "label": False, "prompt": "x"})
+    assert (row.prompt, row.completion, row.reward) == (turns[:2], turns[2:], -1.0)
+
+
+def test_the_same_prompt_is_one_group_as_text_and_as_messages():
+    rows = [
+        {"prompt": [user("Q?")], "completion": "A.", "reward": 1},
+        {"prompt": "Q?", "completion": "B.", "reward": -1},
+        {"prompt": "Q?", "completion": [said("C.")], "reward": -1},
+        {"prompt": "Q?", "completion": "D.", "reward": -1, "system": "Be brief."},
+        {"prompt": "Q?", "completion": "E.", "reward": -1, "tools": [{"name": "f"}]},
+        {"prompt": "Q?", "completion": "F.", "reward": -1, "group_id": 3},
+    ]
+    found = groups(*rows)
+    assert found[:3] == ["Q?"] * 3
+    assert len(set(found)) == 4
+    assert found[5] == 3
+    assert [type(t.prompt) for t in read(*rows)] == [list, str, list, list, list, str]
+
+
+@pytest.mark.parametrize("prompt", [[ASK], "How many?"])
+def test_a_system_column_opens_the_conversation(prompt):
+    row = {**PAIR, "prompt": prompt, "system": "Be brief."}
+    assert parts(row) == [([SYSTEM, ASK], [SEVEN]), ([SYSTEM, ASK], [NINE])]
+    assert parts({**WHOLE, "system": "Be brief."}) == parts(row)
+    text = {"prompt": "How many?", "completion": "Seven.", "reward": 1}
+    assert parts({**text, "system": "Be brief."}) == [([SYSTEM, ASK], [SEVEN])]
+    assert parts({**text, "system": ""}) == [([ASK], [SEVEN])]  # as the other rows of its file
+    assert parts({**text, "system": None}) == [("How many?", "Seven.")]
+    both = {**PAIR, "prompt": [SYSTEM, ASK], "system": "Be brief."}
+    assert parts(both) == parts(row)
+
+
+def test_what_a_template_takes_besides_messages_goes_with_the_row():
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"default": None}}}]
+    row = {**PAIR, "tools": tools, "documents": [{"title": "t", "text": "x"}],
+           "chat_template_kwargs": {"enable_thinking": False}}  # fmt: skip
+    expected = {"tools": tools, "documents": row["documents"], "enable_thinking": False}
+    assert [t.template for t in read(row)] == [expected] * 2
+    packed = {name: json.dumps(row[name]) for name in ("tools", "chat_template_kwargs")}
+    assert read({**row, **packed}) == read(row)
+    for nothing in (None, [], "", "[]"):
+        assert read({**PAIR, "tools": nothing})[0].template == {}
+
+
+def test_reasoning_has_both_names_that_templates_know():
+    for name in ("thinking", "reasoning_content"):
+        (row,) = read({"prompt": [ASK], "completion": [said("7", **{name: "I count."})]})
+        assert row.completion == [said("7", thinking="I count.", reasoning_content="I count.")]
+
+
+def test_what_is_null_in_a_message_is_not_there():
+    """Parquet gives every message the fields that any has."""
+    call = said("x", tool_calls=[{"function": {"name": "f", "arguments": {"a": 1}}}])
+    other = said("y", tool_calls=[{"function": {"name": "g", "arguments": {"b": 2}}}])
+    rows = [
+        {"prompt": [ASK, one, turn("tool", "1")], "completion": [two], "label": True}
+        for one, two in ((call, other), (other, call))
+    ]
+    assert [t[:2] for t in table_of(Dataset.from_list(rows), "x").trajectories()] == parts(*rows)
+    assert parts({"prompt": [{**ASK, "name": None}], "completion": "7"})[0][0] == [ASK]
+
+
+def test_other_names_of_roles():
+    row = {"prompt": [turn("human", "Q?")], "chosen": [turn("gpt", "A.")],
+           "rejected": [turn("model", "B.")]}  # fmt: skip
+    expected = [([turn("human", "Q?")], [said("A.")]), ([turn("human", "Q?")], [said("B.")])]
+    assert parts(row) == expected
+
+
+OPENING = "\n\nHuman: How many?\n\nAssistant:"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "prompt"),
+    [
+        (" Seven.", " Nine.", OPENING),
+        (" Seven.", " Seven.", OPENING),
+        (" 7\n\nHuman: Sure?\n\nAssistant: Yes.", " 7\n\nHuman: Sure?\n\nAssistant: No.",
+         OPENING + " 7\n\nHuman: Sure?\n\nAssistant:"),
+        (" Say \"Assistant: me\".", "", OPENING),
+    ],
+)  # fmt: skip
+def test_dialogues_in_plain_text_are_split_after_the_last_assistant_they_share(
+    chosen, rejected, prompt
+):
+    row = {"chosen": OPENING + chosen, "rejected": OPENING + rejected}
+    assert [p for p, _ in parts(row)] == [prompt] * 2
+    assert [p + c for p, c in parts(row)] == [row["chosen"], row["rejected"]]
+
+
+def test_dialogues_that_part_early_are_left_out_and_counted():
+    right = {"chosen": OPENING + " Seven.", "rejected": OPENING + " Nine."}
+    early = {**right, "chosen": OPENING + " 7\n\nHuman: Sure?\n\nAssistant: Yes."}
+    apart = {**right, "chosen": right["chosen"].replace("many", "much")}
+    table = table_of([right, early, apart, early], "rows")
+    left_out = Counter()
+    (batch,) = table.batches(left_out)
+    assert [t.where for t in batch] == ["rows row 1"] * 2
+    assert left_out == {"of dialogues in plain text that part before the last answer": 4,
+                        "of dialogues that share no prompt": 2}  # fmt: skip
+
+
+ROLLOUT = {"prompt": "Q?", "completion": "A.", "reward": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        # The answer is a user's.
+        ({**PAIR, "chosen": [user("Seven.")]}, "chosen begins with a turn of the user that does"),
+        ({**PAIR, "rejected": [user("Nine."), said("x")]}, "rejected begins with a turn of the us"),
+        ({**WHOLE, "prompt": "How much?"}, "chosen begins with a turn of the user that does not r"),
+        ({"prompt": [ASK], "completion": [turn("tool", "7")], "label": True},
+         "completion begins with a turn of the tool"),
+        ({**PAIR, "rejected": [NINE, turn("narrator", "x"), NINE]},
+         "rejected has a turn of the role 'narrator'"),
+        ({"messages": [ASK]}, "messages has no turn of the assistant"),
+        ({"messages": [SEVEN, ASK, NINE]}, "messages begins with the assistant's turn"),
+        # There is no prompt, or not one.
+        ({"chosen": [SEVEN], "rejected": [NINE]}, "chosen begins with the assistant's turn and"),
+        ({"chosen": [ASK], "rejected": [ASK, NINE]}, "chosen has no turn of the assistant"),
+        ({"chosen": [ASK, SEVEN], "rejected": [user("x"), NINE]},
+         "chosen and rejected share no prompt"),
+        ({"chosen": [ASK, SEVEN, user("a"), SEVEN], "rejected": [ASK, SEVEN, user("b"), NINE]},
+         "chosen and rejected part at a turn of the user"),
+        ({"chosen": "Q? A.", "rejected": "Q? B."}, "prompt is None, .* no dialogues"),
+        ({"prompt": None, "completion": [ASK, SEVEN], "label": True}, "prompt is None"),
+        ({**PAIR, "prompt": [SYSTEM, ASK], "system": "Be long."}, "system differs from"),
+        ({**PAIR, "prompt": [SYSTEM, ASK], "chosen": [turn("system", "x"), ASK, SEVEN]},
+         "chosen has another system's turn"),
+        # Messages that are none.
+        ({**PAIR, "prompt": [user(5)]}, "prompt message 1: content is 5, expected text"),
+        ({**PAIR, "prompt": [turn(None, "x")]}, "prompt message 1: role is None"),
+        ({**PAIR, "chosen": [said(None, tool_calls=[{}])]}, 'chosen message 1: content .*""'),
+        ({**PAIR, "chosen": [said([{"type": "text", "text": "x"}])]}, "chosen message 1: content"),
+        ({**PAIR, "chosen": [{"from": "gpt", "value": "x"}]}, "chosen message 1: role is None"),
+        ({**PAIR, "chosen": SEVEN}, "chosen is .*, expected text or a list of messages"),
+        ({**PAIR, "rejected": []}, "rejected is .., expected text or a list of messages"),
+        ({**PAIR, "rejected": None}, "rejected is None, expected text or a list of messages"),
+        ({"prompt": ["Q?"], "chosen": ["A."], "rejected": ["B."]}, "prompt is ..Q.*, expected"),
+        ({**ROLLOUT, "prompt": ""}, "prompt is '', expected text or a list of messages"),
+        # What a template takes.
+        ({**PAIR, "tools": "count(sheep)"}, "tools is 'count.sheep.', expected a list of objects"),
+        ({**PAIR, "tools": ["count"]}, "tools is .'count'., expected a list of objects"),
+        ({**PAIR, "chat_template_kwargs": [1]}, "chat_template_kwargs is .1., expected an object"),
+        ({**PAIR, "chat_template_kwargs": {"tokenize": True}}, "chat_template_kwargs has tokenize"),
+        ({**PAIR, "system": 3}, "system is 3, expected text"),
+        # Numbers.
+        ({**ROLLOUT, "reward": 1e39}, "reward is 1e.39, expected a finite number of at most 1e.15"),
+        ({**ROLLOUT, "reward": -1e39}, "reward is -1e.39, expected a finite number"),
+        ({**ROLLOUT, "reward": float("inf")}, "reward is inf, expected a finite number"),
+        ({**ROLLOUT, "reward": float("nan")}, "reward is nan, expected a finite number"),
+        ({**ROLLOUT, "reward": 10**5000}, "reward is a number of more than 30 digits, expected"),
+        ({**ROLLOUT, "reward": Decimal("NaN")}, "reward is nan, expected a finite number"),
+        ({**ROLLOUT, "reward": "1.0"}, "reward is '1.0', expected a finite number"),
+        ({**ROLLOUT, "reward": None, "label": True}, "reward is None, expected a finite number"),
+        ({**ROLLOUT, "weight": -2}, "weight is -2, expected a number from 0 to 1e.15"),
+        ({**PAIR, "weight": -0.5}, "weight is -0.5, expected a number from 0"),
+        ({**PAIR, "weight": float("nan")}, "weight is nan, expected a number from 0"),
+        ({"prompt": "Q?", "completion": "A.", "label": 1.0}, "label is 1.0, expected true or fal"),
+        ({"prompt": "Q?", "completion": "A.", "label": -1}, "label is -1, expected true or false"),
+        ({"prompt": "Q?", "completion": "A.", "label": "true"}, "label is 'true', expected true"),
+        ({**ROLLOUT, "truncated": "False"}, "truncated is 'False', expected true or false"),
+        ({**ROLLOUT, "truncated": 2}, "truncated is 2, expected true or false"),
+        ({**ROLLOUT, "truncated": float("nan")}, "truncated is nan, expected true or false"),
+        ({**ROLLOUT, "completion_ids": [1, 2**31]}, "completion_ids is .*, expected a list of tok"),
+        ({**ROLLOUT, "completion_ids": "1 2"}, "completion_ids is '1 2', expected a list of token"),
+        ({**ROLLOUT, "group_id": [1]}, "group_id is .1., expected a number or text"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_used_is_named_with_its_column(row, message):
+    right = {name: ROLLOUT[name] for name in ("prompt", "completion")}
+    with pytest.raises(InputError, match=rf"^rows row 1: {message}"):
+        read(row)
+    if "chosen" not in row and "messages" not in row:
+        with pytest.raises(InputError, match=r"^rows row 2: "):
+            read({**right, "reward": 1, "label": True}, row)
+
+
+def test_numbers_of_any_kind():
+    values = [1, 0.5, True, np.float32(0.25), np.int64(2), Decimal("1.5"), 1e15]
+    rows = [{**ROLLOUT, "reward": value, "weight": value} for value in values]
+    assert [t.reward for t in read(*rows)] == [1, 0.5, 1, 0.25, 2, 1.5, 1e15]
+    assert [t.weight for t in read(*rows)] == [1, 0.5, 1, 0.25, 2, 1.5, 1e15]
+    flags = [True, 1, 1.0, np.True_, 0, 0.0, False, None]
+    assert [t.truncated for t in read(*({**ROLLOUT, "truncated": f} for f in flags))] == (
+        [True] * 4 + [False] * 4
+    )
+
+
+def test_halves_of_characters_become_the_sign_for_what_cannot_be_read():
+    row = {"prompt": [user("Q \ud83d?")], "completion": "A \ud83d\ude00.", "reward": 1}
+    assert parts(row) == [([user("Q \ufffd?")], [said("A \U0001f600.")])]
+    assert parts({"prompt": b"Q?", "completion": b"\xff", "label": True}) == [("Q?", "\ufffd")]
+
+
+def test_columns_that_are_not_used_are_known():
+    layout = layout_of("rows", [{**PAIR, "images": [], "score_chosen": 1.0, "system": "x"}])
+    assert layout.unused == ("images", "score_chosen")
+    assert layout.paired
+    layout = layout_of("rows", [{"prompt": "Q?", "completion": "A."}, {"label": True}])
+    assert (layout.graded, layout.paired, layout.unused) == (True, False, ())
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["prompt", "chosen"], "no column rejected among chosen, prompt; expected prompt, compl"),
+        (["rejected"], "no column chosen among rejected"),
+        (["prompt"], "no column completion among prompt"),
+        (["question", "answer"], "no column completion, prompt among answer, question"),
+        (["conversations"], "no column completion, prompt among conversations; .* messages"),
+    ],
+)
+def test_columns_that_lack_are_named(columns, message):
+    with pytest.raises(InputError, match=f"rows: {message}"):
+        read(dict.fromkeys(columns, "x"))
+
+
+def test_a_file_says_which_of_its_rows(write_rows):
+    path = write_rows([ROLLOUT, {**ROLLOUT, "reward": "x"}])
+    with pytest.raises(InputError, match=r"rows\.jsonl row 2: reward is 'x'"):
+        read_table(path)
