@@ -67,7 +67,7 @@ MISTAKES = [
     ("--objective fpa --future-from lagged:0", "expected initial, or lagged:N with N steps"),
     (
         "--objective fpa --max-tokens 5",
-        "12000 prompt of 5 tokens or more); --max-tokens or the model's context is 5",
+        "prompt of 5 tokens or more); --max-tokens or the",
     ),
 ]
 

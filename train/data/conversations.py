@@ -129,7 +129,8 @@ def pair_completions(
 
 def speaker(turn: dict) -> str:
     """Return who speaks, by the name that most templates have for it."""
-    return ROLES.get(turn["role"], turn["role"])
+    role: str = turn["role"]
+    return ROLES.get(role, role)
 
 
 def essence(turn: dict) -> dict:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from diagnostics.parameters import trained_parameters
@@ -40,8 +42,8 @@ class Base:
     @property
     def vocabulary(self) -> int:
         """How many tokens it can read and write: ids from there on have no row in its weights."""
-        embedding = self.model.model.get_input_embeddings()
-        return min(embedding.weight.shape[0], self.model.head.weight.shape[0])
+        embedding = cast(nn.Embedding, self.model.model.get_input_embeddings())
+        return min(len(embedding.weight), len(self.model.head.weight))
 
     def placed(self) -> LanguageModel:
         """Return the base as it computes: a sharded copy where weights are spread."""
