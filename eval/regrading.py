@@ -31,7 +31,8 @@ def grade_again(
         own = [Problem(row["problem"], row["gold"]) for row in rows]
     else:
         own = [_problem(benchmark, row, problems, source) for row in rows]
-    verdicts = benchmark.grade(own, [row["completion"] for row in rows])
+    texts = [row.get("thinking", "") + row["completion"] for row in rows]
+    verdicts = benchmark.grade(own, texts, [bool(row.get("truncated")) for row in rows])
     return [
         {**row, "gold": problem.answer, **verdict._asdict()}
         for row, problem, verdict in zip(rows, own, verdicts, strict=True)

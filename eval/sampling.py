@@ -2,36 +2,58 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval.answers.final import opened_thinking
 from eval.context import context_of
 from eval.generation import generate
 from eval.problems.benchmarks import Benchmark, SamplingPlan
 from eval.problems.files import Problem
-from eval.prompts import encode_text
+from eval.prompts import encode_texts
 from objectives.errors import InputError
 
 
-def fitting_tokens(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], wanted: int
-) -> int:
-    """Return the wanted length limit of completions, or what the model's context leaves of it.
+class Room(NamedTuple):
+    """What the model's context leaves beside each prompt, in tokens."""
 
-    Raises InputError where a prompt alone fills the context.
-    """
+    context: int
+    beside: list[int]
+
+
+def room_beside(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
+) -> Room | None:
+    """Return the room beside each prompt, None where the model's context has no end."""
     context = context_of(model.config)
     if context is None:
-        return wanted
-    longest = max(prompts, key=lambda prompt: len(encode_text(tokenizer, prompt)))
-    room = context - len(encode_text(tokenizer, longest))
-    if room < 1:
-        raise InputError(
-            f"the prompt {longest[:40]!r}... fills the model's context of {context} tokens; leave "
-            f"that problem out, or choose another model"
+        return None
+    return Room(context, [context - len(ids) for ids in encode_texts(tokenizer, prompts)])
+
+
+def fitting(
+    name: str, room: Room | None, count: int, *, needed: int = 1, offset: int = 0
+) -> list[int]:
+    """Return which of `count` prompts leave room for the needed tokens; print how many do not.
+
+    name: what the line calls the problems. offset: rows of their file before the first. Raises
+    InputError where none does.
+    """
+    if room is None:
+        return list(range(count))
+    long = [index for index in range(count) if room.beside[index] < needed]
+    if long:
+        said = (
+            f"{name}: {len(long)} of {count} problems left out (row {long[0] + offset + 1} is the "
+            f"first): with {needed} token{'s' * (needed > 1)} of an answer the prompt "
+            f"more than fills the model's context of {room.context} tokens"
         )
-    return min(wanted, room)
+        if len(long) == count:
+            raise InputError(f"{said}; choose another model, or fewer --max-new-tokens")
+        print(said)
+    return [index for index in range(count) if room.beside[index] >= needed]
 
 
 def sample_benchmark(
@@ -51,10 +73,12 @@ def sample_benchmark(
     completions of each part, a dict each. batch_size: completions at once, and of a part.
     """
     prompts = [benchmark.prompt(tokenizer, problem.question) for problem in problems]
+    room = room_beside(model, tokenizer, prompts)
+    asked = fitting(benchmark.name, room, len(prompts))
     finished = {row["index"] for row in before}
-    missing = [index for index in range(len(problems)) if index not in finished]
+    missing = [index for index in asked if index not in finished]
     size = max(1, batch_size // plan.samples)
-    limit = fitting_tokens(model, tokenizer, prompts, plan.max_new_tokens)
+    limit = min([plan.max_new_tokens, *(room.beside[index] for index in asked if room)])
     if limit < plan.max_new_tokens:
         print(
             f"{benchmark.name}: --max-new-tokens {plan.max_new_tokens} cut to {limit}, which the "
@@ -62,7 +86,7 @@ def sample_benchmark(
         )
     tokens, done, verdicts = 0, len(before), _verdicts(before)
     started = time.monotonic()
-    total = len(problems) * plan.samples
+    total = len(asked) * plan.samples
     with tqdm(total=total, initial=done, desc=benchmark.name, unit="completion") as bar:
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
@@ -83,7 +107,9 @@ def sample_benchmark(
             flat = [(index, k, c) for index, row in zip(part, sampled, strict=True)
                     for k, c in enumerate(row)]  # fmt: skip
             grades = benchmark.grade(
-                [problems[index] for index, _, _ in flat], [c.text for _, _, c in flat]
+                [problems[index] for index, _, _ in flat],
+                [opened_thinking(prompts[index]) + c.text for index, _, c in flat],
+                [c.truncated for _, _, c in flat],
             )
             seconds = (time.monotonic() - begun) / len(flat)
             rows = [
@@ -94,6 +120,7 @@ def sample_benchmark(
                     "problem": problems[index].question,
                     "gold": problems[index].answer,
                     "completion": completion.text,
+                    **_thinking(prompts[index]),
                     **verdict._asdict(),
                     "truncated": completion.truncated,
                     "tokens": len(completion.tokens),
@@ -112,3 +139,9 @@ def sample_benchmark(
 
 def _verdicts(rows: Sequence[dict]) -> list[bool]:
     return [row["correct"] for row in rows if row["status"] != "unparseable_gold"]
+
+
+def _thinking(prompt: str) -> dict:
+    """Return the tag that a prompt opens thinking with, where it does: grading again needs it."""
+    tag = opened_thinking(prompt)
+    return {"thinking": tag} if tag else {}

@@ -1,8 +1,9 @@
 """What graded completions of a benchmark come to: avg@k, pass@k, maj@k and what went wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from eval.grading import votes
 from eval.statistics import average_at_k, majority_at_k, pass_at_k, score_interval
 from objectives.errors import InputError
 from objectives.text_table import aligned
@@ -22,6 +23,7 @@ class Score:
     majority_at_k: float | None
     truncated: float | None  # shares of the graded completions
     unparseable: float | None
+    correct_without_box: float | None
     timeouts: int
     unparseable_gold: int  # problems left out
     tokens: int
@@ -35,8 +37,9 @@ def score(benchmark: str, rows: Sequence[dict]) -> Score:
     """Return the score of a benchmark's graded completions.
 
     rows: as `completions.jsonl` has them; of each, index (of the problem), sample, gold, correct,
-    answer and status are needed. Raises InputError where problems differ in their number of
-    completions.
+    answer and status are needed. Answers of equal value are one vote of maj@k, right or wrong;
+    worker processes compare those that are more than integers. Raises InputError where problems
+    differ in their number of completions.
     """
     problems: dict[int, list[dict]] = {}
     for row in sorted(rows, key=lambda row: (row["index"], row["sample"])):
@@ -55,10 +58,14 @@ def score(benchmark: str, rows: Sequence[dict]) -> Score:
         "seconds": round(sum(row.get("seconds", 0) for row in rows), 1),
     }
     if not graded:
-        return Score(benchmark, 0, samples, *[None] * 7, timeouts=0, **rest)
+        return Score(benchmark, 0, samples, *[None] * 8, timeouts=0, **rest)
     correct = [[row["correct"] for row in group] for group in graded]
+    wrong = votes([[None if r["correct"] else r["answer"] for r in group] for group in graded])
     # Correct answers are one answer, however they are written.
-    votes = [[r["gold"] if r["correct"] else r["answer"] for r in group] for group in graded]
+    voted = [
+        [r["gold"] if r["correct"] else answer for r, answer in zip(group, row, strict=True)]
+        for group, row in zip(graded, wrong, strict=True)
+    ]
     flat = [row for group in graded for row in group]
     status = [row["status"] for row in flat]
     return Score(
@@ -67,16 +74,23 @@ def score(benchmark: str, rows: Sequence[dict]) -> Score:
         samples,
         *map(float, score_interval(average_at_k(correct))),
         pass_at_k=float(pass_at_k(correct, samples).mean()),
-        majority_at_k=float(majority_at_k(votes, correct, samples).mean()),
-        truncated=sum(bool(row.get("truncated")) for row in flat) / len(flat),
+        majority_at_k=float(majority_at_k(voted, correct, samples).mean()),
+        truncated=_share(row.get("truncated") for row in flat),
         unparseable=status.count("unparseable") / len(flat),
+        correct_without_box=_share(r["correct"] and not r.get("boxed", True) for r in flat),
         timeouts=status.count("timeout"),
         **rest,
     )
 
 
+def _share(marks: Iterable) -> float:
+    values = [bool(mark) for mark in marks]
+    return sum(values) / len(values)
+
+
 HEADER = ("benchmark", "problems", "k", "avg@k [95 %]", "pass@k", "maj@k", "truncated",
-          "unparseable", "timeouts", "gold unread", "tokens", "seconds")  # fmt: skip
+          "unparseable", "correct without a box", "timeouts", "gold unread", "tokens",
+          "seconds")  # fmt: skip
 
 
 def score_table(scores: Sequence[Score]) -> str:
@@ -97,6 +111,7 @@ def _cells(score: Score) -> tuple[str, ...]:
         part(score.majority_at_k),
         part(score.truncated),
         part(score.unparseable),
+        part(score.correct_without_box),
         str(score.timeouts),
         str(score.unparseable_gold),
         str(score.tokens),

@@ -20,10 +20,12 @@ import pandas as pd
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval.answers.final import opened_thinking
 from eval.generation import generate
 from eval.grading import grade
 from eval.problems.files import Problem, load_problems
 from eval.prompts import word_problem_prompt
+from eval.sampling import fitting, room_beside
 from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, check, flag, from_flags
@@ -89,7 +91,8 @@ class Parts:
 
         Rows whose gold answer cannot be read are not in the table: they are not wrong.
         """
-        every = pd.concat([pd.read_parquet(self.path(n)) for n in range(count)], ignore_index=True)
+        read = [pd.read_parquet(self.path(n)) for n in range(count)]
+        every = pd.concat([part for part in read if len(part)], ignore_index=True)
         frame = every[every["status"] != "unparseable_gold"]
         write_whole(self.out, lambda path: frame.to_parquet(path, index=False))
         shutil.rmtree(self.folder)
@@ -118,7 +121,12 @@ def sample_part(
     )
     flat = [(i, completion) for i, row in enumerate(sampled) for completion in row]
     golds = [problems[i][1].answer for i, _ in flat]
-    grades = grade([completion.text for _, completion in flat], golds)
+    grades = grade(
+        [opened_thinking(prompts[i]) + completion.text for i, completion in flat],
+        golds,
+        truncated=[completion.truncated for _, completion in flat],
+        questions=[problems[i][1].question for i, _ in flat],
+    )
     return [
         {
             "prompt": prompts[i],
@@ -130,6 +138,7 @@ def sample_part(
             "answer": verdict.answer,
             "gold": gold,
             "status": verdict.status,
+            "boxed": verdict.boxed,
         }
         for (i, completion), verdict, gold in zip(flat, grades, golds, strict=True)
     ]
@@ -153,16 +162,24 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
     missing = [n for n in range(len(groups)) if not parts.path(n).exists()]
     if missing:
         model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
+        # All prompts before the first part, so that none stops the others in the middle.
+        prompts = [word_problem_prompt(tokenizer, problem.question) for problem in problems]
+        fits = fitting(
+            settings.problems, room_beside(model, tokenizer, prompts), len(prompts),
+            needed=settings.max_new_tokens, offset=settings.offset,
+        )  # fmt: skip
+        kept = {settings.offset + place for place in fits}
     started, tokens, correct, rows = time.monotonic(), 0, 0, 0
     with tqdm(total=len(groups), initial=len(groups) - len(missing), unit="part") as bar:
         for number in missing:
-            part = sample_part(model, tokenizer, groups[number], settings)
+            group = [(n, problem) for n, problem in groups[number] if n in kept]
+            part = sample_part(model, tokenizer, group, settings) if group else []
             parts.write(number, part)
             rows += len(part)
             tokens += sum(len(row["completion_ids"]) for row in part)
             correct += sum(row["reward"] > 0 for row in part)
             rate = tokens / (time.monotonic() - started)
-            bar.set_postfix({"correct": f"{correct / rows:.1%}", "tokens/s": f"{rate:.0f}"})
+            bar.set_postfix({"correct": f"{correct / max(1, rows):.1%}", "tokens/s": f"{rate:.0f}"})
             bar.update()
     return parts.join(len(groups))
 
@@ -175,13 +192,15 @@ def summary(table: pd.DataFrame) -> str:
     for row in rows:
         verdicts.setdefault(row["group_id"], []).append(row["reward"] > 0)
     correct = sum(map(sum, verdicts.values()))
+    unboxed = sum(row["reward"] > 0 and not row.get("boxed", True) for row in rows)
     mixed = sum(0 < sum(own) < len(own) for own in verdicts.values())
     return (
         f"{len(rows)} completions of {len(verdicts)} problems, "
         f"{sum(len(row['completion_ids']) for row in rows)} tokens\n"
         f"correct {correct} ({correct / len(rows) if rows else math.nan:.1%}), "
         f"truncated {sum(row['truncated'] for row in rows)}, "
-        f"unparseable {status['unparseable']}, timed out {status['timeout']}, "
+        f"unparseable {status['unparseable']}, correct without a box {unboxed}, "
+        f"timed out {status['timeout']}, "
         f"left out for an unparseable gold answer {status['unparseable_gold']}\n"
         f"problems with correct and incorrect completions: {mixed}"
     )

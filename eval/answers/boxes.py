@@ -99,11 +99,9 @@ def _after(text: str, start: int, closing: dict[int, int]) -> int:
 
 
 def _unboxed(text: str) -> str:
-    """Return a box's content with boxes within it replaced by what they hold."""
+    """Return a box's content without boxes within it, whose braces mean nothing then."""
     if not BOX.search(text):
         return text
-    parts, at = [], 0
-    for box in find_boxes(text):
-        parts += [text[at : box.start], box.content]
-        at = box.end
-    return ("".join(parts) + text[at:]).strip()
+    text = BOX.sub("", text)
+    inside = len(text) - len(text.lstrip("{"))
+    return text[inside:-inside] if inside and text.endswith("}" * inside) else text

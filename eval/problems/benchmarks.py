@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from transformers import PreTrainedTokenizerBase
 
@@ -18,6 +19,31 @@ from objectives.errors import InputError
 REACH_SECONDS = 10  # to wait for the hub's first answer
 SAMPLED_TEMPERATURE = 0.6  # where several completions of a problem are asked for
 SMALL_SET_SAMPLES = 16  # of each problem, where 40 problems alone would leave wide intervals
+
+
+class Grader(Protocol):
+    """How completions are graded."""
+
+    def __call__(
+        self,
+        problems: Sequence[Problem],
+        texts: Sequence[str],
+        truncated: Sequence[bool] | None = None,
+        /,
+    ) -> list[Grade]:
+        """Return a verdict on each text, an answer to the problem of its place."""
+        ...
+
+
+def _grade_mathematics(
+    problems: Sequence[Problem], texts: Sequence[str], truncated: Sequence[bool] | None = None, /
+) -> list[Grade]:
+    return grade(
+        texts,
+        [problem.answer for problem in problems],
+        truncated=truncated,
+        questions=[problem.question for problem in problems],
+    )
 
 
 @dataclass(frozen=True)
@@ -59,9 +85,7 @@ class Benchmark:
     max_new_tokens: int = 2048
     digest: str | None = None
     prompt: Callable[[PreTrainedTokenizerBase, str], str] = word_problem_prompt
-    grade: Callable[[Sequence[Problem], Sequence[str]], list[Grade]] = lambda problems, texts: (
-        grade(texts, [problem.answer for problem in problems])
-    )
+    grade: Grader = _grade_mathematics
 
     def load(self, folder: str | None = None) -> list[Problem]:
         """Return the problems, from a file in a folder where one is given, else from the hub.
@@ -181,9 +205,11 @@ def built_in_problems(expressions: Sequence[str]) -> list[Problem]:
     return [Problem(text, str(arithmetic.solve(text))) for text in expressions]
 
 
-def _grade_arithmetic(problems: Sequence[Problem], texts: Sequence[str]) -> list[Grade]:
+def _grade_arithmetic(
+    problems: Sequence[Problem], texts: Sequence[str], truncated: Sequence[bool] | None = None, /
+) -> list[Grade]:
     return [
-        Grade(arithmetic.is_correct(problem.question, text), text.rpartition("#")[2], "ok")
+        Grade(arithmetic.is_correct(problem.question, text), text.rpartition("#")[2], "ok", True)
         if "#" in text
         else Grade(False, None, "unparseable")
         for problem, text in zip(problems, texts, strict=True)

@@ -1,14 +1,14 @@
 """Problems that a policy answers again and again: completed, graded, shared among processes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval.answers.final import opened_thinking
 from eval.generation import Completion, generate
-from eval.grading import Grade
-from eval.problems.benchmarks import BENCHMARKS, benchmark_of_file, built_in_problems
+from eval.problems.benchmarks import BENCHMARKS, Grader, benchmark_of_file, built_in_problems
 from eval.problems.files import Problem, load_problems, read_problems
 
 WORD_PROBLEM_TOKENS = 256  # less than in a benchmark: it is done many times in a run
@@ -44,7 +44,7 @@ class ProblemSet:
     name: str
     problems: list[Problem]
     prompts: list[str]  # a text for each, as the model sees it
-    grade: Callable[[Sequence[Problem], Sequence[str]], list[Grade]]  # as a benchmark has it
+    grade: Grader  # as a benchmark has it
     max_new_tokens: int
 
     def complete(
@@ -76,7 +76,9 @@ class ProblemSet:
         flat = [(i, c) for (i, _), row in zip(own, completions, strict=True) for c in row]
         grades = iter(
             self.grade(
-                [self.problems[i] for i, _ in flat], [completion.text for _, completion in flat]
+                [self.problems[i] for i, _ in flat],
+                [opened_thinking(self.prompts[i]) + c.text for i, c in flat],
+                [c.truncated for _, c in flat],
             )
         )
         return among.gathered([[(c, bool(next(grades).correct)) for c in row]

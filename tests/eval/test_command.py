@@ -15,7 +15,7 @@ from train.models import load as models
 PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
 BUILTIN = "--benchmarks builtin --limit 6 --samples 3 --batch-size 6"
 FIELDS = {"benchmark", "index", "sample", "problem", "gold", "completion", "answer", "correct",
-          "truncated", "status", "tokens", "seconds"}  # fmt: skip
+          "truncated", "status", "boxed", "tokens", "seconds"}  # fmt: skip
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_an_unreadable_gold_answer_is_left_out_and_no_answer_is_wrong(evaluate, 
     assert status == 0, err
     cells = out.splitlines()[-1].split()
     assert cells[:4] == ["set", "2", "1", "0.500"]
-    assert cells[-6:] == ["0.000", "0.500", "0", "1", "0", "0"]  # truncated .. seconds
+    assert cells[-7:] == ["0.000", "0.500", "0.000", "0", "1", "0", "0"]  # truncated ..
 
 
 def test_votes_are_for_answers_and_not_for_spellings():

@@ -89,7 +89,6 @@ EQUIVALENT = [
     ("18", r"First \boxed{3}, later \boxed{18}."),
     (r"\frac{3}{4}", "So the probability is 3/4."),
     ("5", r"\boxed{5.}"),
-    ("4.2", r"\boxed{4.2\%}"),
     ("1/3", r"\boxed{0.333333}"),
     ("1/30", r"\boxed{0.0333333}"),
     ("4.5e33", r"\boxed{45 \times 10^{32}}"),
@@ -142,7 +141,7 @@ DIFFERENT = [
     ("12", r"\boxed{1 2 3}"),
     ("1000001", r"\boxed{1000002}"),
     ("10^{100}", r"\boxed{10^{99}}"),
-    ("4.2", r"\boxed{4.3\%}"),
+    ("4.2", r"\boxed{4.2\%}"),
     ("1,3", r"It is not \boxed{1}, it is \boxed{3}."),
     ("3", r"$\boxed{1}$ and $\boxed{3}$"),
     (".0000672", r"\boxed{.0000673}"),
@@ -163,7 +162,7 @@ def test_other_answers(gold, completion):
 @pytest.mark.parametrize("completion", ["", "I do not know.", "\\boxed{", "x" * 5000])
 def test_no_answer(completion):
     assert grade_one(completion, "3") == {
-        "correct": False, "answer": None, "status": "unparseable",
+        "correct": False, "answer": None, "status": "unparseable", "boxed": False,
     }  # fmt: skip
 
 

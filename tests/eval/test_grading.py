@@ -37,7 +37,7 @@ def test_equivalent_forms_are_correct_and_others_are_not():
 
 def test_what_cannot_be_read_is_said_and_not_confused():
     no_answer, no_gold = grade(["I do not know", "\\boxed{3}"], ["3", "$$"])
-    assert no_answer == (False, None, "unparseable")
+    assert no_answer == (False, None, "unparseable", False)
     assert no_gold.status == "unparseable_gold"
 
 

@@ -1,0 +1,183 @@
+"""One spelling for an answer: plain LaTeX for Unicode, spaces, digit groups and mixed numbers."""
+
+import math
+import re
+import unicodedata
+
+from eval.answers.words import without_words
+
+SYMBOLS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-",
+    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": r"\div ", "∗": "*",
+    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
+    "±": r"\pm ", "∓": r"\mp ", "∞": r"\infty ", "∅": r"\emptyset ", "⌀": r"\emptyset ",
+    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∖": r"\setminus ", "→": r"\to ",
+    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
+    "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "℃": r"^\circ C", "℉": r"^\circ F",
+    "′": "'", "″": "''", "’": "'", "‘": "'", "“": "", "”": "", "…": r"\ldots ", "⋯": r"\ldots ",
+    "⁄": "/", "∕": "/", "∶": ":", "，": ",", "⟨": r"\langle ", "⟩": r"\rangle ", "¢": " cents",
+    "π": r"\pi ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ",
+    "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "φ": r"\phi ",
+    "ω": r"\omega ",
+}  # fmt: skip
+SCRIPTS = {
+    "^": ("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n"),
+    "_": ("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n"),
+}
+ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+RULES = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\(?:left|right)\s*\.", ""),
+        (r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*", ""),
+        (r"\\(?:displaystyle|textstyle|limits|bf|rm|it|boldsymbol|bm)(?![A-Za-z])\s*", ""),
+        (r"\\(?:textcolor|color|hspace|vspace|phantom)\*?\s*\{[^{}]*\}", ""),
+        (r"\\(?:textbf|textit|textrm|textnormal|textsf|texttt|textup|emph|mbox|hbox|mathrm|mathit"
+         r"|mathsf|mathtt|mathbf)\s*(?=\{)", r"\\text"),
+        (r"\\(?:text|math)dollar(?![A-Za-z])", "$"),
+        (r"\\text\s*\{\s*([-+\d.,/$%\\]+)\s*\}", r"\1"),
+        (r"(?:\\text\s*\{)?\s*\b[Nn]o (?:real )?solutions?\b\.?\s*\}?$", r"\\emptyset "),
+        (r"\\underline\s*\{([^{}]*)\}", r"\1"),
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\(?:varnothing|empty)(?![A-Za-z])|\\text\{\s*empty set\s*\}|\\\{\s*\\\}",
+         r"\\emptyset "),
+        (r"\\langle(?![A-Za-z])", "("),
+        (r"\\rangle(?![A-Za-z])", ")"),
+        (r"\\lbrace(?![A-Za-z])", r"\\{"),
+        (r"\\rbrace(?![A-Za-z])", r"\\}"),
+        (r"\\leq(?:slant)?(?![A-Za-z])", r"\\le "),
+        (r"\\geq(?:slant)?(?![A-Za-z])", r"\\ge "),
+        (r"\\(?:dots[cbmio]?|cdots)(?![A-Za-z])|(?<!\.)\.\.\.(?!\.)", r"\\ldots "),
+        (r"\\(?:thinspace|enspace|q?quad|medspace|thickspace)(?![A-Za-z])", " "),
+        (r"\\text\{\s*\}|\\!", ""),
+        (r"\{\}(?=\^)", ""),
+        (r"\{\s*,\s*\}", ",\0"),  # a comma of a number, whatever stands around it
+        # Degrees, however they are written.
+        (r"\^\s*\{\s*(?:\\circ|\\degree|\\text\{\s*o\s*\}|o)\s*\}", r"^\\circ "),
+        (r"\s*\^\s*\\circ(?![A-Za-z])", r"^\\circ "),
+        (r"\^\s*(?:\\degree|\\text\{\s*o\s*\}|o(?![A-Za-z]))", r"^\\circ "),
+        (r"\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])", r"^\\circ "),
+        # Digit groups: a space of LaTeX, an apostrophe or a LaTeX comma joins digits.
+        (r"(?<=\d)(?:\\[,;: ]|~|'|,\0|\u2009|\u202f)\s*(?=\d{3}(?!\d))", ""),
+        ("\0", ""),
+        (r"(?<!\\)\\[,;: ]|~", " "),
+    )
+]  # fmt: skip
+SPACED_GROUPS = re.compile(
+    r"([-+]?\s*(?:\\?\$|[£€¥₹])?\s*\d{1,3}(?: \d{3})+)(?![\d ]*[/\d])(\D.*)?", re.S
+)
+COMMA_GROUPS = re.compile(r"([^\d(\[{,]*\d{1,3}(?:,\d{3})+)(?!\d)([^,]*)", re.DOTALL)
+POINT_GROUPS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}")
+FRENCH = re.compile(r"([\](\[])([^\[\](),;]+)[,;]([^\[\](),;]+)([\[\])])")
+DOUBLE_FACTORIAL = re.compile(r"(?<![\d.!])(\d{1,3})!!(?!!)")
+POWER_OF_TEN = re.compile(r"(?<![\w.\\])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?\d{1,4})(?!\w)")
+MIXED = re.compile(
+    r"(?<![\d.,^_}A-Za-z)])(\d+)\s*(?:\\frac\s*\{(\d+)\}\s*\{(\d+)\}|\\frac\s*(\d)\s*(\d)(?!\d)"
+    r"|(?<=\s)(\d+)\s*/\s*(\d+)(?![\d.]))"
+)
+GOING_ON = re.compile(
+    r"((?<![\d.])\d*\.\d{0,20}?)(?:(\d)\2{2,}|(\d{2,12})\3+)\s*\\ldots"  # 0.1666...
+)
+REPEATING = re.compile(
+    r"(?<![\d.])(\d*)\.(\d*)(?:\\overline\s*\{?(\d+)\}?|\\dot\s*\{?(\d)\}?|\((\d+)\)(?!\d))"
+)
+LEAD = re.compile(
+    r"(?:\\text\s*\{)?\s*(?:(?:so|thus|hence|therefore),?\s+)?(?:(?:the|our|my)\s+)?"
+    r"(?:(?:final|correct)\s+)?(?:answer|result|value)s?(?:\s+(?:is|are)\b|\s*[:=])\s*:?\s*",
+    re.IGNORECASE,
+)
+
+
+def spelled(text: str) -> str:
+    """Return an answer in one spelling: the same mathematics, in plain LaTeX."""
+    text = _ascii(text).replace("**", "")
+    for pattern, replacement in RULES:
+        text = pattern.sub(replacement, text)
+    text = _edges(text)
+    if lead := LEAD.match(text):
+        text = text[lead.end() :]
+        # The brace that opened before the words closes after them.
+        text = text.replace("}", "", 1) if "{" in lead[0] else text
+    text = re.sub(r"(?<!\\)\$(?=[^$]*\$)([^$]*)(?<!\\)\$", r"\1", text)  # $...$ within
+    if found := SPACED_GROUPS.fullmatch(text):
+        text = found[1].replace(" ", "") + (found[2] or "")
+    if found := COMMA_GROUPS.fullmatch(text):
+        text = found[1].replace(",", "") + found[2]
+    if POINT_GROUPS.fullmatch(text):
+        text = text.replace(".", "")
+    if found := FRENCH.fullmatch(text):  # ]1, 2[
+        opening, closing = found[1].replace("]", "("), found[4].replace("[", ")")
+        text = f"{opening}{found[2]},{found[3]}{closing}"
+    text = DOUBLE_FACTORIAL.sub(_double_factorial, without_words(text))
+    text = POWER_OF_TEN.sub(r"\1\\times 10^{\2}", text)
+    text = REPEATING.sub(_repeating, GOING_ON.sub(r"\1\\overline{\2\3}", text))
+    text = MIXED.sub(_mixed, text)
+    return _edges(re.sub(r"\s+", " ", text))
+
+
+def _edges(text: str) -> str:
+    text = text.strip()
+    text = re.sub(r"^(?:=|:|\\approx(?![A-Za-z])|\\therefore(?![A-Za-z])|\s)+", "", text)
+    text = re.sub(r"(?:[.,;:]|\s)+$", "", text)
+    for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):
+        if text.startswith(opening) and text.endswith(closing):
+            text = text[2:-2].strip()
+    return text
+
+
+def _ascii(text: str) -> str:
+    out = []
+    for at, character in enumerate(text):
+        if ord(character) < 128:
+            out.append(character)
+        elif character in SYMBOLS:
+            out.append(SYMBOLS[character])
+        elif unicodedata.category(character) == "No" and "⁄" in (
+            written := unicodedata.normalize("NFKC", character)
+        ):  # ½
+            top, _, bottom = written.partition("⁄")
+            mixed = at and text[at - 1].isdigit()
+            out.append(f"\\frac{{{top}}}{{{bottom}}}" if mixed else f" \\frac{{{top}}}{{{bottom}}}")
+        elif script := next((s for s, (high, _) in SCRIPTS.items() if character in high), None):
+            high, low = SCRIPTS[script]
+            out.append(f"{script}{{{low[high.index(character)]}}}")
+        elif character in "£€¥₹√":
+            out.append(character)
+        elif unicodedata.category(character) == "Cf":
+            continue
+        elif character in "\u2009\u202f":
+            out.append(character)  # of digit groups
+        else:
+            out.append(unicodedata.normalize("NFKC", character))
+    text = "".join(out)
+    text = re.sub(r"\}(\^|_)\{(?=[^{}]*\})", lambda found: found[0], text)
+    text = _joined_scripts(text)
+    return ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2] or found[3]}}}", text)
+
+
+def _joined_scripts(text: str) -> str:
+    """Return x^{1}^{2}, as ¹² was written, as x^{12}."""
+    before = None
+    while before != text:
+        before, text = text, re.sub(r"([\^_])\{([\dn+-]+)\}\1\{([\dn+-]+)\}", r"\1{\2\3}", text)
+    return text
+
+
+def _mixed(found: re.Match) -> str:
+    whole, *parts = [part for part in found.groups() if part]
+    top, bottom = int(parts[0]), int(parts[1])
+    if not 0 < top < bottom:
+        return found[0]
+    return f"\\frac{{{int(whole) * bottom + top}}}{{{bottom}}}"
+
+
+def _repeating(found: re.Match) -> str:
+    """Return 0.1\\overline{6} as a fraction."""
+    whole, fixed, period = found[1] or "0", found[2], found[3] or found[4] or found[5]
+    tens, nines = 10 ** len(fixed), 10 ** len(period) - 1
+    top = (int(whole) * tens + int(fixed or 0)) * nines + int(period)
+    return f"\\frac{{{top}}}{{{tens * nines}}}"
+
+
+def _double_factorial(found: re.Match) -> str:
+    return str(math.prod(range(int(found[1]), 0, -2)))
