@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.context import context_of, known_tokens, turning_length
-from eval.decoding.choice import Decode, decoder_of
+from eval.decoding.choice import OWN, Way, way_of
 from eval.decoding.drawing import Sampler, uniform_numbers
-from eval.decoding.in_step import decode_in_step
-from eval.decoding.own_generate import decode_by_generate
 from eval.prompts import encode_text
 from eval.turn_end import stop_ids
 from objectives.errors import InputError
@@ -66,7 +65,7 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        decoder = decoder_of(model)
+        way, turn = way_of(model), turning_length(model.config)
         ids = [encode_text(tokenizer, prompt) for prompt in prompts]
         _check_prompts(model, tokenizer, prompts, ids, max_new_tokens)
         # Prompts of one length share a batch, the longest first: what does not fit fails at once.
@@ -74,14 +73,14 @@ def generate(
         rows = [_Row(prompt, sample) for prompt in order for sample in range(samples)]
         stop = stop_ids(model, tokenizer)
 
-        def decoder_for(row: _Row) -> tuple[Decode, int]:
-            """Return what decodes a row, and the length of prompts it may share a batch with."""
-            length, turn = len(ids[row.prompt]), turning_length(model.config)
-            if decoder is decode_in_step and (turn is None or length + max_new_tokens <= turn):
-                return decode_in_step, 0
-            return decode_by_generate, length
+        def way_for(row: _Row) -> tuple[Way, int]:
+            """Return how to decode a row, and the length of prompts it may share a batch with."""
+            length = len(ids[row.prompt])
+            turns = turn is not None and length + max_new_tokens > turn
+            own = OWN if way.pads and turns else way
+            return own, 0 if own.pads else length
 
-        for decode, batch in _batches(rows, decoder_for, batch_size):
+        for decode, batch in _batches(rows, way_for, batch_size):
             finished, uniforms = len(completions), None
             if temperature > 0:
                 uniforms = uniform_numbers([(seed, keys[p], s) for p, s in batch], max_new_tokens)
@@ -103,13 +102,13 @@ def generate(
 
 
 def _batches(
-    rows: list[_Row], decoder_for: Callable[[_Row], tuple[Decode, int]], size: int
-) -> Iterator[tuple[Decode, list[_Row]]]:
+    rows: list[_Row], way_for: Callable[[_Row], tuple[Way, int]], size: int
+) -> Iterator[tuple[Callable[..., Tensor], list[_Row]]]:
     """Yield rows that may be decoded at once, and by what; those of a kind follow each other."""
-    for (decode, _), alike in groupby(rows, key=decoder_for):
-        together = list(alike)
-        for start in range(0, len(together), size):
-            yield decode, together[start : start + size]
+    for (way, _), alike in groupby(rows, key=way_for):
+        together, most = list(alike), min(size, way.rows or size)
+        for start in range(0, len(together), most):
+            yield way.decode, together[start : start + most]
 
 
 def _completions(

@@ -1,7 +1,8 @@
 """Which way of decoding computes what a model does: found by trying, once for each model."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,19 +14,32 @@ from eval.decoding.in_step import decode_in_step
 from eval.decoding.own_generate import decode_by_generate
 from objectives.errors import InputError
 
-Decode = Callable[..., Tensor]
+
+class Way(NamedTuple):
+    """How to decode."""
+
+    decode: Callable[..., Tensor]
+    rows: int | None = None  # at most so many at once
+
+    @property
+    def pads(self) -> bool:
+        """Whether prompts of several lengths may share a batch."""
+        return self.decode is decode_in_step
+
+
+IN_STEP, OWN, ALONE = Way(decode_in_step), Way(decode_by_generate), Way(decode_by_generate, 1)
 FIRST, SECOND, ADDED = 7, 3, 3  # tokens of two prompts, and of what follows them
 TOLERANCE, HALF_TOLERANCE = 1e-3, 0.1  # of the logits' spread; what is wrong is off by about 1
 
-_found: weakref.WeakKeyDictionary[PreTrainedModel, Decode] = weakref.WeakKeyDictionary()
+_found: weakref.WeakKeyDictionary[PreTrainedModel, Way] = weakref.WeakKeyDictionary()
 
 
-def decoder_of(model: PreTrainedModel) -> Decode:
-    """Return what decodes with a model in evaluation mode: our loop, or its own `generate`.
+def way_of(model: PreTrainedModel) -> Way:
+    """Return how to decode with a model in evaluation mode: by our loop, or its own `generate`.
 
-    Our loop, where our cache holds what the model needs of earlier tokens: its steps are compared
-    with plain passes over the same tokens. Raises InputError where neither gives the same, as of a
-    model that looks at later tokens, and where the model's logits are not finite.
+    By our loop, where our cache holds what the model needs of earlier tokens: its steps are
+    compared with plain passes over the same tokens. Raises InputError where neither gives the
+    same, as of a model that looks at later tokens, and where its logits are not finite.
     """
     if model not in _found:
         _found[model] = _find(model)
@@ -34,11 +48,11 @@ def decoder_of(model: PreTrainedModel) -> Decode:
 
 def check_decoding(model: PreTrainedModel) -> None:
     """Raise InputError for a model that cannot be sampled from."""
-    decoder_of(model)
+    way_of(model)
 
 
 @torch.inference_mode()
-def _find(model: PreTrainedModel) -> Decode:
+def _find(model: PreTrainedModel) -> Way:
     ids = (torch.arange(FIRST + SECOND + 2 * ADDED) * 37 % known_tokens(model)).split(
         [FIRST, SECOND, ADDED, ADDED]
     )
@@ -49,16 +63,18 @@ def _find(model: PreTrainedModel) -> Decode:
     with torch.autocast(model.device.type, enabled=False):
         plain = torch.stack([_plain(model, *row) for row in rows])
         check_finite(plain)
-        for decode, some in ((decode_in_step, slice(3)), (decode_by_generate, slice(0, 3, 2))):
+        for way, some in ((IN_STEP, slice(3)), (OWN, slice(0, 3, 2)), (ALONE, slice(1))):
             forced = _Forced([added for _, added in rows[some]], model.device)
             try:
-                decode(model, [p for p, _ in rows[some]], forced, ADDED + 1, [], lambda done: None)
+                way.decode(
+                    model, [p for p, _ in rows[some]], forced, ADDED + 1, [], lambda done: None
+                )
                 off = _distance(torch.stack(forced.logits, 1), plain[some])
             except Exception as error:  # whatever a model does with a cache that it cannot use
                 why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
                 continue
             if off <= (HALF_TOLERANCE if model.dtype.itemsize < 4 else TOLERANCE):
-                return decode
+                return way
             why = f"they differ by {off:.2g} of the logits' spread"
     raise InputError(
         f"{type(model).__name__} cannot be sampled from: with what it keeps of earlier tokens it "
@@ -69,7 +85,7 @@ def _find(model: PreTrainedModel) -> Decode:
 class _Forced(Sampler):
     """Draws given tokens, whatever the logits, which it keeps."""
 
-    def __init__(self, tokens: list[list[int]], device: torch.device):
+    def __init__(self, tokens: Sequence[list[int]], device: torch.device):
         super().__init__(0, 1, None)
         self.tokens = torch.tensor([[*row, 0] for row in tokens], device=device)
         self.logits: list[Tensor] = []

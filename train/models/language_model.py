@@ -93,11 +93,11 @@ def _head(model: PreTrainedModel) -> Head:
     scale = 1.0
     if getattr(config, "logit_scale", None):  # Cohere
         scale *= config.logit_scale
-    if getattr(config, "logits_scaling", None):  # Granite
-        scale /= config.logits_scaling
     if getattr(config, "logits_mup_width_multiplier", None):  # Inkling
         scale /= config.logits_mup_width_multiplier
-    if getattr(config, "dim_model_base", None):  # MiniCPM
+    if getattr(config, "logits_scaling", None):  # Granite, MiniCPM 3
+        scale /= config.logits_scaling
+    elif getattr(config, "dim_model_base", None):  # MiniCPM
         scale *= config.dim_model_base / config.hidden_size
     caps = (getattr(config, name, None) for name in SOFT_CAPS)
     softcap = next(filter(None, caps), None)

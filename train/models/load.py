@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 import transformers
@@ -59,8 +60,11 @@ def load_model(
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
             if "gguf_file" not in options:
                 options["use_safetensors"] = True
-            model, found = AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, output_loading_info=True, **options
+            model, found = cast(
+                "tuple[PreTrainedModel, dict]",
+                AutoModelForCausalLM.from_pretrained(
+                    source, dtype=dtype, output_loading_info=True, **options
+                ),
             )
     except InputError:
         raise
@@ -121,7 +125,8 @@ def _with_padding(
     Which one does not matter: masks tell padding from the end, and from all else.
     """
     known = known_tokens(model)
-    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    pad = cast("int | None", tokenizer.pad_token_id)
+    end = cast("int | None", tokenizer.eos_token_id)
     if pad is None or pad >= known:
         some = end if end is not None and end < known else 0
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(some)
