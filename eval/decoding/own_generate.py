@@ -30,6 +30,8 @@ def decode_by_generate(
     settings = GenerationConfig(
         do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=stop or None, pad_token_id=0
     )
+    # A model may keep its state in itself (RecurrentGemma): a pass without a cache forgets it.
+    model(input_ids=ids[:, :1], use_cache=False)
     with _without_settings(model):
         whole = cast("Callable[..., Tensor]", model.generate)(
             ids,
