@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": ("eval.compare", "compare runs: accuracies, differences, costs"),
     "entanglement": ("diagnostics.entanglement", "where gradients of chosen and rejected entangle"),
     "extrapolation": ("diagnostics.extrapolation", "whether the policy went where it was forecast"),
+    "data": ("train.dataset_report", "show what data are read as, before training on them"),
     "rollouts": ("train.rollouts", "sample and grade rollouts to train on"),
     "worked-answers": ("train.worked_answers", "worked answers to warm up a small model with"),
     "merge": ("train.merge", "write a model with its LoRA adapter added to its weights"),

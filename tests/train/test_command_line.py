@@ -185,7 +185,8 @@ def test_help_needs_no_transformers():
 
 
 DOORS = [
-    "train", "train.memory", "train.merge", "train.rollouts", "train.worked_answers",
+    "train", "train.dataset_report", "train.memory", "train.merge", "train.rollouts",
+    "train.worked_answers",
     "train.builtin.make", "eval", "eval.compare", "diagnostics.entanglement",
     "diagnostics.extrapolation", "objectives",
 ]  # fmt: skip

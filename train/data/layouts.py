@@ -18,7 +18,6 @@ OF_ONE = ("reward", "label", "group_id", "truncated", "completion_ids", *ASIDE)
 class Layout(NamedTuple):
     """How rows become trajectories."""
 
-    columns: tuple[str, ...]  # that it reads
     read: Callable[[str, dict, bool], list[Trajectory]]  # where, row, graded
     graded: bool  # rows have a reward, a label or two sides; otherwise every one counts as right
     unused: tuple[str, ...]  # other columns of the file
@@ -27,6 +26,13 @@ class Layout(NamedTuple):
     def paired(self) -> bool:
         """Whether each row states a pair: trajectories 2n, chosen, and 2n + 1."""
         return self.read is rows.pair
+
+    @property
+    def kind(self) -> str:
+        """What a row is, in words."""
+        if self.paired:
+            return "pairs"
+        return "rollouts" if self.graded else "demonstrations"
 
 
 def layout_of(name: str, first: Sequence[dict]) -> Layout:
@@ -47,4 +53,4 @@ def layout_of(name: str, first: Sequence[dict]) -> Layout:
             f"expected {FORMATS}"
         )
     unused = tuple(column for column in columns if column not in used)
-    return Layout(used, read, graded, unused)
+    return Layout(read, graded, unused)
