@@ -90,12 +90,13 @@ def test_the_command_prints_figures_and_rows(call, write_rows):
         "rows          2 pairs", "trajectories  3, 66.7% correct", "pairs         1",
         f"left out      1 (longer than 30 tokens): {path} row 2",
         "not used      columns images", "ends in       '<eos>' 100.0%",
-        "prompt          4    4       4     4     4      0.0%",
         f"{path} row 1, reward 1", "1·+·2·=«#·3·<eos>»",
     ):  # fmt: skip
         assert line in out.splitlines()
     assert "#·4" not in out
-    assert [line.split()[-1] for line in out.splitlines() if line[:4] == "both"] == ["25.0%"]
+    cells = [line.split() for line in out.splitlines()]
+    assert ["prompt", *"44444", "0.0%"] in cells
+    assert [row[-1] for row in cells if row[:1] == ["both"]] == ["25.0%"]
     status, out, _ = call(dataset_report.main, f"{path} --show 0")
     assert (status, "«" in out) == (0, False)
 
