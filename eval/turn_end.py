@@ -43,7 +43,10 @@ def markers(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     added = tokenizer.added_tokens_decoder.values()
     others = [token.content for token in added if not token.special]
     special = [token.content for token in added if token.special]
-    names = dict.fromkeys([*tokenizer.all_special_tokens, *special, *others])
+    # What fills up may be any token, where the tokenizer has none of its own for it.
+    fills = {tokenizer.pad_token} - {tokenizer.eos_token, tokenizer.bos_token}
+    named = [name for name in tokenizer.all_special_tokens if name not in fills]
+    names = dict.fromkeys([*named, *special, *others])
     return [name for name in names if name.strip()]
 
 

@@ -1,7 +1,7 @@
 """Tokenised trajectories: those that fit, and why others were left out."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from objectives import pair_rollouts
 from objectives.errors import InputError
-from train.data.encoding import encode_rows, pad_id
+from train.data.encoding import Encoder, pad_id
 from train.data.table import TrajectoryTable
 from train.data.token_file import Columns, kept_ids, token_path
 from train.data.tokens import FlatTokens, Tokens, flat
@@ -39,6 +39,7 @@ class TokenizedData(NamedTuple):
     left_out: dict[str, int]
     max_tokens: int  # no trajectory is longer
     pad_id: int  # of the token that fills up rows
+    notes: Sequence[str] = ()  # what else there is to say of them, a line each
 
     def all_pairs(self) -> Tensor:
         """Return the pairs (P, 2) that the table states, or those made from its rollouts."""
@@ -57,7 +58,8 @@ def encode(
     max_tokens: longer trajectories are left out and counted, so are completions without tokens.
     folder: where the ids of a large table are kept, so that the next start finds them.
     vocabulary: rows of the model's embedding, beyond which no id may be.
-    Raises InputError naming row and token where one is, or where `folder` cannot be written.
+    Raises InputError naming row and token where one is, the row that a chat template refuses, or
+    `folder` where it cannot be written.
     """
 
     def make(append: Callable[[np.ndarray], object]) -> Columns:
@@ -79,6 +81,7 @@ def encode(
         values["left_out"],
         max_tokens,
         pad_id(tokenizer),
+        values["notes"],
     )
 
 
@@ -92,6 +95,7 @@ def _encode(
     """Hand on the ids batch by batch; return all else that there is to know of the rows."""
     groups: dict[Hashable, int] = {}
     left_out: Counter[str] = Counter()
+    encoder = Encoder(tokenizer)
     columns = [np.empty(0, COLUMNS)]
     read = 0
     with tqdm(
@@ -103,14 +107,14 @@ def _encode(
         dynamic_ncols=True,
     ) as bar:
         for batch in table.batches(left_out):
-            encoded = zip(batch, encode_rows(tokenizer, batch), strict=True)
+            encoded = zip(batch, encoder.encode(batch), strict=True)
             kept: list[Tokens] = []
             rows: list[tuple] = []
-            for number, (row, (tokens, prompt)) in enumerate(encoded, read):
+            for number, (row, tokens) in enumerate(encoded, read):
                 group = groups.setdefault(_group_key(row.group), len(groups))
                 lengths = len(tokens.prompt), len(tokens.completion)
                 trained = len(tokens.places())
-                reason = why_left_out(tokens, prompt, max_tokens)
+                reason = why_left_out(tokens, max_tokens)
                 if reason is not None:
                     left_out[reason] += 1
                 else:
@@ -129,15 +133,17 @@ def _encode(
         place = torch.full((read,), -1).index_put_((number,), torch.arange(len(number)))
         pairs = place.view(-1, 2)
         tensors["pairs"] = pairs[(pairs >= 0).all(1)]
-    return tensors, {"left_out": dict(left_out)}
+    return tensors, {"left_out": dict(left_out), "notes": encoder.notes()}
 
 
-def why_left_out(tokens: Tokens, prompt: int, max_tokens: int) -> str | None:
-    """Return why a trajectory is left out, None where it is not; prompt: tokens of it alone."""
-    if prompt >= max_tokens:
+def why_left_out(tokens: Tokens, max_tokens: int) -> str | None:
+    """Return why a trajectory is left out, None where it is not."""
+    if len(tokens.prompt) >= max_tokens:
         return f"prompt of {max_tokens} tokens or more"
     if not tokens.completion:
         return "completion without tokens"
+    if not tokens.prompt:
+        return "no token before the completion"
     if len(tokens.whole) > max_tokens:
         return f"longer than {max_tokens} tokens"
     return None

@@ -71,6 +71,7 @@ class Setup:
             f"{correct / max(count, 1):.1%} correct",
         ]
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
+        lines += [f"       {note}" for note in self.data.notes]
         return "\n".join(lines)
 
 

@@ -179,7 +179,7 @@ def test_ids_on_disk_are_those_in_memory_and_are_made_once(
         in_memory = encode(read_table(source), tokenizer, 44)
         same(encode(read_table(source), tokenizer, 44, cache), in_memory)
         with monkeypatch.context() as patch:
-            patch.setattr(dataset, "encode_rows", None)  # would fail
+            patch.setattr(dataset, "Encoder", None)  # would fail
             same(encode(read_table(source), tokenizer, 44, cache), in_memory)
     # Another length, and other content under the same name, are other files.
     before = len(list(cache.glob("*.ids")))
