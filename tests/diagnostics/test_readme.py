@@ -44,7 +44,7 @@ def test_every_column_of_the_pairs_is_named(table_of_pairs):
 
 @pytest.fixture
 def table_of_pairs():
-    from tests.test_entanglement_command import COLUMNS
+    from tests.diagnostics.entanglement.test_command import COLUMNS
 
     return pd.DataFrame(columns=[*COLUMNS, "ratio_dpo_now", "weight_dpo_now", "regime_dpo_future"])
 

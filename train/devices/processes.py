@@ -72,6 +72,7 @@ def together(main: Callable[[], None]) -> None:
             except (InputError, OSError):
                 raise SystemExit(2) from None
     if dist.is_initialized():
+        wait()  # one that leaves early, as the main process draws still, may be taken for a failure
         dist.destroy_process_group()
 
 

@@ -80,7 +80,7 @@ def test_a_comparison_is_made_again_over_itself(compare, runs, tmp_path):
 
 
 MISTAKES = [
-    ("", "the following arguments are required: runs"),
+    ("", "the following arguments are required: FOLDER"),
     ("nowhere", "nowhere: no such folder of runs"),
     ("empty", "empty: no finished run of python -m train there"),
     ("runs --baseline kto", "--baseline kto is not among the runs: name one of fpa, offline_rl"),
