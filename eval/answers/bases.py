@@ -12,7 +12,7 @@ DIGITS = (
 )
 BASE = r"(?P<base>\d{1,2}|[a-z]+)"
 FORMS = [
-    re.compile(DIGITS + r"_\s*\{?\s*(?:base\s*)?" + BASE + r"\s*\}?", re.IGNORECASE),
+    re.compile(DIGITS + r"_\s*\{?\s*\(?\s*(?:base\s*)?" + BASE + r"\s*\)?\s*\}?", re.IGNORECASE),
     re.compile(DIGITS + r"\s*\(?\s*(?:in )?\s*base[ -]*" + BASE + r"\s*\)?", re.IGNORECASE),
 ]
 PREFIXED = re.compile(r"(?P<sign>-?)0(?P<kind>[xXbBoO])(?P<digits>[0-9A-Fa-f]+)")

@@ -3,7 +3,9 @@ r"""What the boxes of a text hold: `\boxed{...}`, `\fbox{...}`, `\framebox{...}`
 import re
 from typing import NamedTuple
 
-BOX = re.compile(r"\\(?:boxed|fbox|framebox|bbox)(?![A-Za-z])\s*(?:\[[^\]{}]*\]\s*)?")
+BOX = re.compile(
+    r"\\(?:boxed|fbox|framebox|bbox)(?![A-Za-z])\s*(?:\[[^\]{}]*\]\s*)?|(?<![A-Za-z\\])boxed(?=\{)"
+)
 BRACES = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped one opens and closes nothing
 TWO_ARGUMENTS = re.compile(r"-?\s*\\[dtc]?frac\s*")
 COMMAND = re.compile(r"-?\s*\\(?:sqrt\s*(?:\[[^\]{}]*\])?|[A-Za-z]+)\s*")

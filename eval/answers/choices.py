@@ -34,11 +34,10 @@ def option(text: str) -> Option | None:
     letter = next(found[name] for name in "abcd" if found[name])
     if found["d"] and not found["d"].isupper():
         return None  # a variable
-    rest = found["rest"].strip().removeprefix("\\").strip(" .:") if found["rest"] else ""
     rest = found["rest"].strip()
-    if re.match(r"[\^_!/*+=]|\\(?:cup|cap|cdot|times|in)\b|and\b|or\b|,|\(\s*[A-Ja-j]\s*\)", rest):
+    if re.match(r"[\^_!/*+=]|\\(?:cup|cap|cdot|times|in)\b|and\b|or\b|,?\s*\(?[A-Ja-j]\b", rest):
         return None  # the beginning of a formula or of several options
-    return Option(letter.upper(), rest)
+    return Option(letter.upper(), rest.lstrip(", "))
 
 
 def options(text: str) -> frozenset[str] | None:

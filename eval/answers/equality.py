@@ -114,6 +114,16 @@ def _same_dots(gold: str, answer: str, question: str) -> bool:
     one, other = map(sequences.dotted, full)
     if one is None or other is None:
         return re.sub(r"\s|[{}]", "", gold) == re.sub(r"\s|[{}]", "", answer)
+    listed = sequences.entries(gold)
+    turned = other[1][::-1], other[0][::-1]
+    orders = [other] if listed is not None and listed.ordered else [other, turned]
+    return any(_same_terms(one, order, question) for order in orders)
+
+
+def _same_terms(
+    one: tuple[list[str], list[str]], other: tuple[list[str], list[str]], question: str
+) -> bool:
+    """Compare the terms before and after the dots, of which one side may show one more."""
     begins = list(zip(one[0], other[0], strict=False))
     ends = list(zip(one[1][::-1], other[1][::-1], strict=False))
     if bool(one[1]) != bool(other[1]) or not begins:
@@ -180,7 +190,8 @@ def _same_quantity(gold: Quantity, answer: Quantity, question: str) -> bool:
     if answer.percent and not gold.percent:
         asked = bool(ASKS_PERCENT.search(question))
         return _same_value(gold, answer, 1 / HUNDREDTH) or (asked and _same_value(gold, answer))
-    if gold.unit and answer.unit and gold.unit != answer.unit:
+    pounds = {gold.unit, answer.unit} == {unit("£"), unit("lb")}  # in words one cannot tell
+    if gold.unit and answer.unit and gold.unit != answer.unit and not pounds:
         if gold.unit.dimension == answer.unit.dimension:
             return _same_value(gold, answer, gold.unit.size / answer.unit.size)
         return _same_angle(gold, answer) or _same_angle(answer, gold)

@@ -30,11 +30,16 @@ DELIMITED = re.compile(
 BOLD = re.compile(r"(?P<a>[^*]+)\*\*")
 SENTENCE_END = re.compile(r"\.(?=\s)|\.$|(?<=\S)(?:\*\*|__)")
 AND_SO_ON = re.compile(
-    r"[,;]?\s+(?:because|since|which|so|as|when|where|if|but|that|for)\b|\. I hope"
+    r"[,;]?\s+(?:because|since|which|so|as|when|where|if|but|that|for|i\.e|namely)\b|\. I hope"
 )
 GOES_ON = re.compile(r",\s*(?!and\b|or\b)[A-Za-z]{2,}|\bso\b")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 SMALL_WORDS = {"and", "or", "text", "sqrt", "pi", "dollars", "percent", "degrees"}
+CHOSEN = re.compile(
+    r"\b(?:option|choice)\s+(?P<rest>\(?[A-J]\)?)(?=\s+is\s+(?:the\s+)?(?:correct|right|answer))",
+    re.IGNORECASE,
+)
+MOST_TAGS = 20
 MOST_WORDS = 3  # of an answer without a box: more are a sentence, which math-verify reads
 MOST_CHARACTERS = 200
 BARE = re.compile(
@@ -86,7 +91,7 @@ def final_answer(completion: str, *, truncated: bool = False) -> Answer | None:
 
 def _marked(text: str, truncated: bool) -> str | None:
     """Return what the last box or pair of tags holds, whichever comes later."""
-    for tag in list(TAG.finditer(text))[-1:]:
+    for tag in list(TAG.finditer(text))[: -MOST_TAGS - 1 : -1]:
         name = tag[1] or tag[2]
         end = re.compile(rf"[<\[]/{name}[>\]]", re.IGNORECASE).search(text, tag.end())
         inside = text[tag.end() : end.start() if end else len(text)].strip()
@@ -100,7 +105,7 @@ def _marked(text: str, truncated: bool) -> str | None:
 
 def _said(text: str, truncated: bool) -> str | None:
     """Return the last answer that a line gives, where it is no whole sentence."""
-    lines = [*HASHES.finditer(text), *LINE.finditer(text)]
+    lines = [*HASHES.finditer(text), *LINE.finditer(text), *CHOSEN.finditer(text)]
     for found in sorted(lines, key=lambda found: found.start(), reverse=True):
         answer, end, closed = _clause(found["rest"].rstrip())
         rest = text[found.start("rest") + end :]

@@ -31,12 +31,19 @@ RULES = [
         (r"\\(?:left|right)\s*\.", ""),
         (r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*", ""),
         (r"\\(?:displaystyle|textstyle|limits|bf|rm|it|boldsymbol|bm)(?![A-Za-z])\s*", ""),
+        (r"\\(?:tiny|small|large|Large|LARGE|huge|Huge|checkmark)(?![A-Za-z])\s*", ""),
+        (r"\\(?:begin|end)\s*\{(?:aligned|align\*?|gathered|split|equation\*?)\}", ""),
+        (r"\^\s*\{\s*\\prime\s*\\prime\s*\}", "''"),
+        (r"\^\s*\{?\s*\\prime\s*\}?", "'"),
         (r"\\(?:textcolor|color|hspace|vspace|phantom)\*?\s*\{[^{}]*\}", ""),
         (r"\\(?:textbf|textit|textrm|textnormal|textsf|texttt|textup|emph|mbox|hbox|mathrm|mathit"
          r"|mathsf|mathtt|mathbf)\s*(?=\{)", r"\\text"),
         (r"\\(?:text|math)dollar(?![A-Za-z])", "$"),
         (r"\\text\s*\{\s*([-+\d.,/$%\\]+)\s*\}", r"\1"),
         (r"(?:\\text\s*\{)?\s*\b[Nn]o (?:real )?solutions?\b\.?\s*\}?$", r"\\emptyset "),
+        (r"^\s*\\text\s*\{([^{}]*\d[^{}]*)\}\s*$", r"\1"),
+        (r"(\\text\s*\{[^{}]*\^)\{\s*(-?\d)\s*\}(?=[^{}]*\})", r"\1\2"),
+        (r"(?<=\d)(?:\\ |\s)*\(\s*\\text\s*\{[^{}\d]*\}\s*\)\s*$", ""),  # said again in words
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (r"\\(?:varnothing|empty)(?![A-Za-z])|\\text\{\s*empty set\s*\}|\\\{\s*\\\}",
@@ -82,8 +89,9 @@ REPEATING = re.compile(
     r"(?<![\d.])(\d*)\.(\d*)(?:\\overline\s*\{?(\d+)\}?|\\dot\s*\{?(\d)\}?|\((\d+)\)(?!\d))"
 )
 LEAD = re.compile(
-    r"(?:\\text\s*\{)?\s*(?:(?:so|thus|hence|therefore),?\s+)?(?:(?:the|our|my)\s+)?"
-    r"(?:(?:final|correct)\s+)?(?:answer|result|value)s?(?:\s+(?:is|are)\b|\s*[:=])\s*:?\s*",
+    r"(?:\\text\s*\{)?\s*(?:(?:so|thus|hence|therefore),?\s+)?(?:it is\b|(?:(?:the|our|my)\s+)?"
+    r"(?:(?:final|correct)\s+)?(?:answer|result|value)s?(?:\s+(?:is|are)\b|\s*[:=])"
+    r"|(?!option|choice)[A-Za-z]{2,}(?: [A-Za-z]+){0,3}\s*:(?=[\s}]*[-\d$]))\s*:?\s*",
     re.IGNORECASE,
 )
 

@@ -263,3 +263,16 @@ def test_a_mistyped_model_does_not_spoil_the_folder(evaluate):
     assert evaluate(f"{BUILTIN} --model ./no --out mine")[0] == 2
     status, _, err = evaluate(f"{BUILTIN} --out mine")
     assert status == 0, err
+
+
+def test_problems_whose_prompts_are_too_long_are_left_out_before_sampling(
+    evaluate, write_rows, tmp_path
+):
+    long = {"question": "1+" * 80 + "1=", "answer": "81"}
+    path = write_rows([*PROBLEMS[:2], long, *PROBLEMS[2:]])
+    status, out, err = evaluate(f"--problems {path} --batch-size 2 --max-new-tokens 4")
+    assert status == 0, err
+    assert "rows: 1 of 6 problems left out (row 3 is the first)" in out
+    kept = lines(tmp_path / "runs" / "eval" / "completions.jsonl")
+    assert [row["index"] for row in kept] == [0, 1, 3, 4, 5]
+    assert out.splitlines()[-2].split()[:2] == ["rows", "5"]

@@ -81,6 +81,25 @@ def test_mistakes_get_one_line_and_status_2(run, write_rows, words, message):
     assert len(err.strip().splitlines()) == 1
 
 
+def test_problems_whose_prompts_are_too_long_are_left_out_before_sampling(
+    run, write_rows, tmp_path
+):
+    long = {"question": "1+" * 80 + "1=", "answer": "81"}
+    problems = write_rows([*PROBLEMS[:2], long, *PROBLEMS[2:]])
+    status, out, err = run(rollouts, f"{SAMPLE} --problems {problems} --out all.parquet")
+    assert status == 0, err
+    assert "1 of 6 problems left out (row 3 is the first)" in out
+    assert "10 completions of 5 problems" in out
+    assert "correct without a box" in out
+    table = pd.read_parquet(tmp_path / "all.parquet")
+    assert list(table["group_id"].unique()) == [0, 1, 3, 4, 5]
+    status, _, err = run(
+        rollouts, f"{SAMPLE} --problems {write_rows([long], 'long.jsonl')} --out none.parquet"
+    )
+    assert status == 2
+    assert "1 of 1 problems left out" in err
+
+
 ASDIV = [
     {"body": "Seven red and two green.", "question": "How many?", "answer": "9 (apples)",
      "formula": "7+2=9"},

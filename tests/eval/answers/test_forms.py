@@ -108,3 +108,24 @@ def test_a_base_that_the_question_names_need_not_be_written():
     asked = "Write eleven in base 2."
     assert grade_one("\\boxed{1011_2}", "1011", question=asked)["correct"]
     assert not grade_one("\\boxed{1011_2}", "11", question=asked)["correct"]
+
+
+@pytest.mark.parametrize(
+    ("gold", "completion", "correct"),
+    [
+        ("42", r"\boxed{\text{Total: } 42}", True),
+        ("42", r"\boxed{\text{42 apples}}", True),
+        ("42", r"\boxed{It is 42}", True),
+        ("42", r"\boxed{\Large{42}}", True),
+        ("42", r"\boxed{\begin{aligned}42\end{aligned}}", True),
+        ("42", r"\boxed{n = 6\cdot 7 = 42}", True),
+        ("42", "<answer>42</answer><answer></answer>", True),
+        ("B", "So option B is correct.", True),
+        ("B", "So option B is not correct.", False),
+        (r"1, 2, \ldots, n", r"\boxed{n, n-1, \ldots, 1}", True),
+        (r"(1,2,\ldots,n)", r"\boxed{(n,n-1,\ldots,1)}", False),
+        ("102_3", r"\boxed{102_{(3)}}", True),
+    ],
+)
+def test_words_and_marks_around_an_answer(gold, completion, correct):
+    assert grade_one(completion, gold)["correct"] is correct
