@@ -124,7 +124,7 @@ def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
 def evaluate(settings: Settings) -> list[Score]:
     """Sample, grade and keep what the settings ask for; return the scores."""
     # Imported here so that a mistyped flag is answered at once.
-    from eval.sampling import sample_benchmark
+    from eval.sampling import make_ready, notes, sample_benchmark
     from train.models.load import load_for_sampling
 
     sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings)]
@@ -144,19 +144,30 @@ def evaluate(settings: Settings) -> list[Score]:
     }
     folder = CompletionsFolder(Path(settings.out or DEFAULT_OUT), record)
     folder.take_up({name: plan.samples for name, plan in plans.items()})
-    model = None
-    for benchmark, problems in sets:
-        plan, before = plans[benchmark.name], folder.of(benchmark.name)
-        if len(before) == len(problems) * plan.samples:
-            continue
-        if model is None:
-            model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
-        sample_benchmark(
-            model, tokenizer, benchmark, problems, plan,
-            before=before, keep=folder.append, batch_size=settings.batch_size,
-        )  # fmt: skip
+    unfinished = [
+        (benchmark, problems)
+        for benchmark, problems in sets
+        if len(folder.of(benchmark.name)) < len(problems) * plans[benchmark.name].samples
+    ]
+    left_out: dict[str, dict[str, int]] = {}
+    if unfinished:
+        model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
+        ready = [
+            make_ready(model, tokenizer, benchmark, problems, plans[benchmark.name],
+                       settings.problems or benchmark.name)
+            for benchmark, problems in unfinished
+        ]  # fmt: skip
+        for entry in ready:
+            for line in notes(entry, tokenizer, folder.of(entry.benchmark.name)):
+                print(line, flush=True)
+        for entry in ready:
+            sample_benchmark(
+                model, tokenizer, entry, before=folder.of(entry.benchmark.name),
+                keep=folder.append, batch_size=settings.batch_size,
+            )  # fmt: skip
+        left_out = {e.benchmark.name: e.checked.left_out for e in ready if e.checked.left_out}
     scores = [score(benchmark.name, folder.of(benchmark.name)) for benchmark, _ in sets]
-    folder.write_summary([score.as_dict() for score in scores])
+    folder.write_summary([score.as_dict() for score in scores], left_out)
     return scores
 
 

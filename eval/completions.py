@@ -65,9 +65,14 @@ class CompletionsFolder:
             os.fsync(lines.fileno())
         self.rows += rows
 
-    def write_summary(self, scores: list[dict]) -> None:
-        """Write `summary.json`: the settings, and what the completions come to."""
-        summary = {"settings": self.settings, "scores": scores}
+    def write_summary(
+        self, scores: list[dict], left_out: dict[str, dict[str, int]] | None = None
+    ) -> None:
+        """Write `summary.json`: the settings, and what the completions come to.
+
+        left_out: problems that were not asked, by benchmark and reason.
+        """
+        summary = {"settings": self.settings, "scores": scores, "left_out": left_out or {}}
         write_whole(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 

@@ -2,66 +2,80 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.answers.final import opened_thinking
-from eval.context import context_of
 from eval.generation import generate
 from eval.problems.benchmarks import Benchmark, SamplingPlan
-from eval.problems.files import Problem
-from eval.prompts import encode_texts
-from objectives.errors import InputError
+from eval.problems.files import Problem, worked_solutions
+from eval.prompt_check import (
+    CheckedPrompts,
+    Limit,
+    asked,
+    check_prompts,
+    room_beside_prompts,
+    share_cut,
+    solution_lengths,
+)
 
 
-class Room(NamedTuple):
-    """What the model's context leaves beside each prompt, in tokens."""
+@dataclass(frozen=True)
+class Ready:
+    """A benchmark whose prompts have been looked at, all of them."""
 
-    context: int
-    beside: list[int]
-
-
-def room_beside(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
-) -> Room | None:
-    """Return the room beside each prompt, None where the model's context has no end."""
-    context = context_of(model.config)
-    if context is None:
-        return None
-    return Room(context, [context - len(ids) for ids in encode_texts(tokenizer, prompts)])
+    benchmark: Benchmark
+    problems: Sequence[Problem]
+    prompts: list[str]
+    plan: SamplingPlan
+    limit: Limit  # what the model's context leaves of the plan's
+    checked: CheckedPrompts
 
 
-def fitting(
-    name: str, room: Room | None, count: int, *, needed: int = 1, offset: int = 0
-) -> list[int]:
-    """Return which of `count` prompts leave room for the needed tokens; print how many do not.
-
-    name: what the line calls the problems. offset: rows of their file before the first. Raises
-    InputError where none does.
-    """
-    if room is None:
-        return list(range(count))
-    long = [index for index in range(count) if room.beside[index] < needed]
-    if long:
-        said = (
-            f"{name}: {len(long)} of {count} problems left out (row {long[0] + offset + 1} is the "
-            f"first): with {needed} token{'s' * (needed > 1)} of an answer the prompt "
-            f"more than fills the model's context of {room.context} tokens"
-        )
-        if len(long) == count:
-            raise InputError(f"{said}; choose another model, or fewer --max-new-tokens")
-        print(said)
-    return [index for index in range(count) if room.beside[index] >= needed]
-
-
-def sample_benchmark(
+def make_ready(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     benchmark: Benchmark,
     problems: Sequence[Problem],
     plan: SamplingPlan,
+    source: str,
+) -> Ready:
+    """Look at all prompts of a benchmark.
+
+    source: the file of its problems, or its name. Raises InputError naming the row that cannot be
+    asked, and where no prompt fits the model's context.
+    """
+    questions = [problem.question for problem in problems]
+    prompts = asked(benchmark.prompt, tokenizer, questions, source)
+    limit = Limit(room_beside_prompts(model, tokenizer, prompts, plan.max_new_tokens))
+    checked = check_prompts(model, tokenizer, prompts, limit, source)
+    return Ready(benchmark, problems, prompts, plan, limit, checked)
+
+
+def notes(ready: Ready, tokenizer: PreTrainedTokenizerBase, before: Sequence[dict]) -> list[str]:
+    """Return lines on what is left out of a benchmark, and what its length limit cuts.
+
+    before: completions of it that are there already.
+    """
+    wanted, limit = ready.plan.max_new_tokens, ready.limit
+    lines = ready.checked.lines()
+    if limit.tokens < wanted:
+        lines.append(
+            f"--max-new-tokens {wanted} cut to {limit.tokens}, which the model's context leaves "
+            f"beside the prompts"
+        )
+    lengths = solution_lengths(tokenizer, worked_solutions(ready.problems))
+    earlier = [row.get("tokens", 0) + bool(row.get("truncated")) for row in before]
+    cut = share_cut(lengths, limit, "solutions") or share_cut(earlier, limit, "earlier completions")
+    return [f"{ready.benchmark.name}: {line}" for line in [*lines, *filter(None, [cut])]]
+
+
+def sample_benchmark(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    ready: Ready,
     *,
     before: Sequence[dict],
     keep: Callable[[list[dict]], None],
@@ -72,21 +86,13 @@ def sample_benchmark(
     before: completions that are there already, of finished problems. keep: called with the graded
     completions of each part, a dict each. batch_size: completions at once, and of a part.
     """
-    prompts = [benchmark.prompt(tokenizer, problem.question) for problem in problems]
-    room = room_beside(model, tokenizer, prompts)
-    asked = fitting(benchmark.name, room, len(prompts))
+    benchmark, problems, plan = ready.benchmark, ready.problems, ready.plan
     finished = {row["index"] for row in before}
-    missing = [index for index in asked if index not in finished]
+    missing = [index for index in ready.checked.kept if index not in finished]
     size = max(1, batch_size // plan.samples)
-    limit = min([plan.max_new_tokens, *(room.beside[index] for index in asked if room)])
-    if limit < plan.max_new_tokens:
-        print(
-            f"{benchmark.name}: --max-new-tokens {plan.max_new_tokens} cut to {limit}, which the "
-            f"model's context leaves beside the longest prompt"
-        )
     tokens, done, verdicts = 0, len(before), _verdicts(before)
     started = time.monotonic()
-    total = len(asked) * plan.samples
+    total = len(ready.checked.kept) * plan.samples
     with tqdm(total=total, initial=done, desc=benchmark.name, unit="completion") as bar:
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
@@ -94,11 +100,11 @@ def sample_benchmark(
             sampled = generate(
                 model,
                 tokenizer,
-                [prompts[index] for index in part],
+                [ready.prompts[index] for index in part],
                 samples=plan.samples,
                 temperature=plan.temperature,
                 top_p=plan.top_p,
-                max_new_tokens=limit,
+                max_new_tokens=ready.limit.tokens,
                 seed=plan.seed,
                 keys=part,
                 batch_size=batch_size,
@@ -108,7 +114,7 @@ def sample_benchmark(
                     for k, c in enumerate(row)]  # fmt: skip
             grades = benchmark.grade(
                 [problems[index] for index, _, _ in flat],
-                [opened_thinking(prompts[index]) + c.text for index, _, c in flat],
+                [opened_thinking(ready.prompts[index]) + c.text for index, _, c in flat],
                 [c.truncated for _, _, c in flat],
             )
             seconds = (time.monotonic() - begun) / len(flat)
@@ -120,7 +126,7 @@ def sample_benchmark(
                     "problem": problems[index].question,
                     "gold": problems[index].answer,
                     "completion": completion.text,
-                    **_thinking(prompts[index]),
+                    **_thinking(ready.prompts[index]),
                     **verdict._asdict(),
                     "truncated": completion.truncated,
                     "tokens": len(completion.tokens),

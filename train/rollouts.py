@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -23,9 +23,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from eval.answers.final import opened_thinking
 from eval.generation import generate
 from eval.grading import grade
-from eval.problems.files import Problem, load_problems
+from eval.problems.files import Problem, load_problems, worked_solutions
+from eval.prompt_check import Limit, asked, check_prompts, share_cut, solution_lengths
 from eval.prompts import word_problem_prompt
-from eval.sampling import fitting, room_beside
 from eval.whole_files import write_whole
 from objectives.errors import InputError, command_line
 from train.config.flags import Parser, add_flags, check, flag, from_flags
@@ -62,21 +62,76 @@ class Settings:
         check(self)
 
 
+class Asked(NamedTuple):
+    """A problem and how it is asked."""
+
+    number: int  # in its file, from 0
+    problem: Problem
+    prompt: str
+
+
 class Parts:
     """The finished parts of a table, beside the file that they will become."""
 
-    def __init__(self, out: Path, settings: dict):
+    def __init__(self, out: Path, settings: dict, problems_sha256: str):
         self.out, self.folder = out, out.with_name(out.name + ".parts")
         if out.exists():
             raise InputError(f"--out {out} exists: name another file, or remove it")
-        record = self.folder / "settings.json"
-        if record.exists() and json.loads(record.read_text()) != settings:
-            raise InputError(
-                f"{self.folder} holds parts sampled with other settings: repeat those, name "
-                f"another --out, or remove it"
-            )
+        self.record = self.folder / "settings.json"
+        self.settings = {**settings, "problems_sha256": problems_sha256}
+        self.before = json.loads(self.record.read_text()) if self.record.exists() else None
+        if self.before and {**self.before, "problems_sha256": problems_sha256} != self.settings:
+            raise self._of_others()
+
+    def open(self, groups: list[list[Asked]]) -> list[int]:
+        """Return the numbers of the parts that are to be sampled.
+
+        groups: the problems of each part, those that are left out not among them. Where the file of
+        problems has changed, the parts whose problems are still the same are used. Raises
+        InputError where none is.
+        """
+        kept = [int(path.stem.removeprefix("part-")) for path in self._paths()]
+        if self.before and self.before != self.settings:
+            own = dict(enumerate(groups))
+            stale = [number for number in kept if not self._is_of(number, own.get(number, []))]
+            if kept and len(stale) == len(kept):
+                raise self._of_others()
+            for number in stale:
+                self.path(number).unlink()
+            if stale:
+                print(
+                    f"{self.folder}: {len(stale)} of {len(kept)} parts sampled again: their "
+                    f"problems have changed"
+                )
+            kept = [number for number in kept if number not in stale]
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(record, json.dumps(settings))
+        write_whole(self.record, json.dumps(self.settings))
+        return [number for number, group in enumerate(groups) if group and number not in kept]
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def _of_others(self) -> InputError:
+        return InputError(
+            f"{self.folder} holds parts sampled with other settings: repeat those, name another "
+            f"--out, or remove it"
+        )
+
+    def _is_of(self, number: int, group: list[Asked]) -> bool:
+        part = pd.read_parquet(self.path(number), columns=["group_id", "prompt", "gold"])
+        there = dict.fromkeys(part.itertuples(index=False, name=None))
+        return list(there) == [(n, prompt, problem.answer) for n, problem, prompt in group]
+
+    def lengths(self) -> list[int]:
+        """Return how many tokens each completion so far has, one more where it was cut."""
+        frames = [
+            pd.read_parquet(path, columns=["completion_ids", "truncated"]) for path in self._paths()
+        ]
+        return [
+            len(ids) + bool(truncated)
+            for frame in frames
+            for ids, truncated in frame.itertuples(index=False, name=None)
+        ]
 
     def path(self, number: int) -> Path:
         return self.folder / f"part-{number:05d}.parquet"
@@ -86,13 +141,15 @@ class Parts:
         frame = pd.DataFrame(rows)
         write_whole(self.path(number), lambda path: frame.to_parquet(path, index=False))
 
-    def join(self, count: int) -> pd.DataFrame:
+    def join(self, left_out: dict[str, int]) -> pd.DataFrame:
         """Put the parts together as the table, then remove them; return all rows.
 
         Rows whose gold answer cannot be read are not in the table: they are not wrong.
+        left_out: kept among the table's attributes, where any problem is.
         """
-        read = [pd.read_parquet(self.path(n)) for n in range(count)]
-        every = pd.concat([part for part in read if len(part)], ignore_index=True)
+        every = pd.concat(map(pd.read_parquet, self._paths()), ignore_index=True)
+        if left_out:
+            every.attrs["left_out"] = left_out
         frame = every[every["status"] != "unparseable_gold"]
         write_whole(self.out, lambda path: frame.to_parquet(path, index=False))
         shutil.rmtree(self.folder)
@@ -102,38 +159,37 @@ class Parts:
 def sample_part(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    problems: list[tuple[int, Problem]],
+    problems: list[Asked],
     settings: Settings,
 ) -> list[dict]:
-    """Return graded completions of numbered problems, a row each."""
-    prompts = [word_problem_prompt(tokenizer, problem.question) for _, problem in problems]
+    """Return graded completions of problems, a row each."""
     sampled = generate(
         model,
         tokenizer,
-        prompts,
+        [entry.prompt for entry in problems],
         samples=settings.samples,
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_new_tokens=settings.max_new_tokens,
         seed=settings.seed,
-        keys=[number for number, _ in problems],
+        keys=[entry.number for entry in problems],
         batch_size=settings.batch_size,
     )
     flat = [(i, completion) for i, row in enumerate(sampled) for completion in row]
-    golds = [problems[i][1].answer for i, _ in flat]
+    golds = [problems[i].problem.answer for i, _ in flat]
     grades = grade(
-        [opened_thinking(prompts[i]) + completion.text for i, completion in flat],
+        [opened_thinking(problems[i].prompt) + completion.text for i, completion in flat],
         golds,
         truncated=[completion.truncated for _, completion in flat],
-        questions=[problems[i][1].question for i, _ in flat],
+        questions=[problems[i].problem.question for i, _ in flat],
     )
     return [
         {
-            "prompt": prompts[i],
+            "prompt": problems[i].prompt,
             "completion": completion.text,
             "completion_ids": completion.tokens,
             "reward": 1.0 if verdict.correct else -1.0,
-            "group_id": problems[i][0],
+            "group_id": problems[i].number,
             "truncated": completion.truncated,
             "answer": verdict.answer,
             "gold": gold,
@@ -155,33 +211,38 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
     )
     digest = hashlib.sha256(Path(settings.problems).read_bytes()).hexdigest()
     record = {k: v for k, v in asdict(settings).items() if k != "out"}
-    parts = Parts(Path(settings.out), {**record, "problems_sha256": digest})
+    parts = Parts(Path(settings.out), record, digest)
+    model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
+    limit, where = Limit(settings.max_new_tokens), (settings.problems, settings.offset)
+    questions = [problem.question for problem in problems]
+    prompts = asked(word_problem_prompt, tokenizer, questions, *where)
+    checked = check_prompts(model, tokenizer, prompts, limit, *where)
+    # What a part holds does not depend on what is left out: those of an earlier start still fit.
     per_part = max(1, settings.batch_size // settings.samples)
-    numbered = list(enumerate(problems, settings.offset))
-    groups = [numbered[n : n + per_part] for n in range(0, len(numbered), per_part)]
-    missing = [n for n in range(len(groups)) if not parts.path(n).exists()]
-    if missing:
-        model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
-        # All prompts before the first part, so that none stops the others in the middle.
-        prompts = [word_problem_prompt(tokenizer, problem.question) for problem in problems]
-        fits = fitting(
-            settings.problems, room_beside(model, tokenizer, prompts), len(prompts),
-            needed=settings.max_new_tokens, offset=settings.offset,
-        )  # fmt: skip
-        kept = {settings.offset + place for place in fits}
+    groups: list[list[Asked]] = [[] for _ in range(0, len(problems), per_part)]
+    for place in checked.kept:
+        entry = Asked(settings.offset + place, problems[place], prompts[place])
+        groups[place // per_part].append(entry)
+    missing = parts.open(groups)
+    for line in checked.lines():
+        print(line)
+    lengths = solution_lengths(tokenizer, worked_solutions(problems))
+    cut = share_cut(lengths, limit, f"solutions in {settings.problems}")
+    cut = cut or share_cut(parts.lengths(), limit, "completions of the parts that are there")
+    if cut:
+        print(cut, flush=True)
     started, tokens, correct, rows = time.monotonic(), 0, 0, 0
     with tqdm(total=len(groups), initial=len(groups) - len(missing), unit="part") as bar:
         for number in missing:
-            group = [(n, problem) for n, problem in groups[number] if n in kept]
-            part = sample_part(model, tokenizer, group, settings) if group else []
+            part = sample_part(model, tokenizer, groups[number], settings)
             parts.write(number, part)
             rows += len(part)
             tokens += sum(len(row["completion_ids"]) for row in part)
             correct += sum(row["reward"] > 0 for row in part)
             rate = tokens / (time.monotonic() - started)
-            bar.set_postfix({"correct": f"{correct / max(1, rows):.1%}", "tokens/s": f"{rate:.0f}"})
+            bar.set_postfix({"correct": f"{correct / rows:.1%}", "tokens/s": f"{rate:.0f}"})
             bar.update()
-    return parts.join(len(groups))
+    return parts.join(checked.left_out)
 
 
 def summary(table: pd.DataFrame) -> str:
@@ -202,8 +263,14 @@ def summary(table: pd.DataFrame) -> str:
         f"unparseable {status['unparseable']}, correct without a box {unboxed}, "
         f"timed out {status['timeout']}, "
         f"left out for an unparseable gold answer {status['unparseable_gold']}\n"
+        f"{_problems_left_out(table)}"
         f"problems with correct and incorrect completions: {mixed}"
     )
+
+
+def _problems_left_out(table: pd.DataFrame) -> str:
+    count = sum(table.attrs.get("left_out", {}).values())
+    return f"problems left out for a prompt that does not fit: {count}\n" if count else ""
 
 
 def main() -> None:

@@ -153,8 +153,10 @@ def _read_scores(file: Path, last: int) -> tuple[tuple, dict[str, pd.DataFrame]]
         empty = rows.columns[rows.isna().any()]
         raise InputError(f"{file}: completions without {', '.join(empty)}")
     problems = rows[["problem", "prompt", "gold"]].drop_duplicates().sort_values("problem")
-    if problems["problem"].tolist() != list(range(len(problems))):
-        raise InputError(f"{file}: problems are not numbered from 0, each with one prompt")
+    if not problems["problem"].is_unique:
+        raise InputError(f"{file}: problems have several prompts or gold answers")
+    # Those that were left out, as their prompts did not fit, have no completions.
+    rows["problem"] = rows["problem"].rank(method="dense").astype(int) - 1
     scores = {}
     for mode, own in rows.groupby("mode"):
         grid = own.groupby(["step", "problem"])["correct"].agg(["mean", "size"]).unstack()

@@ -10,6 +10,7 @@ from objectives.errors import InputError
 
 QUESTIONS = ("question", "problem", "input", "prompt")
 ANSWERS = ("answer", "final_answer", "target", "solution", "ground_truth", "reward_model")
+SOLVED = ("####", "\\boxed")  # in an answer that is a whole solution
 ASKING = ("system", "user")  # roles of the messages that a question may be
 
 
@@ -18,6 +19,12 @@ class Problem(NamedTuple):
 
     question: str
     answer: str
+
+
+class WorkedProblem(Problem):
+    """A problem whose solution is known too; it equals the same problem without."""
+
+    solution: str
 
 
 def load_problems(
@@ -71,8 +78,27 @@ def read_problems(
             raise InputError(f"{where}: no answer in the column {answer}")
         body = row.get("body")
         text = f"{body} {text}" if isinstance(body, str) and body.strip() else text
-        problems.append(Problem(text.strip(), gold))
+        problems.append(_problem(text.strip(), gold, row.get("solution"), row.get(answer)))
     return problems
+
+
+def _problem(question: str, gold: str, solution: Any, answer: Any) -> Problem:
+    """Return a problem, with its worked solution where a column of it or its answer has one."""
+    worked = [solution] if isinstance(solution, str) else []
+    if isinstance(answer, str) and any(sign in answer for sign in SOLVED):
+        worked.append(answer)
+    longer = (text.strip() for text in worked if len(text.split()) > len(gold.split()))
+    text = next(longer, None)
+    if text is None:
+        return Problem(question, gold)
+    problem = WorkedProblem(question, gold)
+    problem.solution = text
+    return problem
+
+
+def worked_solutions(problems: Iterable[Problem]) -> list[str]:
+    """Return the solutions of those problems that come with one."""
+    return [problem.solution for problem in problems if isinstance(problem, WorkedProblem)]
 
 
 def _asked(value: Any, where: str, column: str) -> str:

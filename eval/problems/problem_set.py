@@ -1,7 +1,7 @@
 """Problems that a policy answers again and again: completed, graded, shared among processes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,6 +10,7 @@ from eval.answers.final import opened_thinking
 from eval.generation import Completion, generate
 from eval.problems.benchmarks import BENCHMARKS, Grader, benchmark_of_file, built_in_problems
 from eval.problems.files import Problem, load_problems, read_problems
+from eval.prompt_check import Limit, asked, check_prompts
 
 WORD_PROBLEM_TOKENS = 256  # less than in a benchmark: it is done many times in a run
 
@@ -46,6 +47,24 @@ class ProblemSet:
     prompts: list[str]  # a text for each, as the model sees it
     grade: Grader  # as a benchmark has it
     max_new_tokens: int
+    kept: list[int] | None = None  # places of those that are asked; None: all
+    left_out: dict[str, int] = field(default_factory=dict)  # how many are not, by the reason
+
+    @property
+    def places(self) -> list[int]:
+        """Return the places of the problems that are asked."""
+        return list(range(len(self.prompts))) if self.kept is None else self.kept
+
+    def checked(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, flag: str
+    ) -> "ProblemSet":
+        """Return the set without the problems whose prompts do not fit, which keep their places.
+
+        flag: that says how long an answer may be. Raises InputError as `check_prompts` does.
+        """
+        limit = Limit(self.max_new_tokens, flag)
+        found = check_prompts(model, tokenizer, self.prompts, limit, self.name)
+        return replace(self, kept=found.kept, left_out=found.left_out)
 
     def complete(
         self,
@@ -111,7 +130,7 @@ def word_problem_set(
 
     max_new_tokens: by default 256. limit: how many of the first problems, by default all. rows:
     what such a file holds, in its place; path is then what messages call them. Raises InputError
-    as `load_problems` does.
+    as `load_problems` does, and naming the row that cannot be asked.
     """
     customs = benchmark_of_file(path)
     problems = (
@@ -120,7 +139,7 @@ def word_problem_set(
     return ProblemSet(
         path,
         problems,
-        [customs.prompt(tokenizer, problem.question) for problem in problems],
+        asked(customs.prompt, tokenizer, [problem.question for problem in problems], path),
         customs.grade,
         max_new_tokens or WORD_PROBLEM_TOKENS,
     )

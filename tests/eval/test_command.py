@@ -96,7 +96,9 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(evaluate, tmp_path, monkey
 
     monkeypatch.setattr(models, "load_model", unwanted)
     status, again, _ = evaluate(f"{BUILTIN} --out mine")
-    assert (status, again) == (0, first)
+    assert status == 0
+    cut = "builtin: --max-new-tokens 48 would cut 0 of 9 earlier completions (0.0%)"
+    assert first == f"{cut}\n{again}"
 
 
 def test_a_file_of_other_problems_and_a_limit_cut_to_the_context(evaluate, write_rows, tmp_path):
@@ -227,7 +229,7 @@ KEPT = "--completions kept.jsonl --benchmarks"
         ("--benchmarks builtin --device cuda9", "--device"),
         ("--benchmarks builtin --out full", "full holds something else: name another folder"),
         ("--benchmarks builtin --out broken", "settings.json is not JSON any more"),
-        ("--problems long.jsonl", "fills the model's context of 128 tokens"),
+        ("--problems long.jsonl", "long.jsonl: no prompt fits: the shortest has"),
         (f"{KEPT} builtin --model builtin2", "--model: not with --completions, already sampled"),
         (f"{KEPT} builtin --samples 2", "--samples: not with --completions"),
         (f"{KEPT} builtin", "kept.jsonl holds completions of rows, none of builtin"),
@@ -272,7 +274,8 @@ def test_problems_whose_prompts_are_too_long_are_left_out_before_sampling(
     path = write_rows([*PROBLEMS[:2], long, *PROBLEMS[2:]])
     status, out, err = evaluate(f"--problems {path} --batch-size 2 --max-new-tokens 4")
     assert status == 0, err
-    assert "rows: 1 of 6 problems left out (row 3 is the first)" in out
+    assert "rows: left out: 1 (prompts longer than" in out
+    assert f"{path} row 3)" in out
     kept = lines(tmp_path / "runs" / "eval" / "completions.jsonl")
     assert [row["index"] for row in kept] == [0, 1, 3, 4, 5]
     assert out.splitlines()[-2].split()[:2] == ["rows", "5"]

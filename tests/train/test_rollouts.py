@@ -1,6 +1,7 @@
 """`python -m train.rollouts` and `python -m train.worked_answers`, with the built-in model."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -63,6 +64,91 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(run, write_rows, tmp_path,
     assert "parts.parquet exists: name another file, or remove it" in err
 
 
+LONG = {"question": "1+2=" * 60, "answer": "3"}  # the built-in model looks at 128 tokens
+WITH_LONG = [*PROBLEMS[:3], LONG, *PROBLEMS[3:]]
+
+
+def test_a_problem_that_does_not_fit_is_left_out_and_counted(run, write_rows, tmp_path):
+    path = write_rows(WITH_LONG)
+    status, out, err = run(rollouts, f"{SAMPLE} --problems {path} --offset 1 --out with.parquet")
+    assert status == 0, err
+    reason = (
+        "prompts longer than the 122 tokens that the model's context of 128 leaves beside "
+        f"--max-new-tokens 6: {path} row 4"
+    )
+    assert out.startswith(f"left out: 1 ({reason})\n")
+    assert "8 completions of 4 problems" in out
+    assert "problems left out for a prompt that does not fit: 1" in out
+    table = pd.read_parquet(tmp_path / "with.parquet")
+    assert table.attrs == {"left_out": {reason: 1}}
+    other = write_rows([*PROBLEMS[:3], PROBLEMS[0], *PROBLEMS[3:]], "other.jsonl")
+    run(rollouts, f"{SAMPLE} --problems {other} --offset 1 --out all.parquet")
+    every = pd.read_parquet(tmp_path / "all.parquet")
+    assert every.attrs == {}
+    same = every[every["group_id"] != 3].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, same)
+    assert table["completion"].nunique() > 4
+
+
+def test_parts_are_used_again_where_a_row_was_taken_out_of_the_file(
+    run, write_rows, tmp_path, monkeypatch
+):
+    sample, numbers = rollouts.sample_part, []
+
+    def noted(model, tokenizer, group, settings):
+        numbers.append([entry.number for entry in group])
+        if len(numbers) == 3:
+            raise KeyboardInterrupt
+        return sample(model, tokenizer, group, settings)
+
+    monkeypatch.setattr(rollouts, "sample_part", noted)
+    command = f"{SAMPLE} --problems {write_rows(WITH_LONG)} --out mine.parquet"
+    assert run(rollouts, command)[0] == 2
+    assert numbers == [[0, 1], [2], [4, 5]]
+    write_rows(PROBLEMS)  # the long one is gone: the first part is still of the same problems
+    status, out, err = run(rollouts, command)
+    assert status == 0, err
+    assert "mine.parquet.parts: 1 of 2 parts sampled again: their problems have changed" in out
+    assert numbers[3:] == [[2, 3], [4]]
+    run(rollouts, command.replace("mine.parquet", "new.parquet"))
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "mine.parquet"), pd.read_parquet(tmp_path / "new.parquet")
+    )
+
+
+def test_parts_of_other_problems_are_kept_and_refused(run, write_rows, tmp_path, monkeypatch):
+    sample, parts = rollouts.sample_part, []
+
+    def interrupted(*arguments):
+        parts.append(arguments)
+        if len(parts) == 2:
+            raise KeyboardInterrupt
+        return sample(*arguments)
+
+    monkeypatch.setattr(rollouts, "sample_part", interrupted)
+    command = f"{SAMPLE} --problems {write_rows(PROBLEMS)} --out mine.parquet"
+    run(rollouts, command)
+    write_rows(PROBLEMS[::-1])
+    status, _, err = run(rollouts, command)
+    assert status == 2
+    assert "mine.parquet.parts holds parts sampled with other settings" in err
+    write_rows(PROBLEMS)
+    status, out, _ = run(rollouts, command)
+    assert status == 0
+    assert len(parts) == 4  # the first part was there still
+    assert re.search(r"--max-new-tokens 6 would cut [1-4] of 4 completions of the parts", out)
+
+
+def test_the_share_of_solutions_that_would_be_cut_is_said_before_the_start(run, write_rows):
+    rows = [{"question": "1+2=", "answer": f"{'1+2=3;' * n} #### 3"} for n in (1, 2, 9, 9)]
+    path = write_rows(rows)
+    words = "--model builtin --samples 1 --max-new-tokens 30 --out all.parquet"
+    status, out, err = run(rollouts, f"{words} --problems {path}")
+    assert status == 0, err
+    cut = f"--max-new-tokens 30 would cut 2 of 4 solutions in {path} (50.0%)\n"
+    assert out.startswith(cut)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -88,7 +174,8 @@ def test_problems_whose_prompts_are_too_long_are_left_out_before_sampling(
     problems = write_rows([*PROBLEMS[:2], long, *PROBLEMS[2:]])
     status, out, err = run(rollouts, f"{SAMPLE} --problems {problems} --out all.parquet")
     assert status == 0, err
-    assert "1 of 6 problems left out (row 3 is the first)" in out
+    assert "left out: 1 (prompts longer than" in out
+    assert f"{problems} row 3)" in out
     assert "10 completions of 5 problems" in out
     assert "correct without a box" in out
     table = pd.read_parquet(tmp_path / "all.parquet")
@@ -97,7 +184,7 @@ def test_problems_whose_prompts_are_too_long_are_left_out_before_sampling(
         rollouts, f"{SAMPLE} --problems {write_rows([long], 'long.jsonl')} --out none.parquet"
     )
     assert status == 2
-    assert "1 of 1 problems left out" in err
+    assert "long.jsonl: no prompt fits" in err
 
 
 ASDIV = [

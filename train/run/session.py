@@ -138,7 +138,9 @@ class Session:
     def _record(self, origin: dict) -> dict:
         spec = self.spec
         settings = {**self.setup.config.record(), **spec.record()}
-        return settings | {"objective": spec.name, "left_out": self.data.left_out, **origin}
+        evaluator = self.setup.evaluator
+        left_out = {**self.data.left_out, **(evaluator.problems.left_out if evaluator else {})}
+        return settings | {"objective": spec.name, "left_out": left_out, **origin}
 
     def present(self, result: Result, origin: dict) -> None:
         """Draw the pictures of a trained run and write its model card.

@@ -8,7 +8,9 @@ import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.decoding.choice import check_decoding
+from eval.problems.files import worked_solutions
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
+from eval.prompt_check import Limit, share_cut, solution_lengths
 from objectives.errors import InputError
 from train.config import Config
 from train.data.sources import check_of_hub, may_be_on_hub, of_hub
@@ -17,8 +19,8 @@ from train.data.token_file import token_folder
 from train.data.tokenized import TokenizedData, encode
 from train.models.base import Base, open_base
 from train.models.load import name_of
-from train.sampling.evaluator import Evaluator, open_evaluator
-from train.sampling.sampler import Sampler
+from train.sampling.evaluator import EVAL_LIMIT, Evaluator, open_evaluator
+from train.sampling.sampler import ONLINE_LIMIT, Sampler
 
 # The settings that a set-up is made by, and that its runs therefore have in common.
 SHARED = (
@@ -72,7 +74,30 @@ class Setup:
         ]
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
         lines += [f"       {note}" for note in self.data.notes]
-        return "\n".join(lines)
+        if self.evaluator is not None:
+            left_out = self.evaluator.problems.left_out.items()
+            lines += [f"eval   left out: {n} ({why})" for why, n in left_out]
+        return "\n".join([*lines, *self._cut()])
+
+    def _cut(self) -> list[str]:
+        """Return lines on solutions, or else completions of the data, that limits would cut."""
+        asked = [
+            (flag, user.problems)
+            for flag, user in ((EVAL_LIMIT, self.evaluator), (ONLINE_LIMIT, self.sampler))
+            if user is not None
+        ]
+        # Online, a file holds problems, and what there are of completions was sampled just now.
+        sampled = self.config.online and self.config.data != "builtin"
+        lengths = [] if sampled else self.data.tokens.trained.tolist()
+        lines = []
+        for flag, problems in asked:
+            limit = Limit(problems.max_new_tokens, flag)
+            solutions = solution_lengths(self.base.tokenizer, worked_solutions(problems.problems))
+            cut = share_cut(solutions, limit, f"solutions in {problems.name}")
+            if cut is None and max(lengths, default=0) > limit.tokens:
+                cut = share_cut(lengths, limit, f"completions in {self.config.data}")
+            lines += [] if cut is None else [f"       {cut}"]
+        return lines
 
 
 def set_up(
@@ -99,12 +124,13 @@ def set_up(
             else table_of(data, config.data)
         )
     base = open_base(config, model)
-    evaluator = open_evaluator(config, base.tokenizer)
+    evaluator = open_evaluator(config, base.model.model, base.tokenizer)
     if evaluator is not None or config.online:
         check_decoding(base.model.model)
     sampler = None
     if config.online:
         problems = _training_problems(config, table, base, data)
+        problems = problems.checked(base.model.model, base.tokenizer, ONLINE_LIMIT)
         sampler = Sampler(problems, base.tokenizer, config)
     if table is not None:
         limit = min(config.max_tokens or base.context, base.context)

@@ -12,6 +12,7 @@ from train.devices import processes
 from train.devices.sharding import whole
 from train.models.language_model import LanguageModel, uncompiled
 
+EVAL_LIMIT = "--eval-max-new-tokens"
 SUFFIXES = ("", "_low", "_high")  # of the names of an accuracy's fields
 
 
@@ -101,12 +102,12 @@ class Evaluator:
         self, model: PreTrainedModel, kept: list[dict], samples: int, temperature: float
     ) -> Accuracy:
         """Return the accuracy, and add the completions to `kept`."""
-        problems, index = self.problems, range(len(self.problems.prompts))
+        problems, index = self.problems, self.problems.places
         graded = problems.complete(
             model, self.tokenizer, index, index, among=processes, samples=samples,
             temperature=temperature, seed=self.config.seed, batch_size=self.config.eval_batch_size,
         )  # fmt: skip
-        for i, row in enumerate(graded):
+        for i, row in zip(index, graded, strict=True):
             for k, (completion, right) in enumerate(row):
                 kept.append({
                     "problem": i, "mode": "sampled" if temperature else "greedy", "sample": k,
@@ -119,10 +120,17 @@ class Evaluator:
         )
 
 
-def open_evaluator(config: Config, tokenizer: PreTrainedTokenizerBase) -> Evaluator | None:
-    """Return an evaluator on the problems that --eval-problems names, None for `none`."""
+def open_evaluator(
+    config: Config, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> Evaluator | None:
+    """Return an evaluator on the problems that --eval-problems names, None for `none`.
+
+    Raises InputError for a problem that the model cannot be asked, and where no prompt fits.
+    """
     problems = _problems(config, tokenizer)
-    return None if problems is None else Evaluator(problems, tokenizer, config)
+    if problems is None:
+        return None
+    return Evaluator(problems.checked(model, tokenizer, EVAL_LIMIT), tokenizer, config)
 
 
 def _problems(config: Config, tokenizer: PreTrainedTokenizerBase) -> ProblemSet | None:

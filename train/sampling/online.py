@@ -29,7 +29,7 @@ class OnlineData:
         self.config = replace(config, rows=rows)
         self.rounds = 0  # of sampling so far
         self.tokens_generated = 0
-        self.left_out: dict[str, int] = {}
+        self.left_out = sampler.problems.left_out
         self._kept: tuple[list[Rollout], dict[str, float]] | None = None
         self._current: OptimizerBatch | None = None
 

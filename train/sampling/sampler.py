@@ -17,6 +17,8 @@ from train.devices import processes
 from train.devices.sharding import whole
 from train.models.language_model import LanguageModel, uncompiled
 
+ONLINE_LIMIT = "--online-max-new-tokens"
+
 
 class Rollout(NamedTuple):
     """A graded completion."""
@@ -37,7 +39,8 @@ class Sampler:
         config: Config,
     ):
         self.problems, self.tokenizer, self.config = problems, tokenizer, config
-        self.prompts = [encode_text(tokenizer, prompt) for prompt in problems.prompts]
+        self.places = problems.places
+        self.prompts = [encode_text(tokenizer, problems.prompts[place]) for place in self.places]
         self.problems_at_once = config.batch_size // config.online_samples
         self.seconds = 0.0
 
@@ -51,7 +54,8 @@ class Sampler:
         Problems and random numbers are a function of the seed and the round.
         """
         started, config, count = time.monotonic(), self.config, self.problems_at_once
-        index = unit_indices(len(self.prompts), count, number, config.seed).tolist()
+        drawn = unit_indices(len(self.prompts), count, number, config.seed).tolist()
+        index = [self.places[i] for i in drawn]
         groups = list(range(number * count, (number + 1) * count))
         with policy.precision.context(cached=True), whole(policy.model), uncompiled():
             graded = self.problems.complete(
@@ -62,7 +66,7 @@ class Sampler:
         self.seconds += time.monotonic() - started
         return [
             Rollout(Tokens(self.prompts[i], c.tokens), 1.0 if right else -1.0, group, c.truncated)
-            for i, group, row in zip(index, groups, graded, strict=True)
+            for i, group, row in zip(drawn, groups, graded, strict=True)
             for c, right in row
         ]
 

@@ -65,8 +65,8 @@ BROKEN = [
     ("metrics.jsonl", "eval/greedy_accuracy", "accuracy", "not evaluated on problems"),
     ("eval.jsonl", '"correct"', '"right"', "eval.jsonl: completions without correct"),
     ("eval.jsonl", "{", "", "eval.jsonl: not a table of completions"),
-    ("eval.jsonl", '"problem": 1', '"problem": 7', "problems are not numbered from 0"),
-    ("eval.jsonl", '"gold": "2"', '"gold": "3"', "problems are not numbered from 0"),
+    ("eval.jsonl", '"problem": 1', '"problem": 7', "completions of some problems at some steps"),
+    ("eval.jsonl", '"gold": "2"', '"gold": "3"', "problems have several prompts or gold answers"),
     ("eval.jsonl", '"greedy"', '"sampled"', "completions of some problems at some steps"),
     ("result.json", "{", "[1, {", "result.json: not JSON"),
 ]
