@@ -129,7 +129,7 @@ def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(setup, tmp_
     run = session(setup, "grpo", tmp_path / "run")
     grades = iter([None, None])
 
-    def grade(problems, completions):
+    def grade(problems, completions, truncated=None):
         if next(grades, "over") is None:
             return problem_set.arithmetic_set([]).grade(problems, completions)
         return [Grade(False, None, "ok")] * len(problems)
@@ -160,7 +160,7 @@ def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
     # The built-in model knows no words: what it says is digits, graded as answers in words are.
     graded = []
 
-    def grade(problems, completions):
+    def grade(problems, completions, truncated=None):
         graded.extend(problem.answer for problem in problems)
         return [Grade(n % 2 == 0, None, "ok") for n in range(len(problems))]
 
