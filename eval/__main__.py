@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Literal
 
 from eval.completions import CompletionsFolder, read_rows
-from eval.problems.benchmarks import (
-    BENCHMARKS,
+from eval.problems.benchmark import (
     SAMPLED_TEMPERATURE,
     Benchmark,
     SamplingPlan,
     benchmark_of_file,
-    benchmarks_named,
     problems_digest,
 )
+from eval.problems.benchmarks import BENCHMARKS, benchmarks_named
 from eval.problems.files import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.problems.benchmarks import Benchmark
+from eval.problems.benchmark import Benchmark
 from eval.problems.files import Problem
 from objectives.errors import InputError
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.answers.final import opened_thinking
 from eval.generation import generate
-from eval.problems.benchmarks import Benchmark, SamplingPlan
+from eval.problems.benchmark import Benchmark, SamplingPlan
 from eval.problems.files import Problem, worked_solutions
 from eval.prompt_check import (
     CheckedPrompts,

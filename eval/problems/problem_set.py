@@ -8,7 +8,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.answers.final import opened_thinking
 from eval.generation import Completion, generate
-from eval.problems.benchmarks import BENCHMARKS, Grader, benchmark_of_file, built_in_problems
+from eval.problems.benchmark import Grader, benchmark_of_file
+from eval.problems.benchmarks import BENCHMARKS, built_in_problems
 from eval.problems.files import Problem, load_problems, read_problems
 from eval.prompt_check import Limit, asked, check_prompts
 

@@ -7,7 +7,8 @@ import datasets
 import pandas as pd
 import pytest
 
-from eval.problems.benchmarks import BENCHMARKS, benchmarks_named, problems_digest
+from eval.problems.benchmark import problems_digest
+from eval.problems.benchmarks import BENCHMARKS, benchmarks_named
 from eval.problems.files import Problem
 from objectives.errors import InputError
 from train.models.load import load_model
