@@ -1,0 +1,160 @@
+"""What is loaded: causal models alone, tokenizers with padding, rows of any length."""
+
+import json
+
+import pytest
+import torch
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertForMaskedLM,
+    LlamaForSequenceClassification,
+    LlavaConfig,
+)
+
+from eval.generation import generate
+from objectives.errors import InputError
+from tests.helpers.architectures import tiny
+from train.builtin.base_model import make_tokenizer
+from train.data.input_rows import collate
+from train.data.tokens import Tokens
+from train.models.language_model import open_model
+from train.models.load import load_model
+
+SIZE = len(make_tokenizer())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny("llama", SIZE).save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def classifier(folder):
+    LlamaForSequenceClassification(tiny("llama", SIZE).config).save_pretrained(folder)
+
+
+def encoder(folder):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertForMaskedLM(BertConfig(vocab_size=SIZE, intermediate_size=16, **sizes)).save_pretrained(
+        folder
+    )
+
+
+def encoder_decoder(folder):
+    layers = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    sizes = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "d_model": 16}
+    config = BartConfig(vocab_size=SIZE, max_position_embeddings=16, **layers, **sizes)
+    BartForConditionalGeneration(config).save_pretrained(folder)
+
+
+def wrapper(folder):
+    LlavaConfig(architectures=["LlavaForConditionalGeneration"]).save_pretrained(folder)
+
+
+def headless(folder):
+    tiny("llama", SIZE).model.save_pretrained(folder)
+    named = json.loads((folder / "config.json").read_text())
+    named = {**named, "architectures": ["LlamaForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(named))
+
+
+def quantised(method):
+    def change(folder):
+        named = json.loads((folder / "config.json").read_text())
+        named["quantization_config"] = {"quant_method": method, "bits": 4, "load_in_4bit": True}
+        (folder / "config.json").write_text(json.dumps(named))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (classifier, "LlamaForSequenceClassification is a classifier"),
+        (encoder, "BertForMaskedLM is an encoder"),
+        (encoder_decoder, "BartForConditionalGeneration is an encoder-decoder"),
+        (wrapper, "is a model of images or sounds"),
+        (headless, r"lack the weights lm_head\.weight"),
+        *((quantised(m), rf"quantised \({m}\)") for m in ("bitsandbytes", "gptq", "awq")),
+    ],
+)
+def test_what_is_no_causal_model_is_refused_in_a_line(folder, change, message):
+    change(folder)
+    with pytest.raises(InputError, match=message) as error:
+        load_model(str(folder))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kept", [["eos_token"], ["pad_token"], ["pad_token", "eos_token"], []])
+def test_a_padding_token_that_the_model_knows_is_found(folder, kept):
+    tokenizer = make_tokenizer()
+    for name in ("pad_token", "eos_token"):
+        if name not in kept:
+            setattr(tokenizer, name, None)
+    if kept == ["eos_token"]:
+        tokenizer.add_special_tokens({"pad_token": "[PAD]"})  # one more than the model has
+    tokenizer.save_pretrained(folder)
+    model, tokenizer = load_model(str(folder))
+    assert tokenizer.pad_token_id < SIZE
+    assert (tokenizer.eos_token_id is None) == ("eos_token" not in kept)
+    tokens = [Tokens([3, 4], [5, 6, 7]), Tokens([3], [4])]
+    together = open_model(model).log_probs(collate(tokens, tokenizer.pad_token_id))
+    alone = open_model(model).log_probs(collate(tokens[1:], 0))
+    torch.testing.assert_close(together[1:, :1], alone)
+    assert generate(model, tokenizer, ["1+2="], max_new_tokens=4)[0][0].tokens
+
+
+def test_a_prompt_with_a_token_beyond_the_embeddings_names_it(folder):
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(InputError, match=rf"prompt 1 .*'<new>' \(id {SIZE}\).*resize_token_emb"):
+        generate(*load_model(str(folder)), ["1", "1<new>"], max_new_tokens=4)
+
+
+def test_every_end_of_the_generation_settings_ends():
+    model, tokenizer = tiny("llama", SIZE), make_tokenizer()
+    (whole,) = generate(model, tokenizer, ["1+2="], temperature=0, max_new_tokens=12)
+    model.generation_config.eos_token_id = [1, whole[0].tokens[2]]
+    ((cut,),) = generate(model, tokenizer, ["1+2="], temperature=0, max_new_tokens=12)
+    end = whole[0].tokens.index(whole[0].tokens[2])
+    assert (cut.tokens, cut.truncated) == (whole[0].tokens[: end + 1], False)
+
+
+def test_mpt_is_not_read_beyond_its_length():
+    model = tiny("mpt", SIZE, max_seq_len=16)
+    with pytest.raises(InputError, match="context of 16"):
+        generate(model, make_tokenizer(), ["1+2="], max_new_tokens=13)
+    assert generate(model, make_tokenizer(), ["1+2="], max_new_tokens=12)
+
+
+def longrope(**more):
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 16}
+    return tiny("phi3", SIZE, rope_parameters={**rope, **factors}, **more)
+
+
+@torch.no_grad()
+def test_frequencies_of_long_rows_leave_short_ones_alone():
+    opened = open_model(longrope())
+    ids = (torch.arange(40) * 7 % SIZE).tolist()
+    tokens = [Tokens(ids[:20], ids[20:30]), Tokens(ids[:4], ids[5:9]), Tokens(ids[3:9], ids[9:30])]
+    together = opened.log_probs(collate(tokens, 0))
+    for row, (prompt, completion, _) in zip(together, tokens, strict=True):
+        logits = opened.model(torch.tensor([prompt + completion]), use_cache=False).logits[0]
+        theirs = logits[len(prompt) - 1 : -1].log_softmax(-1)
+        theirs = theirs[torch.arange(len(completion)), torch.tensor(completion)]
+        torch.testing.assert_close(row[: len(completion)], theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_long_rows_are_sampled_as_by_the_model_s_own_generate():
+    model, tokenizer, prompts = longrope(), make_tokenizer(), ["1+2=", "9-3*2+1=9-3*2+1=", "4"]
+    ours = generate(model, tokenizer, prompts, temperature=0, max_new_tokens=14)
+    for prompt, (completion,) in zip(prompts, ours, strict=True):
+        ids = torch.tensor([tokenizer(prompt)["input_ids"]])
+        theirs = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
+                                max_new_tokens=14, eos_token_id=1, pad_token_id=0)  # fmt: skip
+        assert completion.tokens == theirs[0, ids.shape[1] :].tolist()
