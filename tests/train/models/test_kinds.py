@@ -131,10 +131,10 @@ def test_mpt_is_not_read_beyond_its_length():
     assert generate(model, make_tokenizer(), ["1+2="], max_new_tokens=12)
 
 
-def longrope(**more):
+def longrope():
     factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
-    rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 16}
-    return tiny("phi3", SIZE, rope_parameters={**rope, **factors}, **more)
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, **factors}
+    return tiny("phi3", SIZE, rope_parameters=rope, original_max_position_embeddings=16)
 
 
 @torch.no_grad()
@@ -151,10 +151,11 @@ def test_frequencies_of_long_rows_leave_short_ones_alone():
 
 
 def test_long_rows_are_sampled_as_by_the_model_s_own_generate():
-    model, tokenizer, prompts = longrope(), make_tokenizer(), ["1+2=", "9-3*2+1=9-3*2+1=", "4"]
-    ours = generate(model, tokenizer, prompts, temperature=0, max_new_tokens=14)
+    model, tokenizer = longrope(), make_tokenizer()
+    prompts = ["1+2=", "9-3*2+1=9-3*2+1=", "4", "7+7-2=", "1*2+3-4*5=", "8-8+1*2=3;4*5"]
+    ours = generate(model, tokenizer, prompts, temperature=0, max_new_tokens=40)
     for prompt, (completion,) in zip(prompts, ours, strict=True):
         ids = torch.tensor([tokenizer(prompt)["input_ids"]])
         theirs = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
-                                max_new_tokens=14, eos_token_id=1, pad_token_id=0)  # fmt: skip
+                                max_new_tokens=40, eos_token_id=1, pad_token_id=0)  # fmt: skip
         assert completion.tokens == theirs[0, ids.shape[1] :].tolist()
