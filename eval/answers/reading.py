@@ -20,12 +20,14 @@ WITHOUT_UNITS = (
     ),
     ExprExtractionConfig(),
 )
+EULER = re.compile(r"(?<![A-Za-z\\])([Ee])_")  # E_1 would be Euler's number, like E_2
 HUNDREDTH = UnevaluatedExpr(Rational(1, 100))
 
 
 @lru_cache(256)  # several completions of a problem follow each other
 def read_answer(text: str) -> list:
     """Return what an answer in plain LaTeX is, its expression before its spelling."""
+    text = EULER.sub(lambda found: "\\Xi_" if found[1] == "E" else "\\xi_", text)
     for written in (f"\\boxed{{{text}}}", f"${text}$", text):
         if found := _read(written, WITHOUT_UNITS):
             return [_united(found[0]), *found[1:]]

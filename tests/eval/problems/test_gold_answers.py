@@ -17,7 +17,13 @@ from tests.helpers.answer_forms import right_answers, wrong_answers
 
 SETS = ("gsm8k", "math500", "amc", "minerva", "olympiadbench")
 SAMPLE = 24  # problems of each set
-LEAST = 0.99
+LEAST = {True: 0.999, False: 0.9995}  # of right answers graded right, of wrong ones wrong
+# Taken for right: the same number in another base, a set without what it holds twice.
+EXCEPTIONS = {
+    ("36", "So the answer is \\boxed{40_9}."),
+    ("16,3,1,1", "\\boxed{16, 3, 1}"),
+    ("-2,-2", "\\boxed{-2}"),
+}
 
 
 class Case(NamedTuple):
@@ -57,8 +63,7 @@ def test_a_sample_of_gold_answers(benchmarks, name):
     grades = grade([c.completion for c in asked], [c.gold for c in asked])
     assert "unparseable_gold" not in {verdict.status for verdict in grades}
     misjudged = disagreements(asked, grades)
-    for right in (True, False):
-        assert agreement(asked, misjudged, right) >= LEAST, misjudged
+    assert {(case.gold, case.completion) for case in misjudged} <= EXCEPTIONS
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -77,4 +82,6 @@ def test_every_gold_answer(benchmark, benchmarks, name):
     print("statuses:", dict(Counter(verdict.status for verdict in grades)))
     for case in misjudged:
         print("  ", "right" if case.right else "wrong", *case[2:], "| gold:", case.gold)
-    assert min(shares) >= LEAST
+    assert shares[0] >= LEAST[True]
+    assert shares[1] >= LEAST[False]
+    assert {(case.gold, case.completion) for case in misjudged} <= EXCEPTIONS
