@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from objectives import pair_rollouts
 from objectives.text_table import aligned
-from train.data.encoding import encode_rows
+from train.data.encoding import Encoder
 from train.data.table import TrajectoryTable
 from train.data.tokenized import check_ids, why_left_out
 from train.data.tokens import Tokens
@@ -44,6 +44,7 @@ class DataReport(NamedTuple):
     ends: Counter[str]  # the last trained token of each
     lengths: dict[str, np.ndarray]  # of prompt, completion and both, of every trajectory
     max_tokens: int
+    notes: list[str]  # of the chat template: how turns end, what it does not look at
     first: list[Shown]
 
 
@@ -63,13 +64,14 @@ def report_of(
     groups: dict[Hashable, int] = {}
     ends: Counter[str] = Counter()
     lengths, kept, wheres, first = [], [], set(), []
+    encoder = Encoder(tokenizer)
     for batch in table.batches(left_out):
-        for row, (tokens, prompt) in zip(batch, encode_rows(tokenizer, batch), strict=True):
+        for row, tokens in zip(batch, encoder.encode(batch), strict=True):
             wheres.add(row.where)
             lengths.append((len(tokens.prompt), len(tokens.completion)))
             if len(first) < show:
                 first.append(Shown(row, tokens))
-            reason = why_left_out(tokens, prompt, max_tokens)
+            reason = why_left_out(tokens, max_tokens)
             if reason is None:
                 if vocabulary is not None:
                     check_ids(row, tokens, tokenizer, vocabulary)
@@ -98,6 +100,7 @@ def report_of(
         ends,
         {"prompt": sides[:, 0], "completion": sides[:, 1], "both": sides.sum(1)},
         max_tokens,
+        encoder.notes(),
         first,
     )
 
@@ -133,6 +136,7 @@ def described(report: DataReport) -> str:
         every = [f"{end!r} {count / total:.1%}" for end, count in found]
         every += [f"others {rest / total:.1%}"] if rest else []
         lines.append(("ends in", ", ".join(every)))
+    lines += [("note", note) for note in report.notes]
     text = aligned(lines)
     if not len(report.lengths["both"]):
         return text
