@@ -86,7 +86,8 @@ def token_ids(where: str, value: Any) -> list[int] | None:
     """Return a completion's ids as they were sampled, None where the row has none."""
     if value is None:
         return None
-    if isinstance(value, list) and all(isinstance(i, int) and 0 <= i < MOST_IDS for i in value):
+    whole = isinstance(value, list) and all(type(i) is int for i in value)
+    if whole and all(0 <= i < MOST_IDS for i in value):
         return value
     raise refused(where, "completion_ids", value, "a list of token ids")
 

@@ -29,7 +29,8 @@ def messages(where: str, column: str, value: Any) -> list[dict]:
     apart.
     """
     if not isinstance(value, list) or not value or not all(isinstance(m, dict) for m in value):
-        raise refused(where, column, value, MESSAGES)
+        expected = MESSAGES.removeprefix("text or ") if column == "messages" else MESSAGES
+        raise refused(where, column, value, expected)
     for number, message in enumerate(value, 1):
         for name in ("role", "content"):
             if not isinstance(message.get(name), str):
@@ -75,8 +76,8 @@ def side(where: str, column: str, prompt: list[dict], said: list[dict]) -> Side:
     (opening, asked), (own, rest) = _opened(prompt), _opened(said)
     if [_gist(turn) for turn in rest[: len(asked)]] != [_gist(turn) for turn in asked]:
         raise InputError(
-            f"{where}: {column} begins with a turn of the {said[0]['role']} that does not repeat "
-            f"the prompt; expected the assistant's"
+            f"{where}: {column} begins with a turn of {said[0]['role']!r:.40} that does not repeat "
+            f"the prompt; expected one of 'assistant'"
         )
     if opening and own and [_gist(turn) for turn in opening] != [_gist(turn) for turn in own]:
         raise InputError(f"{where}: {column} has another system's turn than the prompt")
@@ -117,8 +118,8 @@ def pair_completions(
     for each in sides:
         if speaker(each.turns[start]) != "assistant":
             raise InputError(
-                f"{where}: chosen and rejected part at a turn of the "
-                f"{each.turns[start]['role']}; expected the assistant's"
+                f"{where}: chosen and rejected part at a turn of "
+                f"{each.turns[start]['role']!r:.40}; expected one of 'assistant'"
             )
     prompt = chosen.turns[:start]
     one, other = (
@@ -161,7 +162,7 @@ def _completion(where: str, whole: Side, start: int, last: int) -> list[dict]:
     for turn in turns:
         if speaker(turn) not in ("assistant", *READ):
             raise InputError(
-                f"{where}: {whole.column} has a turn of the role {turn['role']!r:.40}; expected "
+                f"{where}: {whole.column} has a turn of {turn['role']!r:.40}; expected "
                 f"assistant, user, tool or system"
             )
     # A role in the prompt stays as it is written: the template may know it.
