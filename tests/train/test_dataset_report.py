@@ -6,7 +6,7 @@ import pytest
 
 from train import dataset_report
 from train.data.marked import marked
-from train.data.report import report_of
+from train.data.report import described, report_of
 from train.data.table import table_of
 from train.data.tokens import Tokens
 from train.models.load import load_model
@@ -54,6 +54,17 @@ def test_figures_of_rollouts(tokenizer):
     assert (report.pairs, report.correct) == (2, 3)
     assert report.ends == {"<eos>": 4, "cut off": 1}
     assert report.examples == {"prompt of 30 tokens or more": ["x row 6"]}
+
+
+def test_what_there_is_to_say_of_the_template():
+    tokenizer = load_model("builtin")[1]
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}={% endfor %}"
+    turn = {"role": "assistant", "content": "3", "reasoning_content": "x"}
+    table = table_of([{"prompt": "1+2", "completion": [turn], "tools": [{"name": "f"}]}], "x")
+    lines = described(report_of(table, tokenizer, 30)).splitlines()
+    said = [line.removeprefix("note").strip() for line in lines if line[:4] == "note"]
+    assert any(line.startswith("turns end in") for line in said)
+    assert any(line.startswith("tools of 1 trajectories is not used") for line in said)
 
 
 def test_what_is_trained_stands_out(tokenizer):

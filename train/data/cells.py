@@ -37,9 +37,12 @@ def number(where: str, column: str, value: Any, least: float = -LARGEST) -> floa
         value = value.item() if isinstance(value, np.generic) else float(value)
     if isinstance(value, bool | int | float) and least <= value <= LARGEST:
         return float(value)
+    expected = f"a finite number of at most {LARGEST:g} either way"
     if least == 0:
-        raise refused(where, column, value, f"a number from 0 to {LARGEST:g}")
-    raise refused(where, column, value, f"a finite number of at most {LARGEST:g} either way")
+        expected = f"a number from 0 to {LARGEST:g} (what is bad has a low reward, not weight)"
+    elif isinstance(value, int | float) and abs(value) > LARGEST:
+        expected += ": scale all of them down"
+    raise refused(where, column, value, expected)
 
 
 def weight(where: str, row: dict) -> float:

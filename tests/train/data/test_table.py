@@ -193,3 +193,10 @@ def test_rows_without_a_reward_are_all_right(write_rows, tokenizer):
     for name in ("dpo", "grpo"):
         with pytest.raises(InputError, match=rf"{name} finds nothing .* sft alone learns from"):
             units(encoded, name)
+
+
+def test_columns_that_are_not_used_are_said(write_rows, tokenizer):
+    rows = [{"prompt": "1+2=", "chosen": "#3", "rejected": "#4", "score": 2, "images": []}]
+    assert encode(read_table(write_rows(rows)), tokenizer, 128).notes == [
+        "columns not used: score, images"
+    ]
