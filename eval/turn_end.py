@@ -44,8 +44,9 @@ def markers(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     others = [token.content for token in added if not token.special]
     special = [token.content for token in added if token.special]
     # What fills up may be any token, where the tokenizer has none of its own for it.
-    fills = {tokenizer.pad_token} - {tokenizer.eos_token, tokenizer.bos_token}
-    named = [name for name in tokenizer.all_special_tokens if name not in fills]
+    ends = tokenizer.eos_token, tokenizer.bos_token
+    fill = None if tokenizer.pad_token in ends else tokenizer.pad_token
+    named = [name for name in tokenizer.all_special_tokens if name != fill]
     names = dict.fromkeys([*named, *special, *others])
     return [name for name in names if name.strip()]
 
