@@ -45,7 +45,6 @@ class DataReport(NamedTuple):
     ends: Counter[str]  # the last trained token of each
     lengths: dict[str, np.ndarray]  # of prompt, completion and both, of every trajectory
     max_tokens: int
-    notes: list[str]  # of the chat template: how turns end, what it does not look at
     first: list[Shown]
 
 
@@ -64,7 +63,6 @@ def report_of(
     examples: dict[str, list[str]] = {}
     groups: dict[Hashable, int] = {}
     ends: Counter[str] = Counter()
-    encoder = Encoder(tokenizer)
     lengths, kept, wheres, first = [], [], set(), []
     encoder = Encoder(tokenizer)
     for batch in table.batches(left_out):
@@ -103,7 +101,6 @@ def report_of(
         ends,
         {"prompt": sides[:, 0], "completion": sides[:, 1], "both": sides.sum(1)},
         max_tokens,
-        encoder.notes(),
         first,
     )
 
@@ -140,7 +137,6 @@ def described(report: DataReport) -> str:
         every = [f"{end!r} {count / total:.1%}" for end, count in found]
         every += [f"others {rest / total:.1%}"] if rest else []
         lines.append(("ends in", ", ".join(every)))
-    lines += [("note", note) for note in report.notes]
     text = aligned(lines)
     if not len(report.lengths["both"]):
         return text
