@@ -62,7 +62,7 @@ def test_what_there_is_to_say_of_the_template():
     turn = {"role": "assistant", "content": "3", "reasoning_content": "x"}
     table = table_of([{"prompt": "1+2", "completion": [turn], "tools": [{"name": "f"}]}], "x")
     lines = described(report_of(table, tokenizer, 30)).splitlines()
-    said = [line.removeprefix("note").strip() for line in lines if line[:4] == "note"]
+    said = [line.removeprefix("template").strip() for line in lines if line.startswith("template")]
     assert any(line.startswith("turns end in") for line in said)
     assert any(line.startswith("tools of 1 trajectories is not used") for line in said)
 
