@@ -41,6 +41,7 @@ class DataReport(NamedTuple):
     pairs: int
     left_out: Counter[str]
     examples: dict[str, list[str]]  # rows that are left out, by the reason
+    notes: list[str]  # what the chat template makes of them
     ends: Counter[str]  # the last trained token of each
     lengths: dict[str, np.ndarray]  # of prompt, completion and both, of every trajectory
     max_tokens: int
@@ -96,6 +97,7 @@ def report_of(
         _pairs(table.paired, kept),
         left_out,
         examples,
+        encoder.notes(),
         ends,
         {"prompt": sides[:, 0], "completion": sides[:, 1], "both": sides.sum(1)},
         max_tokens,
@@ -127,6 +129,7 @@ def described(report: DataReport) -> str:
         lines.append(("left out", f"{count} ({reason}){rows}"))
     if report.unused:
         lines.append(("not used", f"columns {', '.join(report.unused)}"))
+    lines += [("template", note) for note in report.notes]
     if report.ends:
         total = sum(report.ends.values())
         found = report.ends.most_common(NAMED)
