@@ -1,8 +1,9 @@
 """Chat templates in the manner of well-known families, and a tokenizer of single characters."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
 USER_ONLY = (
@@ -125,7 +126,8 @@ FAMILIES = {
         "{{ call['function']['arguments'] | tojson }}<|call|>{% endfor %}{% else %}"
         "{% if m['thinking'] and loop.last %}<|start|>assistant<|channel|>analysis<|message|>"
         "{{ m['thinking'] }}<|end|>{% endif %}<|start|>assistant<|channel|>final<|message|>"
-        "{{ m['content'] }}{{ '<|return|>' if loop.last else '<|end|>' }}{% endif %}"
+        "{{ m['content'] }}{{ '<|return|>' if loop.last and not add_generation_prompt else "
+        "'<|end|>' }}{% endif %}"
         "{% else %}<|start|>{{ m['role'] }}<|message|>{{ m['content'] }}<|end|>{% endif %}"
         "{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}",
         ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"),
@@ -156,12 +158,17 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def tokenizer(name: str, pad: str | None = None) -> PreTrainedTokenizerFast:
-    """Return a tokenizer of a family: a token for each character, and one for each of its own."""
+def tokenizer(
+    name: str, pad: str | None = None, merges: Sequence[tuple[str, str]] = ()
+) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of a family: a token for each character, and one for each of its own.
+
+    merges: characters that are one token where they meet.
+    """
     family = FAMILIES[name]
     letters = [chr(code) for code in range(32, 127)] + ["\n", "｜", "▁"]
-    core = Tokenizer(models.BPE({letter: n for n, letter in enumerate(letters)}, []))
-    core.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    letters += ["".join(both) for both in merges]
+    core = Tokenizer(models.BPE({text: n for n, text in enumerate(letters)}, list(merges)))
     core.decoder = decoders.Fuse()
     named = [name for name in (family.eos, family.bos, pad, *family.tokens) if name]
     core.add_special_tokens([AddedToken(name, special=True) for name in named])

@@ -115,14 +115,14 @@ class Conversations:
             **{**self.tokenizer.special_tokens_map, **template},
         )
         (text,), (marks,) = shown
-        start = rendering.start(rendering.first)
-        spans = [
-            (max(begin, start), self._with_end(text, stop))
-            for begin, stop in marks
-            if stop > start
-        ]  # fmt: skip
-        whole = text == rendering.full and len(spans) == len(rendering.assistant)
-        return spans if whole else None
+        own = rendering.assistant
+        marks = [span for span in marks if span[1] > rendering.start(rendering.first)]
+        if text != rendering.full or len(marks) != len(own):
+            return None
+        return [
+            (max(begin, rendering.start(number)), self._with_end(text, stop))
+            for number, (begin, stop) in zip(own, marks, strict=True)
+        ]
 
     def _with_end(self, text: str, stop: int) -> int:
         if self.end.text and text.startswith(self.end.text, stop):

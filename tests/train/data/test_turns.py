@@ -37,11 +37,15 @@ ROWS = {
 }  # fmt: skip
 
 
-def shown(name, prompt, completion, **fields):
-    """Return a row's tokens as text with what is trained marked, and the encoder's notes."""
-    reader = tokenizer(name)
+def shown(name, prompt, completion, writes=None, merges=(), **fields):
+    """Return a row's tokens as text with what is trained marked, and the encoder's notes.
+
+    writes: a template in the place of the family's; merges: as `tokenizer` has them.
+    """
+    reader = tokenizer(name, merges=merges)
+    reader.chat_template = writes or reader.chat_template
     encoder = Encoder(reader)
-    row = Trajectory(prompt, completion, 1.0, "group", where="FILE row 3")._replace(**fields)
+    row = Trajectory(prompt, completion, 1.0, "group", where="FILE row 3", **fields)
     (tokens,) = encoder.encode([row])
     pieces = ["".join(reader.convert_ids_to_tokens(tokens.prompt)), "|"]
     marks = tokens.trained or [True] * len(tokens.completion)
@@ -164,6 +168,42 @@ def test_a_template_that_writes_the_prompt_otherwise_later_is_refused():
     prompt, _ = ROWS["a system's words"]
     with pytest.raises(InputError, match="FILE row 3: the chat template writes the prompt"):
         shown("mistral", prompt, ROWS["two turns"][1])
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "<|im_start|>assistant\n{% generation %}{{ m['content'] }}{% endgeneration %}<|im_end|>\n",
+        "{% generation %}<|im_start|>assistant\n{{ m['content'] }}<|im_end|>{% endgeneration %}{{ nl }}",
+    ],
+)
+def test_a_template_may_mark_less_or_more_than_what_is_learnt(marked):
+    writes = (
+        "{% set nl = '\n' %}{% for m in messages %}{% if m['role'] == 'assistant' %}"
+        + marked
+        + "{% else %}"
+        "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    before = [*ROWS["two turns"][0], *ROWS["two turns"][1], user("And now?")]
+    text, _ = shown("marked", *ROWS["two turns"], writes)
+    assert text == EXPECTED["marked", "two turns"]
+    text, _ = shown("marked", before, [said("Eight.")], writes)
+    assert text.endswith("And now?<|im_end|>\n<|im_start|>assistant\n|«Eight.<|im_end|>»")
+
+
+def test_a_thought_that_a_template_marks_as_its_own_is_not_trained():
+    writes = FAMILIES["marked"].template.replace(
+        "{% generation %}", "<think>\n\n</think>\n\n{% generation %}"
+    )
+    text, _ = shown("marked", *ROWS["one turn"], writes)
+    assert text == CHATML[:-1] + "<think>\n\n</think>\n\n|«Seven.<|im_end|>»"
+
+
+def test_tokens_that_span_a_boundary_are_the_assistants():
+    merges = [(" ", "S"), (".", "\n")]  # across the beginning, and the end
+    text, _ = shown("bare", *ROWS["two turns"], merges=merges)
+    assert text == "user: How many?\nassistant:|« Six.\n»user: Sure?\nassistant:« Seven.»"
 
 
 @pytest.mark.parametrize(
