@@ -174,7 +174,8 @@ def test_a_template_that_writes_the_prompt_otherwise_later_is_refused():
     "marked",
     [
         "<|im_start|>assistant\n{% generation %}{{ m['content'] }}{% endgeneration %}<|im_end|>\n",
-        "{% generation %}<|im_start|>assistant\n{{ m['content'] }}<|im_end|>{% endgeneration %}{{ nl }}",
+        "{% generation %}<|im_start|>assistant\n{{ m['content'] }}<|im_end|>{% endgeneration %}"
+        "{{ nl }}",
     ],
 )
 def test_a_template_may_mark_less_or_more_than_what_is_learnt(marked):
