@@ -77,7 +77,7 @@ def twin(model, encoded, number):
     sides = [encoded.tokens[row] for row in pairs[number].tolist()]
     overlap = token_overlap(sides[0].completion, sides[1].completion)
     gradients = [
-        [twin_gradient(model, *tokens, part.float()).double() for part in (shared, ~shared)]
+        [twin_gradient(model, *tokens[:2], part.float()).double() for part in (shared, ~shared)]
         for tokens, shared in zip(sides, (overlap.shared_a, overlap.shared_b), strict=True)
     ]
     return sides, overlap, gradients
@@ -119,7 +119,7 @@ def test_the_base_model(diagnose, tmp_path, encoded, data):
     assert row["prompt"] == load_model("builtin")[1].decode(sides[0].prompt)
     # At the reference every ratio has a closed form: β/2 = .05, α = 1.
     n_w, n_l = row["n_chosen"], row["n_rejected"]
-    p_w, p_l = (twin_log_probs(model, *tokens).mean().exp().item() for tokens in sides)
+    p_w, p_l = (twin_log_probs(model, *tokens[:2]).mean().exp().item() for tokens in sides)
     expected = {"dpo": 1, "rpo": 0.05 / (0.05 + 1 / n_w), "ipo": n_w / n_l,
                 "fpa": p_l * n_w / (p_w * n_l)}  # fmt: skip
     for name, ratio in expected.items():
@@ -146,7 +146,7 @@ def test_a_run_s_checkpoint(diagnose, run_folder, encoded, trained):
     agrees(row, overlap, gradients)
     base = load_model("builtin")[0]
     at_policy, ahead, rewards = [], [], []
-    for prompt, completion in sides:
+    for prompt, completion, _ in sides:
         ids, place = torch.tensor([[*prompt, *completion]]), slice(len(prompt) - 1, -1)
         h, h0 = (m(input_ids=ids).logits[0, place].detach() for m in (trained, base))
         token = torch.tensor(completion)[:, None]

@@ -19,7 +19,7 @@ from train.__main__ import main
 OLD = Path(__file__).parent / "old_runs"
 KINDS = ("offline", "online")
 OF_COMMAND = {"command", "versions", "git_revision", "threads"}
-SINCE = {"schedule_options"}  # settings that came later
+SINCE = {"schedule_options", "data_config", "data_split"}  # settings that came later
 # Another CPU may differ in the last bits, which optimizer states and forecasts amplify.
 CLOSE = {"rel": 1e-4, "abs": 1e-5}
 
