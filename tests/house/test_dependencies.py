@@ -19,6 +19,7 @@ NOT_IMPORTED = {
     "build": "a command of tests/house/test_packaging.py",
     "import_linter": "a command of tests/house/test_style.py",
     "pyright": "a command of tests/house/test_types.py",
+    "pandas_stubs": "pyright reads the types of pandas there",
     "ruff": "a command of tests/house/test_style.py",
 }
 
