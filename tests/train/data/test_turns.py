@@ -58,7 +58,8 @@ def shown(name, prompt, completion, writes=None, merges=(), **fields):
     return "".join(pieces) + "»" * before, encoder.notes()
 
 
-CHATML = "<|im_start|>user\nHow many?<|im_end|>\n<|im_start|>assistant\n|"
+OPENED = "<|im_start|>assistant\n"
+CHATML = f"<|im_start|>user\nHow many?<|im_end|>\n{OPENED}|"
 SURE = "\n<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n"
 LLAMA_3 = (
     "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHow many?<|eot_id|>"
@@ -171,21 +172,18 @@ def test_a_template_that_writes_the_prompt_otherwise_later_is_refused():
 
 
 @pytest.mark.parametrize(
-    "marked",
+    "answer",
     [
-        "<|im_start|>assistant\n{% generation %}{{ m['content'] }}{% endgeneration %}<|im_end|>\n",
-        "{% generation %}<|im_start|>assistant\n{{ m['content'] }}<|im_end|>{% endgeneration %}"
-        "{{ nl }}",
+        OPENED + "{% generation %}{{ m['content'] }}{% endgeneration %}<|im_end|>\n",
+        "{% generation %}" + OPENED + "{{ m['content'] }}<|im_end|>{% endgeneration %}{{ nl }}",
     ],
 )
-def test_a_template_may_mark_less_or_more_than_what_is_learnt(marked):
+def test_a_template_may_mark_less_or_more_than_what_is_learnt(answer):
     writes = (
-        "{% set nl = '\n' %}{% for m in messages %}{% if m['role'] == 'assistant' %}"
-        + marked
-        + "{% else %}"
-        "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
+        "{% set nl = '\n' %}{% for m in messages %}{% if m['role'] == 'assistant' %}" + answer
+        + "{% else %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endif %}"
+        "{% endfor %}{% if add_generation_prompt %}" + OPENED + "{% endif %}"
+    )  # fmt: skip
     before = [*ROWS["two turns"][0], *ROWS["two turns"][1], user("And now?")]
     text, _ = shown("marked", *ROWS["two turns"], writes)
     assert text == EXPECTED["marked", "two turns"]
