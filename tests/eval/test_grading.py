@@ -88,3 +88,12 @@ def test_no_worker_is_left_behind(monkeypatch):
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="2 completions but 1"):
         grade(["1", "2"], ["1"])
+
+
+def test_a_completion_that_takes_all_memory_costs_its_worker_alone(monkeypatch):
+    small = "import eval.grading_worker as own; own.MEMORY = 300 << 20; own.main(60)"
+    monkeypatch.setattr(grading, "WORKER", ("-P", "-c", small))
+    bomb = "\\boxed{\\left(1+x\\right)^{3000000}}"  # two gigabytes within five seconds
+    grades = grade([bomb, "\\boxed{3}"], ["3", "3"], workers=1, time_limit=60)
+    assert [verdict.correct for verdict in grades] == [False, True]
+    assert grades[0].status == "timeout"
