@@ -5,6 +5,8 @@ up before the next; the backward pass computes them again. Computed in float32 (
 float64 hidden states) at temperature 1, whatever the model's dtype.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -21,6 +23,7 @@ class Head(NamedTuple):
     bias: Tensor | None = None  # (V,)
     scale: float = 1.0  # factor of the logits (Cohere, Granite, MiniCPM)
     softcap: float | None = None  # cap * tanh(logits / cap) (Gemma 2)
+    tf32: bool = False  # on CUDA, products of float32 in TF32: of models computing in bfloat16
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits, (N, d) -> (N, V), in float32 or float64."""
@@ -73,9 +76,10 @@ def token_log_probs(
             _check_other(hidden, head, name, *other)
     _check_lam(lam, reference, origin)
     chunk_size = chunk_size or max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
-    with torch.autocast(hidden.device.type, enabled=False):
+    form = head.scale, head.softcap, head.tf32
+    with _in_float32(hidden, head.tf32):
         policy, *rest = _TokenLogProbs.apply(
-            hidden, head.weight, head.bias, head.scale, head.softcap, targets,
+            hidden, head.weight, head.bias, form, targets,
             reference, origin, lam, entropy, chunk_size,
         )  # fmt: skip
     return TokenLogProbs(policy, *rest)
@@ -83,10 +87,8 @@ def token_log_probs(
 
 class _TokenLogProbs(torch.autograd.Function):
     @staticmethod
-    def forward(
-        hidden, weight, bias, scale, softcap, targets, reference, origin, lam, entropy, chunk_size
-    ):
-        head = Head(weight.to(_dtype(hidden)), bias, scale, softcap)  # cast once, not per chunk
+    def forward(hidden, weight, bias, form, targets, reference, origin, lam, entropy, chunk_size):
+        head = Head(weight.to(_dtype(hidden)), bias, *form)  # cast once, not per chunk
         reference, origin = _cast(reference, hidden), _cast(origin, hidden)
         parts = []
         for rows in _chunks(len(targets), chunk_size):
@@ -96,9 +98,9 @@ class _TokenLogProbs(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        hidden, weight, bias, scale, softcap, targets, *_, chunk_size = inputs
+        hidden, weight, bias, form, targets, *_, chunk_size = inputs
         ctx.save_for_backward(hidden, weight, bias, targets, output[0])
-        ctx.scale, ctx.softcap, ctx.chunk_size = scale, softcap, chunk_size
+        ctx.form, ctx.chunk_size = form, chunk_size
         ctx.mark_non_differentiable(*[x for x in output[1:] if x is not None])
 
     @staticmethod
@@ -107,33 +109,34 @@ class _TokenLogProbs(torch.autograd.Function):
         gradient = gradients[0]  # that of the policy's log-probs; the rest is not differentiable
         hidden, weight, bias, targets, log_probs = ctx.saved_tensors
         dtype = _dtype(hidden)
-        head = Head(weight.to(dtype), bias, ctx.scale, ctx.softcap)
+        head = Head(weight.to(dtype), bias, *ctx.form)
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         to_hidden = torch.empty_like(hidden) if needs_hidden else None
         to_weight = torch.zeros_like(head.weight) if needs_weight else None
         to_bias = torch.zeros_like(bias, dtype=dtype) if needs_bias else None
-        for rows in _chunks(len(targets), ctx.chunk_size):
-            logits, target = head.logits(hidden[rows]), targets[rows, None]
-            # The chain through the cap needs the capped logits, so take it before overwriting.
-            slope = None if ctx.softcap is None else 1 - (logits / ctx.softcap).square()
-            normaliser = logits.gather(-1, target) - log_probs[rows, None]
-            upstream = gradient[rows, None].to(dtype)
-            to_logits = logits.sub_(normaliser).exp_().mul_(-upstream)
-            to_logits.scatter_add_(-1, target, upstream)
-            if slope is not None:
-                to_logits.mul_(slope)
-            if ctx.scale != 1.0:
-                to_logits.mul_(ctx.scale)
-            if to_hidden is not None:
-                to_hidden[rows] = (to_logits @ head.weight).to(hidden.dtype)
-            if to_weight is not None:
-                to_weight.addmm_(to_logits.T, hidden[rows].to(dtype))
-            if to_bias is not None:
-                to_bias.add_(to_logits.sum(0))
-            del logits, to_logits, slope  # before the next chunk makes its own
+        with _in_float32(hidden, head.tf32):
+            for rows in _chunks(len(targets), ctx.chunk_size):
+                logits, target = head.logits(hidden[rows]), targets[rows, None]
+                # The chain through the cap needs the capped logits, so take it before overwriting.
+                slope = None if head.softcap is None else 1 - (logits / head.softcap).square()
+                normaliser = logits.gather(-1, target) - log_probs[rows, None]
+                upstream = gradient[rows, None].to(dtype)
+                to_logits = logits.sub_(normaliser).exp_().mul_(-upstream)
+                to_logits.scatter_add_(-1, target, upstream)
+                if slope is not None:
+                    to_logits.mul_(slope)
+                if head.scale != 1.0:
+                    to_logits.mul_(head.scale)
+                if to_hidden is not None:
+                    to_hidden[rows] = (to_logits @ head.weight).to(hidden.dtype)
+                if to_weight is not None:
+                    to_weight.addmm_(to_logits.T, hidden[rows].to(dtype))
+                if to_bias is not None:
+                    to_bias.add_(to_logits.sum(0))
+                del logits, to_logits, slope  # before the next chunk makes its own
         to_weight = None if to_weight is None else to_weight.to(weight.dtype)
         to_bias = None if to_bias is None else to_bias.to(bias.dtype)
-        return to_hidden, to_weight, to_bias, *[None] * 8
+        return to_hidden, to_weight, to_bias, *[None] * 7
 
 
 def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tensor | None, ...]:
@@ -150,6 +153,19 @@ def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tenso
         # logits - λ (other - logits): exactly the logits where both are the same.
         future, _ = _pick(logits.lerp_(other, -lam), target)
     return policy, reference_log_prob, future, spread
+
+
+@contextmanager
+def _in_float32(hidden: Tensor, tf32: bool) -> Iterator[None]:
+    """Compute float32 products as float32, whatever surrounds; tf32: on CUDA in TF32."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32" if tf32 else "ieee"
+    try:
+        with torch.autocast(hidden.device.type, enabled=False):
+            yield
+    finally:
+        matmul.fp32_precision = before
 
 
 def _dtype(hidden: Tensor) -> torch.dtype:

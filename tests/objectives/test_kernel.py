@@ -1,5 +1,7 @@
 """The log-prob kernel against a dense computation."""
 
+import functools
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -218,3 +220,43 @@ def test_an_origin_without_lambda_is_refused():
     hidden, head, targets = make()
     with pytest.raises(ValueError, match="an origin is there to extrapolate from: give lam"):
         token_log_probs(hidden, head, targets, origin=(hidden, head))
+
+
+class Precisions(TorchDispatchMode):
+    """Records how float32 products are to be computed on CUDA, and in which dtypes they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
+            self.seen.add((torch.backends.cuda.matmul.fp32_precision, args[-1].dtype))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+@pytest.mark.parametrize("around", ["none", "ieee", "tf32"])
+def test_products_are_float32_whatever_surrounds(tf32, around, request):
+    matmul = torch.backends.cuda.matmul
+    request.addfinalizer(functools.partial(setattr, matmul, "fp32_precision", "none"))
+    matmul.fp32_precision = around
+    hidden, head, targets = make(dtype=torch.float32, tf32=tf32)
+    hidden.requires_grad_(), head.weight.requires_grad_()
+    with Precisions() as products:
+        token_log_probs(hidden, head, targets).policy.sum().backward()
+    assert products.seen == {("tf32" if tf32 else "ieee", torch.float32)}
+    assert matmul.fp32_precision == around
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_autocast_around_the_backward_pass_changes_nothing(dtype):
+    def gradient(around):
+        hidden, head, targets = make(dtype=dtype, bias=True)
+        inputs = hidden.requires_grad_(), head.weight.requires_grad_(), head.bias.requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=around):
+            token_log_probs(hidden, head, targets, chunk_size=5).policy.sum().backward()
+        return [x.grad for x in inputs]
+
+    for one, other in zip(gradient(True), gradient(False), strict=True):
+        assert torch.equal(one, other)

@@ -32,8 +32,6 @@ PLAIN = Precision("cpu")  # of models that compute as their weights are
 
 def forward_precision(device: str, half: bool) -> Precision:
     """Return the precision of forward passes on a device; half: in bfloat16."""
-    if device == "cuda":
-        torch.set_float32_matmul_precision("high")  # the head's float32 products in TF32
     return Precision(device, torch.bfloat16 if half else None)
 
 

@@ -46,6 +46,7 @@ def mismatched_ratios(
         rows = collate(tokens, data.pad_id).to(device)
         ratio = policy.log_probs(rows) - reference.log_probs(rows)
         if counted:
+            ratios = ratios.to(ratio.dtype)  # float64 of a float64 policy
             ratios[places.to(device)] = ratio.sum(-1)
     return ratios
 

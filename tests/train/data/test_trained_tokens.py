@@ -124,3 +124,15 @@ def test_completions_of_other_prompts_keep_what_is_trained_of_them(model):
     ]  # fmt: skip
     for ratio, possible in zip(ratios.tolist(), swapped, strict=True):
         assert any(ratio == pytest.approx(value, abs=1e-3) for value in possible)
+
+
+def test_ratios_of_models_in_float64_are_float64():
+    models = [
+        open_model(copy.deepcopy(tiny.model(name))) for name in ("llama untied", "llama tied")
+    ]
+    ratios = mismatched_ratios(*models, data(ROWS), torch.arange(4), 2)
+    assert ratios.dtype == torch.float64
+    near = mismatched_ratios(
+        float32("llama"), float32("llama tied"), data(ROWS), torch.arange(4), 2
+    )
+    torch.testing.assert_close(ratios, near.double(), atol=1e-4, rtol=1e-4)
