@@ -64,7 +64,7 @@ def test_what_there_is_to_say_of_the_template():
     lines = described(report_of(table, tokenizer, 30)).splitlines()
     said = [line.removeprefix("template").strip() for line in lines if line.startswith("template")]
     assert any(line.startswith("turns end in") for line in said)
-    assert any(line.startswith("tools of 1 trajectories is not used") for line in said)
+    assert any(line.startswith("not used: tools of 1 trajectory") for line in said)
 
 
 def test_what_is_trained_stands_out(tokenizer):

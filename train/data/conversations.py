@@ -26,18 +26,23 @@ def messages(where: str, column: str, value: Any) -> list[dict]:
     """Return a conversation's messages; raises InputError for what are none.
 
     What a message does not have and what it has as null are the same: Parquet cannot tell them
-    apart.
+    apart. The content of one that calls tools may be null, as OpenAI's own format has it.
     """
     if not isinstance(value, list) or not value or not all(isinstance(m, dict) for m in value):
         expected = MESSAGES.removeprefix("text or ") if column == "messages" else MESSAGES
         raise refused(where, column, value, expected)
     for number, message in enumerate(value, 1):
         for name in ("role", "content"):
-            if not isinstance(message.get(name), str):
+            silent = name == "content" and message.get("tool_calls") and message.get(name) is None
+            if not isinstance(message.get(name), str) and not silent:
                 what = f"{column} message {number}: {name}"
-                hint = ' ("" where a message only calls tools)' if message.get("tool_calls") else ""
-                raise refused(where, what, message.get(name), f"text{hint}")
-    return [_thought({n: plain(v) for n, v in m.items() if v is not None}) for m in value]
+                raise refused(where, what, message.get(name), "text")
+    return [_message(message) for message in value]
+
+
+def _message(given: dict) -> dict:
+    message = {name: plain(value) for name, value in given.items() if value is not None}
+    return _thought({**message, "content": message.get("content", "")})
 
 
 def _thought(message: dict) -> dict:

@@ -44,10 +44,12 @@ class Encoder:
     def notes(self) -> list[str]:
         """Return what there is to say of the rows so far, a line each."""
         said = [self.conversations.describe_end()] if self.chats else []
-        return said + [
-            f"{name} of {count} trajectories is not used: the chat template does not look at it"
-            for name, count in sorted(self.unused.items())
-        ]
+        for name, count in sorted(self.unused.items()):
+            rows = "trajectory" if count == 1 else "trajectories"
+            said.append(
+                f"not used: {name} of {count} {rows}, at which the chat template does not look"
+            )
+        return said
 
     def _written(self, row: Trajectory) -> Turns:
         if not isinstance(row.prompt, str):
@@ -123,9 +125,11 @@ def _boundaries(spans: Sequence[tuple[int, int]]) -> list[int]:
 def _split(whole: list[int], before: list[list[int]], end: int | None) -> Tokens:
     """Split a text's ids.
 
-    before: ids of the text up to each boundary: where what is trained begins, ends, begins.
-    end: the id that is to end the completion.
+    before: ids of the text up to each boundary: where what is trained begins, ends, begins; none
+    where nothing is. end: the id that is to end the completion.
     """
+    if not before:
+        return Tokens(whole, [])
     places = []
     for number, ids in enumerate(before):
         place = alike(ids, whole)

@@ -13,6 +13,7 @@ from eval.turn_end import TurnEnd, markers, turn_end
 from objectives.errors import InputError
 from train.data.pieces import Pieces
 from train.data.rendering import Messages, Rendering
+from train.data.tool_calls import in_each_form
 from train.data.trajectory import Trajectory
 
 REASONING = ("reasoning_content", "thinking")  # two names of one thing
@@ -63,21 +64,46 @@ class Conversations:
             raise InputError(f"{row.where}: {error}" if row.where else str(error)) from None
 
     def _turns(self, row: Trajectory) -> Turns:
+        prompt = cast(Messages, row.prompt)
         completion = [self._without_end(turn) for turn in cast(Messages, row.completion)]
-        rendering = self._rendering(cast(Messages, row.prompt), completion, row.template)
+        rendering, unused = self._best([*prompt, *completion], len(prompt), row.template)
+        if "tool_calls" in unused and not any(_said(rendering)):
+            return Turns(rendering.opened, [], True, unused)
         text, spans = rendering.text, self._marked(rendering, row.template) or rendering.spans()
-        unused = self._unused(rendering, row.template)
         if "tool_calls" in unused:
-            spans = _spoken(rendering, spans)
+            spans = list(compress(spans, _said(rendering)))
         if row.truncated and self.end.text:
             text = text.removesuffix(self.end.text)
             spans = [*spans[:-1], (spans[-1][0], len(text))]
         ended = bool(self.end.text) and text.endswith(tuple(self.markers))
         return Turns(text, spans, ended, unused)
 
-    def _rendering(
-        self, prompt: Messages, completion: Messages, template: Mapping[str, Any]
-    ) -> Rendering:
+    def _best(
+        self, messages: Messages, first: int, template: Mapping[str, Any]
+    ) -> tuple[Rendering, frozenset[str]]:
+        """Return how the template writes messages, and what of them it does not look at.
+
+        They are in the first form of their calls in which it writes these, or else the first that
+        it takes. Raises InputError where it takes none.
+        """
+        found, why = None, InputError("no messages")
+        for form in in_each_form(messages):
+            rendering = self._rendering(form, first, template)
+            try:
+                own = rendering, self._unused(rendering, template)
+            except InputError as error:
+                why = why if found else error
+                continue
+            if "tool_calls" not in own[1]:
+                return own
+            found = found or own
+        if found is None:
+            raise why
+        return found
+
+    def _rendering(self, messages: Messages, first: int, template: Mapping[str, Any]) -> Rendering:
+        prompt = messages[:first]
+
         def render(messages: Messages, opened: bool = False) -> str:
             if not opened or len(messages) != len(prompt):
                 return render_messages(self.tokenizer, messages, opened=opened, **template)
@@ -88,9 +114,7 @@ class Conversations:
                 self._prompt = messages, template
             return self._opened
 
-        return Rendering(
-            render, [*prompt, *completion], len(prompt), self.end, self.markers, self.pieces
-        )
+        return Rendering(render, messages, first, self.end, self.markers, self.pieces)
 
     def _without_end(self, message: dict) -> dict:
         """Return a message that does not end its turn itself, as the template will."""
@@ -157,12 +181,9 @@ class Conversations:
         return whole == rendering.full and prompt == rendering.opened
 
 
-def _spoken(rendering: Rendering, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the spans of turns that say something where the calls of tools are not written."""
-    said = [bool(rendering.messages[n].get("content")) for n in rendering.assistant]
-    if not any(said):
-        raise InputError("the completion calls a tool, which the chat template does not write")
-    return list(compress(spans, said))
+def _said(rendering: Rendering) -> list[bool]:
+    """Return which turns of the assistant say something, and not only call tools."""
+    return [bool(rendering.messages[n].get("content")) for n in rendering.assistant]
 
 
 def _shown(text: str) -> str:

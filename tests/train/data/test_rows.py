@@ -90,6 +90,8 @@ def test_a_completion_is_all_turns_from_the_assistants_first_to_its_last():
     row = {"prompt": [ASK], "completion": turns, "label": True}
     assert parts(row) == [([ASK], turns)]
     assert parts({**row, "completion": [ASK, *turns]}) == [([ASK], turns)]
+    silent = [{**call, "content": None}, *turns[1:]]  # as OpenAI's own format has it
+    assert parts({**row, "completion": silent}) == [([ASK], turns)]
     assert parts({**row, "completion": [*turns, user("Thanks.")]}) == [([ASK], turns)]
     assert parts({**PAIR, "chosen": turns}) == [([ASK], turns), ([ASK], [NINE])]
 

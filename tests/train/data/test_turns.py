@@ -241,11 +241,42 @@ def test_sampled_ids_of_a_turn_are_kept():
 
 
 def test_a_completion_that_only_calls_tools_needs_a_template_that_writes_them():
-    with pytest.raises(InputError, match="FILE row 3: the completion calls a tool"):
-        shown("chatml", ASKED, [said("", tool_calls=CALL)])
+    text, notes = shown("chatml", ASKED, [said("", tool_calls=CALL)])
+    assert text == CHATML  # without a completion it is left out, and counted
+    assert notes[1:] == [
+        "not used: tool_calls of 1 trajectory, at which the chat template does not look"
+    ]
     call = '<tool_call>\n{"name": "sky", "arguments": {"at": "farm"}}\n</tool_call>'
     text, _ = shown("qwen3", ASKED, [said("", tool_calls=CALL)])
     assert text == CHATML + f"«<think>\n\n</think>\n\n{call}<|im_end|>»"
+
+
+CALLS = {  # templates that take calls in one form alone, and what each writes
+    "null": ("{% if m.get('content') is none %}{{ m['tool_calls'][0]['function'] | tojson }}"
+             "{% else %}{{ m['content'] }}{% endif %}",
+             '{"name": "sky", "arguments": {"at": "farm"}}'),
+    "text": ("{{ m['content'] }}{% for c in m['tool_calls'] %}{{ c['function']['name'] + ' ' +"
+             "c['function']['arguments'] }}{% endfor %}", 'sky {"at": "farm"}'),
+    "text and null": ("{% if m.get('content') is none %}{{ 'sky ' +"
+                      "m['tool_calls'][0]['function']['arguments'] }}{% else %}{{ m['content'] }}"
+                      "{% endif %}", 'sky {"at": "farm"}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [{"at": "farm"}, '{"at": "farm"}'])
+@pytest.mark.parametrize("content", ["", None])
+@pytest.mark.parametrize("form", CALLS)
+def test_calls_are_written_in_the_form_that_the_template_takes(form, content, arguments):
+    written, expected = CALLS[form]
+    writes = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['tool_calls'] %}" + written +
+        "{% else %}{{ m['content'] }}{% endif %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )  # fmt: skip
+    call = [{"type": "function", "function": {"name": "sky", "arguments": arguments}}]
+    text, notes = shown("chatml", ASKED, [said(content, tool_calls=call)], writes=writes)
+    assert text == CHATML + f"«{expected}<|im_end|>»"
+    assert len(notes) == 1
 
 
 def test_arguments_reach_the_template():
@@ -264,14 +295,16 @@ def test_what_the_template_does_not_look_at_is_counted_and_said():
     def unused(name, row, **fields):
         return [note for note in shown(name, *row, **fields)[1] if "not used" in note]
 
-    what = "of 1 trajectories is not used: the chat template does not look at it"
+    def line(name):
+        return f"not used: {name} of 1 trajectory, at which the chat template does not look"
+
     field = ROWS["a thought in its field"]
-    assert unused("chatml", field) == [f"reasoning_content {what}"]
+    assert unused("chatml", field) == [line("reasoning_content")]
     assert unused("qwen3", field) == unused("harmony", field) == []
-    assert unused("chatml", ROWS["a tool"]) == [f"tool_calls {what}"]
+    assert unused("chatml", ROWS["a tool"]) == [line("tool_calls")]
     assert unused("qwen3", ROWS["a tool"]) == []
     both = unused("chatml", field, template={"tools": [], "enable_thinking": True})
-    assert both == [f"{name} {what}" for name in ("enable_thinking", "reasoning_content", "tools")]
+    assert both == [line(name) for name in ("enable_thinking", "reasoning_content", "tools")]
 
 
 def test_how_a_turn_ends_is_said_of_conversations_only():
