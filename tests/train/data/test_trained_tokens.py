@@ -133,6 +133,6 @@ def test_ratios_of_models_in_float64_are_float64():
     ratios = mismatched_ratios(*models, data(ROWS), torch.arange(4), 2)
     assert ratios.dtype == torch.float64
     near = mismatched_ratios(
-        float32("llama"), float32("llama tied"), data(ROWS), torch.arange(4), 2
+        float32("llama untied"), float32("llama tied"), data(ROWS), torch.arange(4), 2
     )
     torch.testing.assert_close(ratios, near.double(), atol=1e-4, rtol=1e-4)
