@@ -58,7 +58,8 @@ def token_log_probs(
 
     The future policy is `softmax((1+λ) h_θ - λ h_origin)` over the whole vocabulary, from the
     reference where no other origin is given (arXiv 2509.19893). Gradients flow to `hidden` and
-    `head` through the policy's log-probs alone, and are exact.
+    `head` through the policy's log-probs alone, and are exact; to differentiate them again raises
+    RuntimeError.
 
     hidden: (N, d) final hidden states at the positions that predict the targets.
     targets: (N,) ids of the sampled tokens.
@@ -104,8 +105,15 @@ class _TokenLogProbs(torch.autograd.Function):
         ctx.mark_non_differentiable(*[x for x in output[1:] if x is not None])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, *gradients):  # pyright: ignore[reportIncompatibleMethodOverride]
+        sources = gradients[0], *ctx.saved_tensors[:3]
+        with torch.no_grad():
+            found = _TokenLogProbs.gradients(ctx, *gradients)
+        return *_Once.apply(*found, *sources), *[None] * 7
+
+    @staticmethod
+    def gradients(ctx, *gradients) -> tuple[Tensor | None, ...]:
+        """Return the gradients of hidden states, weight and bias, None where not asked for."""
         gradient = gradients[0]  # that of the policy's log-probs; the rest is not differentiable
         hidden, weight, bias, targets, log_probs = ctx.saved_tensors
         dtype = _dtype(hidden)
@@ -136,7 +144,30 @@ class _TokenLogProbs(torch.autograd.Function):
                 del logits, to_logits, slope  # before the next chunk makes its own
         to_weight = None if to_weight is None else to_weight.to(weight.dtype)
         to_bias = None if to_bias is None else to_bias.to(bias.dtype)
-        return to_hidden, to_weight, to_bias, *[None] * 7
+        return to_hidden, to_weight, to_bias
+
+
+class _Once(torch.autograd.Function):
+    """Three gradients as they are, which cannot be differentiated: not as if they were constants.
+
+    PyTorch's `once_differentiable` raises where the upstream gradient depends on something, this
+    also where the hidden states or the head do.
+    """
+
+    @staticmethod
+    def forward(to_hidden, to_weight, to_bias, *sources):
+        return to_hidden, to_weight, to_bias
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        raise RuntimeError(
+            "token_log_probs has no second derivatives: differentiate its log-probs once, or "
+            "compute them from the logits"
+        )
 
 
 def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tensor | None, ...]:

@@ -260,3 +260,41 @@ def test_autocast_around_the_backward_pass_changes_nothing(dtype):
 
     for one, other in zip(gradient(True), gradient(False), strict=True):
         assert torch.equal(one, other)
+
+
+def test_second_derivatives_are_refused_whatever_they_go_through():
+    hidden, head, targets = make(bias=True)
+    inputs = [x.requires_grad_() for x in (hidden, *head[:2])]
+    upstream = torch.ones(13, dtype=torch.float64, requires_grad=True)
+
+    def log_probs(h, w, b):
+        return token_log_probs(h, Head(w, b), targets, chunk_size=4).policy
+
+    again = pytest.raises(RuntimeError, match="token_log_probs has no second derivatives")
+    for first in inputs:
+        (gradient,) = torch.autograd.grad(log_probs(*inputs), first, upstream, create_graph=True)
+        for second in (*inputs, upstream):
+            with again:
+                torch.autograd.grad(gradient.square().sum(), second, retain_graph=True)
+    with again:  # a penalty on the gradient's norm, trained by
+        (gradient,) = torch.autograd.grad(log_probs(*inputs).sum(), hidden, create_graph=True)
+        (gradient.square().sum() - log_probs(*inputs).sum()).backward()
+
+    def slope(h, w):
+        return torch.func.grad(lambda x: log_probs(x, w, head.bias).sum())(h).square().sum()
+
+    for argnum in (0, 1):
+        with again:
+            torch.func.grad(slope, argnum)(hidden.detach(), head.weight.detach())
+
+
+def test_a_graph_of_gradients_that_is_not_differentiated_gives_them_as_they_are():
+    hidden, head, targets = make()
+    hidden.requires_grad_()
+    plain, kept = (
+        torch.autograd.grad(
+            token_log_probs(hidden, head, targets).policy.sum(), hidden, create_graph=graph
+        )[0]
+        for graph in (False, True)
+    )
+    assert torch.equal(plain, kept)
