@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.context import context_of, known_tokens, turning_length
+from eval.context import check_known, context_of, known_tokens, turning_length
 from eval.decoding.choice import OWN, Way, way_of
 from eval.decoding.drawing import Sampler, uniform_numbers
 from eval.prompts import encode_text
@@ -170,10 +170,4 @@ def _check_prompts(
                 f"max_new_tokens {max_new_tokens} that is more than the model's context of "
                 f"{context}; lower max_new_tokens or shorten the prompt"
             )
-        if max(tokens) >= known:
-            token = tokenizer.convert_ids_to_tokens(max(tokens))
-            raise InputError(
-                f"prompt {index} ({prompt[:40]!r}...) has the token {token!r} (id {max(tokens)}), "
-                f"and {type(model).__name__} has embeddings of {known} tokens: leave it out, or "
-                f"save the model after resize_token_embeddings({len(tokenizer)})"
-            )
+        check_known(f"prompt {index} ({prompt[:40]!r}...)", tokens, known, tokenizer)

@@ -6,7 +6,7 @@ from typing import cast
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.context import context_of, known_tokens
+from eval.context import check_known, context_of, known_tokens
 from eval.prompts import encode_texts
 from objectives.errors import InputError
 
@@ -138,13 +138,7 @@ def _check_tokens(
     for row, tokens in enumerate(ids, skipped + 1):
         if not tokens:
             raise InputError(f"{source} row {row}: its prompt has no tokens for this model")
-        if max(tokens) >= known:
-            token = tokenizer.convert_ids_to_tokens(max(tokens))
-            raise InputError(
-                f"{source} row {row}: its prompt has the token {token!r} (id {max(tokens)}), and "
-                f"the model has embeddings of {known} tokens: leave the row out, or save the model "
-                f"after resize_token_embeddings({len(tokenizer)})"
-            )
+        check_known(f"{source} row {row}: its prompt", tokens, known, tokenizer)
 
 
 def _rows(numbers: Sequence[int]) -> str:

@@ -18,6 +18,7 @@ from train.config.future import FUTURE_FLAGS
 from train.config.other_names import OURS
 from train.config.recipe import recipe_names
 from train.config.settings import Config
+from train.store.folder import read_metrics
 
 ROW = {"prompt": "1+2=", "completion": "#3", "reward": 1.0}
 WRONG = {"prompt": "1+2=", "completion": "#4", "reward": -1.0}
@@ -114,6 +115,19 @@ def test_a_folder_that_holds_a_run_is_not_written_over(train, tmp_path):
 
 
 QUICK = "--steps 2 --batch-size 8 --eval-limit 5 --eval-samples 1 --eval-every 0"
+
+
+@pytest.mark.parametrize("problems", ["--eval-problems none", "--eval-limit 3 --eval-samples 0"])
+def test_no_steps_evaluate_the_base_and_end_well(train, tmp_path, problems):
+    words = f"--objective fpa,dpo --steps 0 {problems}"
+    status, out, _ = train(words)
+    evaluated, folder = "none" not in problems, tmp_path / "runs" / "dpo"
+    assert status == 0
+    assert ("greedy accuracy" in out) == evaluated
+    assert len(read_metrics(folder)) == evaluated
+    assert (folder / "plots" / "training.png").exists() == evaluated
+    assert ("training.png" in (folder / "README.md").read_text()) == evaluated
+    assert "2 of 2 runs are done already" in train(f"{words} --resume")[1]
 
 
 def test_several_objectives_end_in_one_table(train, tmp_path):

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from eval.context import check_known
 from objectives import pair_rollouts
 from objectives.text_table import aligned
 from train.data.encoding import Encoder
 from train.data.table import TrajectoryTable
-from train.data.tokenized import check_ids, why_left_out
+from train.data.tokenized import why_left_out
 from train.data.tokens import Tokens
 from train.data.trajectory import Trajectory
 
@@ -74,7 +75,7 @@ def report_of(
             reason = why_left_out(tokens, max_tokens)
             if reason is None:
                 if vocabulary is not None:
-                    check_ids(row, tokens, tokenizer, vocabulary)
+                    check_known(f"{row.where}: it", tokens.whole, vocabulary, tokenizer)
                 group = groups.setdefault(row.group, len(groups))
                 kept.append((row.where, row.reward, group))
                 last = str(tokenizer.convert_ids_to_tokens(tokens.learnt[-1]))

@@ -12,13 +12,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from eval.context import check_known
 from objectives import pair_rollouts
-from objectives.errors import InputError
 from train.data.encoding import Encoder, pad_id
 from train.data.table import TrajectoryTable
 from train.data.token_file import Columns, kept_ids, token_path
 from train.data.tokens import FlatTokens, Tokens, flat
-from train.data.trajectory import Trajectory
 
 LARGE = 4_000_000  # bytes of a data set whose ids are worth keeping on disk
 COLUMNS = np.dtype([
@@ -119,7 +118,7 @@ def _encode(
                     left_out[reason] += 1
                 else:
                     if vocabulary is not None:
-                        check_ids(row, tokens, tokenizer, vocabulary)
+                        check_known(f"{row.where}: it", tokens.whole, vocabulary, tokenizer)
                     kept.append(tokens)
                     rows.append((*lengths, trained, row.reward, group, row.weight, number))
             append(flat(kept))
@@ -149,19 +148,6 @@ def why_left_out(tokens: Tokens, max_tokens: int) -> str | None:
     if len(tokens.whole) > max_tokens:
         return f"longer than {max_tokens} tokens"
     return None
-
-
-def check_ids(
-    row: Trajectory, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, vocabulary: int
-) -> None:
-    """Raise InputError where a token has no row in the model's embedding of `vocabulary` rows."""
-    highest = max(tokens.whole)
-    if highest >= vocabulary:
-        text = tokenizer.convert_ids_to_tokens(highest)
-        raise InputError(
-            f"{row.where}: token {highest} ({text}) is not among the {vocabulary} of the model's "
-            f"embedding: the tokenizer is of another model, or the embedding was not resized"
-        )
 
 
 def _group_key(group: Hashable) -> Hashable:

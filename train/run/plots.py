@@ -18,9 +18,14 @@ COLUMNS = 6  # panels beside one another, where each line has its own
 GREEDY = "eval/greedy_accuracy"
 
 
-def plot_run(folder: Path, title: str) -> Path:
-    """Draw a run's accuracy (with intervals) and mean log-probs; return the PNG."""
+def plot_run(folder: Path, title: str) -> Path | None:
+    """Draw a run's accuracy (with intervals) and mean log-probs; return the PNG.
+
+    None where there is nothing to draw, as of no steps without an evaluation.
+    """
     metrics = pd.DataFrame(read_metrics(folder))
+    if metrics.empty:
+        return None
     panels = 1 + (GREEDY in metrics)
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         figure = Figure(figsize=(5.6 * panels, 4.2))

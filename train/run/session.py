@@ -154,9 +154,12 @@ class Session:
 
         config = self.setup.config
         title = f"{result.objective} on {config.data} data"
-        result.pictures.append(plot_run(result.folder, title))
-        diagnosed = plot_diagnostics(result.folder, title)
-        if diagnosed is not None:
-            result.pictures.append(diagnosed)
+        drawn = {
+            "accuracy and log-probs over steps": plot_run(result.folder, title),
+            "diagnostics of fixed probe pairs": plot_diagnostics(result.folder, title),
+        }
+        pictures = {what: path for what, path in drawn.items() if path is not None}
+        result.pictures.extend(pictures.values())
         about = {"objective": result.objective, **config.record(), **origin}
-        self.folder.write_card(model_card(about, run_table(result), diagnosed is not None))
+        names = {what: path.name for what, path in pictures.items()}
+        self.folder.write_card(model_card(about, run_table(result), names))

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,12 +37,13 @@ def _git_revision() -> str | None:
     return found.stdout.strip() or None
 
 
-def model_card(config: dict, table: str, diagnosed: bool) -> str:
+def model_card(config: dict, table: str, pictures: Mapping[str, str]) -> str:
     """Return a model card: what was trained, how, and how it went.
 
-    config: settings, objective and provenance. diagnosed: there is a picture of diagnostics.
+    config: settings, objective and provenance. pictures: names of files in `plots`, by what they
+    show.
     """
-    picture = "![diagnostics of fixed probe pairs](plots/diagnostics.png)\n\n" if diagnosed else ""
+    shown = "".join(f"![{what}](plots/{name})\n\n" for what, name in pictures.items())
     versions = ", ".join(f"{name} {text}" for name, text in config["versions"].items())
     return (
         f"# {config['objective']} from {config['model']}\n\n"
@@ -49,7 +51,7 @@ def model_card(config: dict, table: str, diagnosed: bool) -> str:
         f"{config['data']}, seed {config['seed']}.\n\n"
         f"```\n{config['command']}\n```\n\n"
         f"```\n{table}\n```\n\n"
-        f"![accuracy and log-probs over steps](plots/training.png)\n\n{picture}"
+        f"{shown}"
         f"Made with {versions}; git revision {config['git_revision'] or 'unknown'}. "
         f"Every setting is in `config.json`, every step in `metrics.jsonl`.\n"
     )

@@ -24,11 +24,12 @@ class RunFolder:
         self.plots = path / "plots"
 
     def create(self, config: dict) -> None:
-        """Make the folder and write `config.json`."""
+        """Make the folder, and write `config.json` and an empty `metrics.jsonl`."""
 
         def make() -> None:
             require_no_run(self.path)
             self.plots.mkdir(parents=True, exist_ok=True)
+            (self.path / "metrics.jsonl").touch()
             (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
         processes.on_main(make)

@@ -138,7 +138,7 @@ def test_a_token_beyond_the_embedding_is_refused_by_row(write_rows, tokenizer):
     table = read_table(write_rows([{"prompt": "1+2=", "chosen": "#3", "rejected": "#4"}] * 2))
     highest = tokenizer.convert_tokens_to_ids("4")
     assert len(encode(table, tokenizer, 128, vocabulary=len(tokenizer)).tokens) == 4
-    with pytest.raises(InputError, match=r"rows.jsonl row 1: token \d+ \(.\) is not among the "):
+    with pytest.raises(InputError, match=r"rows.jsonl row 1: it has the token '#' \(id \d+\), and"):
         encode(table, tokenizer, 128, vocabulary=highest)
 
 

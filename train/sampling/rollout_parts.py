@@ -1,0 +1,106 @@
+"""Rollouts sampled in parts: each a file, written whole, until they are put together as a table."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from eval.problems.files import Problem
+from eval.whole_files import write_whole
+from objectives.errors import InputError
+
+
+class Asked(NamedTuple):
+    """A problem and how it is asked."""
+
+    number: int  # in its file, from 0
+    problem: Problem
+    prompt: str
+
+
+class Parts:
+    """The finished parts of a table, beside the file that they will become."""
+
+    def __init__(self, out: Path, settings: dict, problems_sha256: str):
+        self.out, self.folder = out, out.with_name(out.name + ".parts")
+        if out.exists():
+            raise InputError(f"--out {out} exists: name another file, or remove it")
+        self.record = self.folder / "settings.json"
+        self.settings = {**settings, "problems_sha256": problems_sha256}
+        self.before = json.loads(self.record.read_text()) if self.record.exists() else None
+        if self.before and {**self.before, "problems_sha256": problems_sha256} != self.settings:
+            raise self._of_others()
+
+    def open(self, groups: list[list[Asked]]) -> list[int]:
+        """Return the numbers of the parts that are to be sampled.
+
+        groups: the problems of each part, those that are left out not among them. Where the file of
+        problems has changed, the parts whose problems are still the same are used. Raises
+        InputError where none is.
+        """
+        kept = [int(path.stem.removeprefix("part-")) for path in self._paths()]
+        if self.before and self.before != self.settings:
+            own = dict(enumerate(groups))
+            stale = [number for number in kept if not self._is_of(number, own.get(number, []))]
+            if kept and len(stale) == len(kept):
+                raise self._of_others()
+            for number in stale:
+                self.path(number).unlink()
+            if stale:
+                print(
+                    f"{self.folder}: {len(stale)} of {len(kept)} parts sampled again: their "
+                    f"problems have changed"
+                )
+            kept = [number for number in kept if number not in stale]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.record, json.dumps(self.settings))
+        return [number for number, group in enumerate(groups) if group and number not in kept]
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def _of_others(self) -> InputError:
+        return InputError(
+            f"{self.folder} holds parts sampled with other settings: repeat those, name another "
+            f"--out, or remove it"
+        )
+
+    def _is_of(self, number: int, group: list[Asked]) -> bool:
+        part = pd.read_parquet(self.path(number), columns=["group_id", "prompt", "gold"])
+        there = dict.fromkeys(part.itertuples(index=False, name=None))
+        return list(there) == [(n, prompt, problem.answer) for n, problem, prompt in group]
+
+    def lengths(self) -> list[int]:
+        """Return how many tokens each completion so far has, one more where it was cut."""
+        frames = [
+            pd.read_parquet(path, columns=["completion_ids", "truncated"]) for path in self._paths()
+        ]
+        return [
+            len(ids) + bool(truncated)
+            for frame in frames
+            for ids, truncated in frame.itertuples(index=False, name=None)
+        ]
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"part-{number:05d}.parquet"
+
+    def write(self, number: int, rows: list[dict]) -> None:
+        """Write a part, whole or not at all."""
+        frame = pd.DataFrame(rows)
+        write_whole(self.path(number), lambda path: frame.to_parquet(path, index=False))
+
+    def join(self, left_out: dict[str, int]) -> pd.DataFrame:
+        """Put the parts together as the table, then remove them; return all rows.
+
+        Rows whose gold answer cannot be read are not in the table: they are not wrong.
+        left_out: kept among the table's attributes, where any problem is.
+        """
+        every = pd.concat(map(pd.read_parquet, self._paths()), ignore_index=True)
+        if left_out:
+            every.attrs["left_out"] = left_out
+        frame = every[every["status"] != "unparseable_gold"]
+        write_whole(self.out, lambda path: frame.to_parquet(path, index=False))
+        shutil.rmtree(self.folder)
+        return every
