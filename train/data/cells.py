@@ -78,6 +78,11 @@ def text(value: str | bytes) -> str:
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def missing(value: Any) -> bool:
+    """Say whether a cell of text or a name holds nothing: a gap is NaN in pandas."""
+    return value is None or (isinstance(value, float) and value != value)
+
+
 def group(where: str, value: Any) -> Any:
     """Return what rollouts of one problem have in common; raises InputError for a list."""
     if isinstance(value, Hashable):
@@ -87,8 +92,10 @@ def group(where: str, value: Any) -> Any:
 
 def token_ids(where: str, value: Any) -> list[int] | None:
     """Return a completion's ids as they were sampled, None where the row has none."""
-    if value is None:
+    if missing(value):
         return None
+    if isinstance(value, list):
+        value = [i.item() if isinstance(i, np.integer) else i for i in value]
     whole = isinstance(value, list) and all(type(i) is int for i in value)
     if whole and all(0 <= i < MOST_IDS for i in value):
         return value
@@ -119,13 +126,13 @@ def template_arguments(where: str, row: dict) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for column in ("tools", "documents"):
         value = _unpacked(row.get(column))
-        if value is None or value == []:
+        if missing(value) or value == []:
             continue
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise refused(where, column, value, "a list of objects")
         found[column] = plain(value)
     more = _unpacked(row.get("chat_template_kwargs"))
-    if more is None:
+    if missing(more):
         return found
     if not isinstance(more, dict):
         raise refused(where, "chat_template_kwargs", more, "an object")

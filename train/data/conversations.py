@@ -79,7 +79,8 @@ def side(where: str, column: str, prompt: list[dict], said: list[dict]) -> Side:
                              f"prompt")  # fmt: skip
         return Side(column, prompt + said, len(prompt), False)
     (opening, asked), (own, rest) = _opened(prompt), _opened(said)
-    if [_gist(turn) for turn in rest[: len(asked)]] != [_gist(turn) for turn in asked]:
+    length = _repeated(asked, rest)
+    if length is None:
         raise InputError(
             f"{where}: {column} begins with a turn of {said[0]['role']!r:.40} that does not repeat "
             f"the prompt; expected one of 'assistant'"
@@ -87,7 +88,20 @@ def side(where: str, column: str, prompt: list[dict], said: list[dict]) -> Side:
     if opening and own and [_gist(turn) for turn in opening] != [_gist(turn) for turn in own]:
         raise InputError(f"{where}: {column} has another system's turn than the prompt")
     opening = own or opening
-    return Side(column, opening + rest, len(opening) + len(asked), True)
+    return Side(column, opening + rest, len(opening) + length, True)
+
+
+def _repeated(asked: Sequence[dict], rest: Sequence[dict]) -> int | None:
+    """Return how many turns a conversation has as far as it repeats the prompt, None: it does not.
+
+    A prompt of one message may also be the last question of several, as in Capybara's pairs.
+    """
+    gists = [_gist(turn) for turn in rest]
+    if gists[: len(asked)] == [_gist(turn) for turn in asked]:
+        return len(asked)
+    if len(asked) != 1 or _gist(asked[0]) not in gists:
+        return None
+    return len(gists) - gists[::-1].index(_gist(asked[0]))
 
 
 def completion(where: str, whole: Side) -> tuple[list[dict], list[dict]]:

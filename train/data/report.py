@@ -34,6 +34,7 @@ class DataReport(NamedTuple):
 
     name: str
     kind: str  # of its rows
+    renamed: Sequence[str]  # columns that are read by another name, in words
     unused: tuple[str, ...]  # columns that are not read
     rows: int
     trajectories: int  # that fit, and so are trained on
@@ -90,6 +91,7 @@ def report_of(
     return DataReport(
         table.name,
         table.layout.kind,
+        table.layout.renamed,
         table.layout.unused,
         len(wheres) + unread // (1 + table.paired),
         len(kept),
@@ -128,6 +130,7 @@ def described(report: DataReport) -> str:
         more = ", ..." if len(named) > NAMED else ""
         rows = f": {', '.join(named[:NAMED])}{more}" if named else ""
         lines.append(("left out", f"{count} ({reason}){rows}"))
+    lines += [("read as", note) for note in report.renamed]
     if report.unused:
         lines.append(("not used", f"columns {', '.join(report.unused)}"))
     lines += [("template", note) for note in report.notes]

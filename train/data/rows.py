@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from objectives.errors import InputError
 from train.data import cells
 from train.data.cells import refused
 from train.data.conversations import (
@@ -97,7 +98,7 @@ def _one(
         prompt,
         said,
         _reward(where, row, graded),
-        _key(prompt, template) if group is None else cells.group(where, group),
+        _key(prompt, template) if cells.missing(group) else cells.group(where, group),
         cells.weight(where, row),
         cells.truncated(where, row),
         cells.token_ids(where, row.get("completion_ids")),
@@ -107,11 +108,13 @@ def _one(
 
 
 def _reward(where: str, row: dict, graded: bool) -> float:
+    if not graded and (row.get("reward") is not None or row.get("label") is not None):
+        raise InputError(f"{where}: it has a reward or a label, and the rows before it have none")
+    if not graded:
+        return 1.0
     if "reward" in row:
         return cells.number(where, "reward", row["reward"])
-    if "label" in row or graded:
-        return 1.0 if cells.truth(where, "label", row.get("label")) else -1.0
-    return 1.0
+    return 1.0 if cells.truth(where, "label", row.get("label")) else -1.0
 
 
 def _asked(where: str, row: dict, *columns: str) -> _Asked:
@@ -140,7 +143,7 @@ def _side(where: str, row: dict, column: str, prompt: list[dict]) -> Side:
 
 
 def _system(where: str, value: Any) -> str | None:
-    return None if value is None else _text(where, "system", value, expected="text")
+    return None if cells.missing(value) else _text(where, "system", value, expected="text")
 
 
 def _text(where: str, column: str, value: Any, empty: bool = True, expected: str = MESSAGES) -> str:

@@ -12,6 +12,7 @@ from datasets import Dataset, disable_progress_bars, load_dataset
 
 from objectives.errors import InputError
 from train.data.kept_file import file_digest
+from train.data.row_forms import listed
 from train.data.row_files import ENDINGS, arrow_rows, ending, in_parts, parquet_size, read_file
 
 Row = tuple[str, dict]  # where it stands, `FILE row 3`, and what it holds
@@ -90,8 +91,9 @@ def rows_in_memory(rows: Dataset | Sequence[dict], name: str) -> RowSource:
             rows.data.nbytes,
             lambda: rows._fingerprint,
         )
+    rows = [listed(row) for row in rows]
     try:
-        text = json.dumps(list(rows), default=str)
+        text = json.dumps(rows, default=str)
     except (ValueError, TypeError, RecursionError):  # as of a number of 5,000 digits
         text = ""  # so small that its ids are not kept under a digest
     digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()

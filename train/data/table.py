@@ -45,7 +45,7 @@ class TrajectoryTable(NamedTuple):
             batch: list[Trajectory] = []
             for where, row in rows:
                 try:
-                    batch += self.layout.read(where, row, self.layout.graded)
+                    batch += self.layout.read(where, row)
                 except LeftOut as reason:
                     left_out[str(reason)] += 1 + self.paired
             yield batch

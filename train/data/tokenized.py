@@ -132,9 +132,8 @@ def _encode(
         place = torch.full((read,), -1).index_put_((number,), torch.arange(len(number)))
         pairs = place.view(-1, 2)
         tensors["pairs"] = pairs[(pairs >= 0).all(1)]
-    unused = ", ".join(table.layout.unused)
-    notes = [f"columns not used: {unused}"] if unused else []
-    return tensors, {"left_out": dict(left_out), "notes": [*notes, *encoder.notes()]}
+    notes = [*table.layout.notes, *encoder.notes()]
+    return tensors, {"left_out": dict(left_out), "notes": notes}
 
 
 def why_left_out(tokens: Tokens, max_tokens: int) -> str | None:

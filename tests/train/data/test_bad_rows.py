@@ -54,8 +54,7 @@ from train.data.table import read_table
         ({**PAIR, "prompt": [user(5)]}, "prompt message 1: content is 5, expected text"),
         ({**PAIR, "prompt": [turn(None, "x")]}, "prompt message 1: role is None"),
         ({**PAIR, "chosen": [said(None, tool_calls=[])]}, "chosen message 1: content is None"),
-        ({**PAIR, "chosen": [said([{"type": "text", "text": "x"}])]}, "chosen message 1: content"),
-        ({**PAIR, "chosen": [{"from": "gpt", "value": "x"}]}, "chosen message 1: role is None"),
+        ({**PAIR, "chosen": [{"speaker": "gpt", "value": "x"}]}, "chosen message 1: role is None"),
         ({**PAIR, "chosen": SEVEN}, "chosen is .*, expected text or a list of messages"),
         ({**PAIR, "rejected": []}, "rejected is .., expected text or a list of messages"),
         ({**PAIR, "rejected": None}, "rejected is None, expected text or a list of messages"),
@@ -132,7 +131,7 @@ def test_columns_that_are_not_used_are_known():
         (["rejected"], "no column chosen among rejected"),
         (["prompt"], "no column completion among prompt"),
         (["question", "answer"], "no column completion, prompt among answer, question"),
-        (["conversations"], "no column completion, prompt among conversations; .* messages"),
+        (["dialogues"], "no column completion, prompt among dialogues; .* messages"),
     ],
 )
 def test_columns_that_lack_are_named(columns, message):
