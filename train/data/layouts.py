@@ -63,9 +63,9 @@ class Layout(NamedTuple):
 
 def layout_of(name: str, first: Sequence[dict]) -> Layout:
     """Return the layout of a file's first rows; raises InputError naming the columns that lack."""
-    theirs = list(dict.fromkeys(column for row in first for column in row))
+    theirs: list[str] = list(dict.fromkeys(column for row in first for column in row))
     names = other_names(name, theirs)
-    columns = [names.get(column, column) for column in theirs]
+    columns: list[str] = [names.get(column, column) for column in theirs]
     graded = bool({"reward", "label"} & set(columns))
     if {"chosen", "rejected"} <= set(columns):
         graded, reader, used = True, rows.pair, ("prompt", "chosen", "rejected", *ASIDE)

@@ -57,7 +57,7 @@ def _one_of(name: str, ours: str, there: set[str]) -> dict[str, str]:
             f"{name}: the {ours} may be in column {' or '.join(found)}: call the one that it is in "
             f"{ours}"
         )
-    return {other: ours for other in found}
+    return dict.fromkeys(found, ours)
 
 
 def in_our_form(where: str, row: dict, names: Mapping[str, str]) -> dict:

@@ -12,8 +12,8 @@ from datasets import Dataset, disable_progress_bars, load_dataset
 
 from objectives.errors import InputError
 from train.data.kept_file import file_digest
-from train.data.row_forms import listed
 from train.data.row_files import ENDINGS, arrow_rows, ending, in_parts, parquet_size, read_file
+from train.data.row_forms import listed
 
 Row = tuple[str, dict]  # where it stands, `FILE row 3`, and what it holds
 HELD_OUT = re.compile(r"(?:^|[-_.])(test|valid|validation|val|dev|eval)(?:[-_.]|$)")

@@ -20,7 +20,7 @@ from objectives.errors import InputError
 from train.data.kept_file import alone
 from train.data.table import TrajectoryTable
 
-FORMAT = 4  # of the files and of the rules by which rows become ids
+FORMAT = 5  # of the files and of the rules by which rows become ids
 
 Columns = tuple[dict[str, Tensor], dict]  # what a data set has besides the ids, tensors and values
 Make = Callable[[Callable[[np.ndarray], None]], Columns]

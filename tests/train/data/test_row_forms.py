@@ -1,4 +1,4 @@
-"""Rows as other tools and well-known data sets write them: read like our own, or refused by name."""
+"""Rows as other tools and well-known data sets write them: read as ours, or refused by name."""
 
 import json
 
