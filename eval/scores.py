@@ -1,7 +1,9 @@
 """What graded completions of a benchmark come to: avg@k, pass@k, maj@k and what went wrong."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 
 from eval.grading import votes
 from eval.statistics import average_at_k, majority_at_k, pass_at_k, score_interval
@@ -39,8 +41,11 @@ def score(benchmark: str, rows: Sequence[dict]) -> Score:
     rows: as `completions.jsonl` has them; of each, index (of the problem), sample, gold, correct,
     answer and status are needed. Answers of equal value are one vote of maj@k, right or wrong;
     worker processes compare those that are more than integers. Raises InputError where problems
-    differ in their number of completions.
+    differ in their number of completions, a verdict is neither true nor false, or tokens or seconds
+    are no numbers.
     """
+    for row in rows:
+        _check(benchmark, row)
     problems: dict[int, list[dict]] = {}
     for row in sorted(rows, key=lambda row: (row["index"], row["sample"])):
         problems.setdefault(row["index"], []).append(row)
@@ -81,6 +86,19 @@ def score(benchmark: str, rows: Sequence[dict]) -> Score:
         timeouts=status.count("timeout"),
         **rest,
     )
+
+
+def _check(benchmark: str, row: dict) -> None:
+    place = f"{benchmark}: completion {row['sample']} of problem {row['index']}"
+    if not isinstance(row["correct"], bool):
+        raise InputError(
+            f"{place} is neither right nor wrong, but {json.dumps(row['correct']):.40}: grade them "
+            f"again with --completions"
+        )
+    for name in ("tokens", "seconds"):
+        value = row.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise InputError(f"{place} has {json.dumps(value):.40} {name}: a number is expected")
 
 
 def _share(marks: Iterable) -> float:

@@ -4,8 +4,8 @@ python -m eval.compare runs/*                            # every run in these fo
 python -m eval.compare runs --baseline sft --metric sampled --out comparisons/sft
 
 Runs that differ only in seed are one line; of several learning rates the best is reported, chosen
-on half of the problems and judged by the other. Writes comparison.csv (numbers), comparison.md,
-report.html and figures, over those of a comparison made there before.
+by half of the seeds on half of the problems and judged by the others. Writes comparison.csv
+(numbers), comparison.md, report.html and figures, over those of a comparison made there before.
 """
 
 import sys

@@ -8,52 +8,34 @@ import numpy as np
 import pandas as pd
 
 from eval.compare.groups import Group, group_runs
+from eval.compare.lines import (
+    Line,
+    choosing_accuracy,
+    chosen_line,
+    scores_after,
+    split_seeds,
+    whole_line,
+)
 from eval.compare.runs import COSTS, EvaluatedRun
-from eval.statistics import holm, paired_bootstrap, score_interval
+from eval.statistics import (
+    holm,
+    interquartile_mean,
+    paired_difference,
+    probability_of_improvement,
+    score_interval,
+)
 from objectives.errors import InputError
 
 MODES = ("greedy", "sampled")
 
 
 @dataclass(frozen=True)
-class Line:
-    """Seeds of one objective with one learning rate and one set of hyper-parameters."""
+class Sweep:
+    """What is known of all learning rates; tables whose rows are the labels of lines."""
 
-    label: str
-    learning_rate: float
-    runs: list[EvaluatedRun]
-    problems: np.ndarray  # the numbers of those that are reported
-    best_step: int
-
-    @property
-    def steps(self) -> list[int]:
-        """Steps at which every seed was evaluated."""
-        return _common_steps(self.runs)
-
-    def has(self, mode: str) -> bool:
-        """Say whether every seed was evaluated in a mode, greedy or sampled."""
-        return all(mode in run.scores for run in self.runs)
-
-    def scores(self, mode: str, step: int) -> np.ndarray:
-        """Return (seeds, problems) scores of the reported problems in a mode that all have."""
-        return _scores(self.runs, mode, step, self.problems)
-
-    def accuracies(self, mode: str) -> pd.DataFrame:
-        """Return steps x seeds accuracies on the reported problems."""
-        means = [run.scores[mode][self.problems].mean(axis=1) for run in self.runs]
-        return pd.DataFrame({run.seed: m for run, m in zip(self.runs, means, strict=True)}).loc[
-            self.steps
-        ]
-
-    def costs(self, name: str) -> pd.Series | None:
-        """Return the seeds' mean of a cumulative cost at every step of `steps`, None without it."""
-        if any(name not in run.costs for run in self.runs):
-            return None
-        return (
-            pd.concat([run.costs[name] for run in self.runs], axis=1)
-            .mean(axis=1)
-            .reindex(self.steps)
-        )
+    accuracy: pd.DataFrame  # by rate, of the seeds and on the problems that choose
+    seeds: pd.DataFrame  # by rate: how many seeds that is the mean of
+    over_rates: pd.DataFrame  # iqm and p_better of all seeds and rates, on all problems
 
 
 @dataclass(frozen=True)
@@ -64,18 +46,17 @@ class Comparison:
     lines: list[Line]  # in the order of the table
     baseline: str
     metric: str
-    sweep: pd.DataFrame | None  # labels x learning rates, None where no objective has several
-    sweep_seeds: pd.DataFrame | None  # of the same shape: how many seeds each is the mean of
+    sweep: Sweep | None  # None where no objective has several learning rates
     problems: int  # of the evaluations; half of them are reported where there is a sweep
 
 
 def compare_runs(runs: Sequence[EvaluatedRun], metric: str, baseline: str) -> Comparison:
     """Compare objectives by `metric`, greedy or sampled, with `baseline`, a name or a line's label.
 
-    Where an objective has several learning rates, the reported one has the highest accuracy after
-    the last step, mean of its seeds, on the even-numbered problems (of equal ones the lowest), and
-    all that is reported is of the odd-numbered ones. The best step is that of the highest accuracy
-    on the problems of that choice, or, without one, on all, which are then those reported.
+    Where an objective has several learning rates, those with the lower numbers of each rate's
+    seeds choose it, on the even-numbered problems, and all that is reported, of every objective, is
+    of the other seeds on the odd-numbered problems (`chosen_line`). Otherwise all seeds and
+    problems are reported, and the best step is chosen by them.
     Raises InputError where runs cannot be compared or the baseline is not one of them.
     """
     groups = group_runs(runs)
@@ -83,41 +64,19 @@ def compare_runs(runs: Sequence[EvaluatedRun], metric: str, baseline: str) -> Co
         if metric not in run.scores:
             raise InputError(f"--metric {metric}: {run.path} has no {metric} completions")
     several = any(len(group.by_rate) > 1 for group in groups)
-    numbers = np.arange(len(runs[0].problems))
-    chosen_on, reported = (numbers[::2], numbers[1::2]) if several else (numbers, numbers)
-    if not len(reported):
+    problems = np.arange(len(runs[0].problems))
+    if several and len(problems) == 1:
         raise InputError(
             "one problem: a learning rate cannot be chosen on one and judged by another"
         )
-    lines = [_line(group, metric, chosen_on, reported) for group in groups]
+    make = chosen_line if several else whole_line
+    lines = [make(group, metric, problems) for group in groups]
     lines.sort(key=lambda line: -line.scores(metric, line.steps[-1]).mean())
     base = _find_baseline(baseline, groups)
     table = pd.DataFrame([_row(line, metric) for line in lines])
     table = pd.concat([table, _differences(lines, base, metric), _costs(lines)], axis=1)
-    sweep = seeds = None
-    if several:
-        sweep = _by_rate(groups, lambda seeds: _last_accuracy(seeds, metric, chosen_on))
-        seeds = _by_rate(groups, len)
-    return Comparison(table, lines, base, metric, sweep, seeds, len(numbers))
-
-
-def _line(group: Group, metric: str, chosen_on: np.ndarray, reported: np.ndarray) -> Line:
-    rate = max(group.by_rate, key=lambda r: _last_accuracy(group.by_rate[r], metric, chosen_on))
-    runs = group.by_rate[rate]
-    means = {s: _scores(runs, metric, s, chosen_on).mean() for s in _common_steps(runs)}
-    return Line(group.label, rate, runs, reported, max(means, key=lambda step: means[step]))
-
-
-def _common_steps(runs: Sequence[EvaluatedRun]) -> list[int]:
-    return sorted(set.intersection(*(set(run.scores["greedy"].index) for run in runs)))
-
-
-def _scores(runs: Sequence[EvaluatedRun], mode: str, step: int, problems: np.ndarray) -> np.ndarray:
-    return np.stack([run.scores[mode].loc[step].to_numpy()[problems] for run in runs])
-
-
-def _last_accuracy(runs: Sequence[EvaluatedRun], metric: str, problems: np.ndarray) -> float:
-    return float(_scores(runs, metric, runs[0].config["steps"], problems).mean())
+    sweep = _sweep(groups, base, metric, problems) if several else None
+    return Comparison(table, lines, base, metric, sweep, len(problems))
 
 
 def _find_baseline(name: str, groups: Sequence[Group]) -> str:
@@ -135,6 +94,7 @@ def _row(line: Line, metric: str) -> dict:
         "objective": line.label,
         "seeds": len(line.runs),
         "learning_rate": line.learning_rate,
+        "rates": len(line.tried),
         "best_step": line.best_step,
         "last_step": last,
     }
@@ -144,6 +104,7 @@ def _row(line: Line, metric: str) -> dict:
             values = score_interval(line.scores(mode, step)) if line.has(mode) else none
             for suffix, value in zip(("", "_low", "_high"), values, strict=True):
                 row[f"{mode}_{name}{suffix}"] = value
+    row["iqm_last"] = interquartile_mean(line.scores(metric, last).mean(axis=1).tolist())
     return row | {"drop": row[f"{metric}_best"] - row[f"{metric}_last"]}
 
 
@@ -151,15 +112,51 @@ def _differences(lines: Sequence[Line], baseline: str, metric: str) -> pd.DataFr
     base = next(line for line in lines if line.label == baseline)
     lasts = [line.scores(metric, line.steps[-1]) for line in lines]
     other = base.scores(metric, base.steps[-1])
-    rows = [paired_bootstrap(own, other) for own in lasts]
     names = ["difference", "difference_low", "difference_high", "p_value"]
-    table = pd.DataFrame(rows, columns=names).astype(float)
-    itself = [line is base for line in lines]
-    table.loc[itself] = np.nan
+    table = pd.DataFrame([paired_difference(own, other) for own in lasts], columns=names)
+    table = table.astype(float)
+    table["p_better"] = [_better(own, other) for own in lasts]
+    table.loc[[line is base for line in lines]] = np.nan
+    tested = table["p_value"].notna()
     table["p_adjusted"] = np.nan
-    rest = np.logical_not(itself)
-    table.loc[rest, "p_adjusted"] = holm(table.loc[rest, "p_value"].to_list())
+    table.loc[tested, "p_adjusted"] = holm(table.loc[tested, "p_value"].to_list())
     return table
+
+
+def _better(own: np.ndarray, other: np.ndarray) -> float:
+    """Return the probability of improvement over seeds, nan where a side has one."""
+    if min(len(own), len(other)) == 1:
+        return math.nan
+    return probability_of_improvement([own.mean(axis=1)], [other.mean(axis=1)])
+
+
+def _sweep(groups: Sequence[Group], baseline: str, metric: str, problems: np.ndarray) -> Sweep:
+    base = next(group for group in groups if group.label == baseline)
+    rows = {}
+    for group in groups:
+        own, other = (_last_by_rate(g, metric, problems) for g in (group, base))
+        shared = [rate for rate in own if rate in other]
+        rows[group.label] = {
+            "iqm": interquartile_mean(np.concatenate(list(own.values())).tolist()),
+            "p_better": probability_of_improvement(
+                [own[rate] for rate in shared], [other[rate] for rate in shared]
+            )
+            if shared and group is not base
+            else math.nan,
+        }
+    return Sweep(
+        _by_rate(groups, lambda seeds: choosing_accuracy(seeds, metric, problems)),
+        _by_rate(groups, lambda seeds: len(split_seeds(seeds)[0])),
+        pd.DataFrame.from_dict(rows, orient="index"),
+    )
+
+
+def _last_by_rate(group: Group, metric: str, problems: np.ndarray) -> dict[float, np.ndarray]:
+    """Return the accuracies of all runs after the last step, (seeds,) of each rate."""
+    return {
+        rate: scores_after(runs, metric, runs[0].config["steps"], problems).mean(axis=1)
+        for rate, runs in group.by_rate.items()
+    }
 
 
 def _costs(lines: Sequence[Line]) -> pd.DataFrame:

@@ -34,8 +34,8 @@ def pictures(comparison: Comparison) -> list[Picture]:
         ("accuracy_over_compute", "Accuracy over compute", draw_compute(comparison),
          "The same over what training had cost by then; dotted: before training."),
         ("differences", f"Differences from {base}", draw_differences(comparison),
-         "95 % intervals over problems and seeds; blue where p, adjusted for the number of "
-         "comparisons, is below .05."),
+         "95 % intervals over problems and, where there are several, seeds; blue where p, adjusted "
+         "for the number of comparisons, is below .05; with one seed there is no p."),
         ("problems", "Problems gained and forgotten", draw_problems(comparison),
          "Greedy answers, mean over seeds: wrong then and right at the end (gained), right then "
          "and wrong at the end (forgotten)."),
@@ -193,8 +193,9 @@ def draw_differences(comparison: Comparison) -> Figure | None:
             ends = [row["difference_low"], row["difference_high"]]
             axis.plot(ends, [place] * 2, color=colour, lw=2.4, solid_capstyle="butt")
             axis.plot(mean, place, "o", color=colour, ms=7)
+            shown = "" if math.isnan(p) else f"   p = {p_value(p)}".replace("= <", "< ")
             axis.annotate(
-                f"{mean:+.3f}   p = {p_value(p)}".replace("0.", ".", 1),
+                f"{mean:+.3f}{shown}".replace("0.", ".", 1),
                 (1.02, place), xycoords=("axes fraction", "data"), va="center",
                 fontsize="small", annotation_clip=False,
             )  # fmt: skip

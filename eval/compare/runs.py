@@ -1,9 +1,11 @@
 """Reading folders of runs: settings, the score of every problem at every evaluation, and costs."""
 
 import json
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -17,10 +19,14 @@ IDENTITY = {
     "objective", "seed", "learning_rate", "left_out", "command", "versions", "git_revision",
     "threads",
 }  # fmt: skip
+KINDS = {"objective": str, "model": str, "data": str, "steps": int, "seed": int,
+         "learning_rate": (int, float)}  # fmt: skip
+TOTALS = ("tokens_trained", "tokens_generated", "flops", "seconds", "peak_memory_bytes")
 COLUMNS = {
     "step": pa.int64(), "problem": pa.int64(), "mode": pa.string(), "sample": pa.int64(),
     "prompt": pa.string(), "gold": pa.string(), "correct": pa.bool_(),
 }  # fmt: skip
+PYTHON = {pa.int64(): int, pa.string(): str, pa.bool_(): bool}
 
 
 @dataclass(frozen=True)
@@ -97,9 +103,13 @@ def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
     file is not what python -m train writes.
     """
     config = _read_object(folder / "config.json")
-    missing = {"objective", "model", "data", "steps", "seed", "learning_rate"} - config.keys()
+    missing = KINDS.keys() - config.keys()
     if missing:
         raise InputError(f"{folder / 'config.json'}: no {', '.join(sorted(missing))} in it")
+    for name, kind in KINDS.items():
+        if not isinstance(config[name], kind) or isinstance(config[name], bool):
+            raise InputError(f"{folder / 'config.json'}: {name} is {_shown(config[name])}")
+    _require_number(config["learning_rate"], "learning_rate", str(folder / "config.json"))
     metrics = pd.DataFrame(_read_lines(folder / "metrics.jsonl"))
     if "eval/greedy_accuracy" not in metrics:
         raise InputError(f"{folder}: not evaluated on problems")
@@ -116,6 +126,8 @@ def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
         costs = pd.concat([pd.DataFrame(0.0, index=[0], columns=kept), costs])
     hyper = {n: value for n, value in config.items() if n not in IDENTITY.union(unchanging)}
     record = _read_object(result) if result.exists() else {}
+    for name in TOTALS:
+        _require_number(record.get(name), name, str(result))
     return EvaluatedRun(folder, config, hyper, problems, scores, costs, record)
 
 
@@ -138,7 +150,40 @@ def _read_lines(file: Path) -> list[dict]:
             raise InputError(f"{file} line {number}: not JSON ({error})") from None
     if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
         raise InputError(f"{file}: expected an object with a step in each line")
+    for number, row in enumerate(rows, 1):
+        for name in (*COSTS, "eval/greedy_accuracy"):
+            _require_number(row.get(name), name, f"{file} line {number}")
     return rows
+
+
+def _require_number(value: Any, name: str, place: str) -> None:
+    """Raise InputError where a value is neither a finite number nor None."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{place}: {name} is {_shown(value)}, where a number is expected")
+
+
+def _shown(value: Any) -> str:
+    return f"{json.dumps(value):.60}"
+
+
+def _first_wrong(file: Path) -> str | None:
+    """Return what is wrong with the first line that is not a completion."""
+    for number, line in enumerate(file.read_text().split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            return f"{file} line {number}: not JSON ({error})"
+        if not isinstance(row, dict):
+            return f"{file} line {number}: not a completion, but {_shown(row)}"
+        for name, kind in COLUMNS.items():
+            if name not in row or type(row[name]) is not PYTHON[kind]:
+                found = _shown(row[name]) if name in row else "missing"
+                return f"{file} line {number}: {name} is {found}, not {PYTHON[kind].__name__}"
+    return None
 
 
 def _read_scores(file: Path, last: int) -> tuple[tuple, dict[str, pd.DataFrame]]:
@@ -148,10 +193,9 @@ def _read_scores(file: Path, last: int) -> tuple[tuple, dict[str, pd.DataFrame]]
     try:
         rows = read_json(file, parse_options=options).to_pandas()
     except pa.ArrowInvalid as error:
-        raise InputError(f"{file}: not a table of completions ({error})") from None
+        raise InputError(_first_wrong(file) or f"{file}: not completions ({error})") from None
     if rows.isna().any(axis=None):
-        empty = rows.columns[rows.isna().any()]
-        raise InputError(f"{file}: completions without {', '.join(empty)}")
+        raise InputError(_first_wrong(file) or f"{file}: completions without all of {[*COLUMNS]}")
     problems = rows[["problem", "prompt", "gold"]].drop_duplicates().sort_values("problem")
     if not problems["problem"].is_unique:
         raise InputError(f"{file}: problems have several prompts or gold answers")

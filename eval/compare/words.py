@@ -5,21 +5,24 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from eval.compare.caveats import choice, uncertainty, unequal
 from eval.compare.comparison import Comparison
-from eval.compare.groups import differing_settings, setting_text
 from objectives.text_table import aligned
 
+TRIMMED_FROM = 4  # seeds; of fewer the interquartile mean is the mean
+SMALLEST_SHOWN = 0.0001  # of p-values
 COSTS = ["tokens trained", "tokens generated", "FLOPs", "minutes", "memory"]
 
 
 def display_table(comparison: Comparison) -> pd.DataFrame:
     """Return the table as text, a row per line, without columns in which no line has anything."""
-    rows = []
+    rows, many = [], comparison.table["seeds"].max() >= TRIMMED_FROM
     for row in comparison.table.to_dict("records"):
         shown = {
             "objective": row["objective"],
             "seeds": f"{row['seeds']}",
             "learning rate": f"{row['learning_rate']:g}",
+            "rates": f"{row['rates']}" if comparison.sweep is not None else "",
             "best (step)": f"{row['best_step']}",
             "last (step)": f"{row['last_step']}",
         }
@@ -32,6 +35,8 @@ def display_table(comparison: Comparison) -> pd.DataFrame:
             if row["objective"] == comparison.baseline
             else _interval(row, "difference", signed=True),
             "p (Holm)": p_value(row["p_adjusted"]),
+            "P(better)": share(row["p_better"]),
+            "IQM, last": share(row["iqm_last"]) if many else "",
             "tokens trained": amount(row["tokens_trained"]),
             "tokens generated": amount(row["tokens_generated"]),
             "FLOPs": f"{row['flops']:.1e}".replace("e+", "e") if row["flops"] >= 0 else "",
@@ -48,10 +53,11 @@ def display_sweep(comparison: Comparison) -> pd.DataFrame:
 
     Raises ValueError where there is none.
     """
-    sweep, seeds = comparison.sweep, comparison.sweep_seeds
-    if sweep is None or seeds is None:
+    sweep = comparison.sweep
+    if sweep is None:
         raise ValueError("no objective has several learning rates")
-    accuracies, counts = sweep.to_dict("index"), seeds.to_dict("index")
+    accuracies, counts = sweep.accuracy.to_dict("index"), sweep.seeds.to_dict("index")
+    over_rates = sweep.over_rates.to_dict("index")
     rows = []
     for line in comparison.lines:
         row = {"objective": line.label}
@@ -59,16 +65,21 @@ def display_sweep(comparison: Comparison) -> pd.DataFrame:
             count = counts[line.label][rate]
             shown = "" if math.isnan(accuracy) else f"{share(accuracy)} ({count:.0f})"
             row[f"{rate:g}"] = shown + "*" * (rate == line.learning_rate)
+        row["IQM, all runs"] = share(over_rates[line.label]["iqm"])
+        row["P(better), all rates"] = share(over_rates[line.label]["p_better"])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def sweep_caption(comparison: Comparison) -> str:
-    """Return a sentence on the sweep."""
+    """Return sentences on the sweep."""
     return (
         f"{comparison.metric.capitalize()} accuracy after the last step on the even-numbered "
-        f"problems, mean over seeds, whose number is in parentheses; a star marks the rate that "
-        f"was chosen, of which everything else here is."
+        f"problems, mean over the seeds that choose, whose number is in parentheses; a star marks "
+        f"the rate that was chosen. Nothing is chosen in the last columns, which are of every run "
+        f"on all problems: the interquartile mean of accuracies after the last step, and the "
+        f"probability of improvement on {comparison.baseline}, at each rate that both have, mean "
+        f"over rates."
     )
 
 
@@ -89,7 +100,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
     """Return sentences on what was measured, how, and what cannot be concluded."""
-    lines, metric = comparison.lines, comparison.metric
+    lines = comparison.lines
     runs = [run for line in lines for run in line.runs]
     config, row = runs[0].config, comparison.table.to_dict("records")[0]
     count, sampled = len(lines[0].problems), row["sampled_last"] >= 0
@@ -100,28 +111,9 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
         + (f", sampled: the mean of {config['eval_samples']} samples each" if sampled else "")
         + f". Before training it was {_start(row)}."
     ]
-    if comparison.sweep is not None:
-        said.append(
-            f"Learning rates were chosen by {metric} accuracy after the last step, mean over "
-            f"seeds, on the even-numbered of {comparison.problems} problems, and best steps "
-            f"likewise; every accuracy and difference in table and figures is of the odd-numbered "
-            f"ones, so nothing was chosen on what it is judged by."
-        )
-    else:
-        said.append(
-            f"The best step is the one with the highest {metric} accuracy, mean over seeds, on the "
-            f"very problems that are reported, so accuracy at the best step flatters, and so does "
-            f"the drop after it; accuracy after the last step was not chosen."
-        )
-    said.append(
-        "Intervals are of 95 %. Those of accuracies are Wilson's, at the number of problems that "
-        "leaves as much doubt as problems and seeds do; those of differences, after the last step, "
-        "come from 10,000 resamples of problems, the same for both sides, and of each side's "
-        "seeds; p-values are two-sided, at least .0002, and adjusted by Holm's method for all "
-        "comparisons with the baseline, which intervals are not."
-    )
-    said.append(_on_seeds([len(line.runs) for line in lines]))
-    said += _unequal(comparison)
+    said += choice(comparison)
+    said += uncertainty(comparison)
+    said += unequal(comparison)
     if len(comparison.table["flops"].dropna()):
         said.append(
             "FLOPs are an estimate, generation of what was trained on included: 6 for each "
@@ -141,40 +133,6 @@ def _start(row: dict) -> str:
     return ", ".join(part for part in parts if "[" in part)
 
 
-def _on_seeds(counts: list[int]) -> str:
-    if max(counts) == 1:
-        return (
-            "One seed each: intervals and p-values are over problems alone. They tell these runs "
-            "apart, not objectives: another seed may give another order."
-        )
-    if min(counts) < 5:
-        seeds = " or ".join(map(str, sorted(set(counts))))
-        alone = "; a line with one seed tells nothing of others" if 1 in counts else ""
-        return (
-            f"{seeds} seeds tell little of how much seeds differ: where they differ much, "
-            f"intervals are too narrow{alone}."
-        )
-    return "Intervals hold for other problems and seeds of this kind, not for other models or data."
-
-
-def _unequal(comparison: Comparison) -> list[str]:
-    """Return a sentence for each setting that sets objectives apart beyond what is their own."""
-    sentences = []
-    runs = [run for line in comparison.lines for run in line.runs]
-    for name in differing_settings(runs, shared=True):
-        owners: dict[str, list[str]] = {}
-        for line in comparison.lines:
-            if f" {name}=" not in line.label:
-                text = setting_text(line.runs[0].config[name])
-                owners.setdefault(text, []).append(line.label)
-        if len(owners) > 1:
-            usual = max(owners, key=lambda text: len(owners[text]))
-            others = [f"{text} for {', '.join(owners[text])}" for text in owners if text != usual]
-            listed = "; ".join([*others, f"{usual} for the rest"])
-            sentences.append(f"Not equal for all: {name.replace('_', ' ')} is {listed}.")
-    return sentences
-
-
 def share(value: float) -> str:
     """Return a share with three digits and no leading zero, empty for none."""
     return "" if math.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
@@ -184,6 +142,8 @@ def p_value(value: float) -> str:
     """Return a p-value with enough digits to tell small ones apart, empty for none."""
     if math.isnan(value):
         return ""
+    if value < SMALLEST_SHOWN:
+        return f"<{SMALLEST_SHOWN}".replace("0.", ".", 1)
     return f"{value:.4f}".replace("0.", ".", 1) if value < 0.01 else share(value)
 
 

@@ -40,7 +40,7 @@ def test_prints_a_table_and_writes_a_report(compare, runs, tmp_path):
     assert status == 0
     assert err == f"left out: {runs / 'unfinished'}: unfinished, evaluated up to step 2 of 9\n"
     line = next(line for line in out.splitlines() if line.startswith("fpa"))
-    assert re.search(r"^fpa +2 +1e-05 +2 +2 +1.000 \[", line)
+    assert re.search(r"^fpa +1 +1e-05 +2 +2 +2 +1.000 \[", line)
     made = tmp_path / "made"
     assert {file.name for file in made.iterdir()} == FILES
     assert all(f"made/{name}" in out for name in FILES)
@@ -48,7 +48,7 @@ def test_prints_a_table_and_writes_a_report(compare, runs, tmp_path):
     assert table.loc["fpa", "difference"] == 0.5
     text = (made / "comparison.md").read_text()
     assert text.startswith("| objective | seeds | learning rate |")
-    assert "| fpa | 1.000 (2)* | .000 (2) |" in text
+    assert "| fpa | 1.000 (1)* | .000 (1) |" in text
     assert "Left out: " in text
 
 
