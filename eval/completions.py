@@ -32,7 +32,7 @@ class CompletionsFolder:
             raise InputError(f"{path} holds something else: name another folder with --out")
         path.mkdir(parents=True, exist_ok=True)
         write_whole(record, json.dumps(settings, indent=2) + "\n")
-        self.rows = read_rows(self.file, torn_end=True) if begun else []
+        self.rows = read_rows(self.file, torn_end=True, graded=True) if begun else []
 
     def take_up(self, samples: dict[str, int]) -> None:
         """Drop the completions of problems that an interruption left unfinished.
@@ -76,10 +76,11 @@ class CompletionsFolder:
         write_whole(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
-def read_rows(path: Path, *, torn_end: bool = False) -> list[dict]:
+def read_rows(path: Path, *, torn_end: bool = False, graded: bool = False) -> list[dict]:
     """Return the completions of a file.
 
-    torn_end: leave out a last line that an interruption cut off. Raises InputError naming the
+    torn_end: leave out a last line that an interruption cut off. graded: their verdicts will count,
+    so each must be true or false. Raises InputError naming the
     line that is not a completion.
     """
     rows = []
@@ -103,6 +104,11 @@ def read_rows(path: Path, *, torn_end: bool = False) -> list[dict]:
                     f"{path} line {number}: expected {', '.join(NEEDED)}, as python -m eval "
                     f"writes them; {name} is missing or no {kind.__name__}"
                 )
+        if graded and not isinstance(row.get("correct"), bool):
+            raise InputError(
+                f"{path} line {number}: correct is {json.dumps(row.get('correct')):.40}, neither "
+                f"true nor false: put it back, or grade the file again with --completions"
+            )
         rows.append(row)
     if not rows and not torn_end:
         raise InputError(f"{path} holds no completions")

@@ -7,7 +7,7 @@ second, and Student's t says how little.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from scipy.optimize import brentq
@@ -103,7 +103,9 @@ class _Doubt(NamedTuple):
         least = math.log(SMALLEST_P)
         if distance <= ROUNDING:
             return 1.0
-        return SMALLEST_P if beyond(least) <= 0 else math.exp(brentq(beyond, least, 0, xtol=1e-9))
+        if beyond(least) <= 0:
+            return SMALLEST_P
+        return math.exp(cast(float, brentq(beyond, least, 0, xtol=1e-9)))
 
 
 def _doubt(sides: Sequence[np.ndarray], freedom: float) -> _Doubt:

@@ -21,7 +21,9 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def probability_of_improvement(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> float:
+def probability_of_improvement(
+    a: Sequence[Sequence[float] | np.ndarray], b: Sequence[Sequence[float] | np.ndarray]
+) -> float:
     """Return how probable it is that a run of a is better than one of b (arXiv 2108.13264).
 
     a, b: of each task, the same for both, the accuracies of runs, as many as there are. Of every
@@ -37,7 +39,7 @@ def probability_of_improvement(a: Sequence[Sequence[float]], b: Sequence[Sequenc
     return float(np.mean(shares))
 
 
-def interquartile_mean(accuracies: Sequence[float]) -> float:
+def interquartile_mean(accuracies: Sequence[float] | np.ndarray) -> float:
     """Return the mean of the middle half of runs' accuracies (arXiv 2108.13264).
 
     accuracies: of all runs on all tasks, (runs,). A quarter of them, rounded down, is left out at
@@ -48,7 +50,7 @@ def interquartile_mean(accuracies: Sequence[float]) -> float:
     return float(ordered[cut : len(ordered) - cut].mean())
 
 
-def _accuracies(values: Sequence[float]) -> np.ndarray:
+def _accuracies(values: Sequence[float] | np.ndarray) -> np.ndarray:
     accuracies = np.asarray(values, dtype=float)
     if accuracies.ndim != 1 or not len(accuracies) or not np.isfinite(accuracies).all():
         raise ValueError(f"expected accuracies of runs, got {values!r:.60}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eval.completions import read_rows
+from eval.completions import CompletionsFolder, read_rows
 from objectives.errors import InputError
 
 
@@ -30,3 +30,15 @@ def test_only_a_line_without_its_end_is_torn(tmp_path):
     path.write_text('{"bench\n' + json.dumps(row("x")) + "\n")
     with pytest.raises(InputError, match="line 1: not JSON"):
         read_rows(path, torn_end=True)
+
+
+@pytest.mark.parametrize("verdict", ["null", "NaN", '"true"', "1"])
+def test_a_verdict_that_is_none_is_named_where_it_counts(tmp_path, verdict):
+    good = row("x") | {"correct": True, "status": "ok"}
+    folder = CompletionsFolder(tmp_path / "kept", {})
+    folder.append([good, good])
+    text = folder.file.read_text()
+    folder.file.write_text(text + json.dumps(good).replace("true", verdict) + "\n")
+    with pytest.raises(InputError, match=rf"line 3: correct is {verdict}, neither true nor false"):
+        CompletionsFolder(tmp_path / "kept", {})
+    assert len(read_rows(folder.file)) == 3  # to be graded again

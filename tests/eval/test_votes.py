@@ -4,6 +4,7 @@ import pytest
 
 from eval.grading import grade, votes
 from eval.scores import score
+from objectives.errors import InputError
 
 
 def rows(answers, gold):
@@ -42,3 +43,22 @@ def test_what_was_right_without_a_box_is_told():
     assert score("set", kept).correct_without_box == 0.5
     del kept[1]["boxed"]  # as versions before kept them
     assert score("set", kept).correct_without_box == 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("correct", None, "completion 1 of problem 0 is neither right nor wrong, but null"),
+        ("correct", float("nan"), "neither right nor wrong, but NaN: grade them again"),
+        ("correct", "yes", 'neither right nor wrong, but "yes"'),
+        ("correct", 1, "neither right nor wrong, but 1"),
+        ("tokens", None, "completion 1 of problem 0 has null tokens: a number is expected"),
+        ("seconds", "12", 'has "12" seconds: a number is expected'),
+        ("seconds", float("nan"), "has NaN seconds: a number is expected"),
+    ],
+)
+def test_what_is_no_verdict_is_no_evidence(name, value, complaint):
+    kept = rows(["1/2", "3"], "1/2")
+    kept[1][name] = value
+    with pytest.raises(InputError, match=f"set: .*{complaint}"):
+        score("set", kept)

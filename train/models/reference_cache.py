@@ -37,7 +37,7 @@ def cached_reference(
         f"       reference states: {layout.tokens} tokens, {layout.bytes / 1e6:.1f} MB in {folder}",
         flush=True,
     )
-    return reference_states(reference, data, layout, folder)
+    return reference_states(reference, data, layout, folder, run)
 
 
 def _beside_runs(config: Config, run: Path) -> Path:

@@ -97,8 +97,13 @@ def reference_states(
     data: TokenizedData,
     layout: Layout,
     folder: Path,
+    run: Path,
 ) -> tuple[ReferenceStates, int]:
-    """Return the states, from `folder` where they are there, and the tokens that had to be read.
+    """Return the states, from `folder` where they are there, and the tokens that `run` had to read.
+
+    Those are all tokens for the run (a folder) that makes the file, whatever of it an interrupted
+    command had read, and whenever that run is started again, which then costs what it had cost
+    without a break. They are 0 for every other run.
 
     A file is found by a digest of the reference's weights, the tokens and the dtype, so it is never
     that of another model or other data. It is filled in batches, goes on where it was interrupted,
@@ -109,26 +114,34 @@ def reference_states(
     key = _key(whole, data, layout)
     target, record = folder / f"{key}.states", folder / f"{key}.json"
 
-    def there() -> bool:
-        return processes.on_main(lambda: _is_there(target, record, layout))
+    def maker() -> str | None:
+        return processes.on_main(lambda: _maker(target, record, layout))
 
-    read = 0
-    if not there():
+    own, made_by = str(run.resolve()), maker()
+    if made_by is None:
         with ExitStack() as held:
             processes.on_main(lambda: held.enter_context(alone(target)))
-            if not there():
-                read = _fill(reference, data, layout, target, record)
+            made_by = maker()
+            if made_by is None:
+                _fill(reference, data, layout, target, record, own)
+                made_by = own
     head = _own_head(whole.head, reference.model.device)
-    return ReferenceStates(_open(target, layout, "c"), layout.start, layout.length, head), read
+    states = ReferenceStates(_open(target, layout, "c"), layout.start, layout.length, head)
+    return states, int(data.tokens.lengths[layout.rows].sum()) if made_by == own else 0
 
 
 def _fill(
-    reference: LanguageModel, data: TokenizedData, layout: Layout, target: Path, record: Path
-) -> int:
+    reference: LanguageModel,
+    data: TokenizedData,
+    layout: Layout,
+    target: Path,
+    record: Path,
+    run: str,
+) -> None:
     partial, progress = target.with_suffix(".partial"), target.with_suffix(".progress")
     done = processes.on_main(lambda: _begun(partial, progress, layout))
     states = _open(partial, layout, "r+")
-    device, read = reference.model.device, torch.zeros((), dtype=torch.long)
+    device = reference.model.device
     title, silent = f"reference, {layout.bytes / 1e6:.0f} MB", not processes.is_main()
     batches = list(layout.batches(data))
     with tqdm(
@@ -142,28 +155,29 @@ def _fill(
             if counted:
                 begin = int(layout.start[batch[0]])
                 states[begin : begin + len(hidden)] = hidden
-                read += int(rows.attention_mask.sum())
                 _flush(partial)
             processes.wait()
             bar.update(sum(map(len, batches[done : done + processes.count()])))
             done = min(done + processes.count(), len(batches))
             if processes.is_main():
                 write_whole(progress, str(done))
-    processes.on_main(lambda: _finish(partial, progress, target, record, layout))
-    return int(processes.add_up(read.to(device)))
+    processes.on_main(lambda: _finish(partial, progress, target, record, layout, run))
 
 
-def _is_there(target: Path, record: Path, layout: Layout) -> bool:
-    """Say whether the states are there. Raises InputError where they are not as written."""
+def _maker(target: Path, record: Path, layout: Layout) -> str | None:
+    """Return the run that made the states, "" where it is unknown, None where they are not there.
+
+    Raises InputError where they are not as written.
+    """
     if not (target.exists() and record.exists()):
-        return False
+        return None
     known = json.loads(record.read_text())
     if target.stat().st_size != layout.bytes or file_digest(target) != known["digest"]:
         raise InputError(
             f"{target} is not what was written there (cut short or changed): remove it, and it is "
             f"made again; or train with --reference-cache off"
         )
-    return True
+    return known.get("run", "")
 
 
 def _begun(partial: Path, progress: Path, layout: Layout) -> int:
@@ -174,8 +188,11 @@ def _begun(partial: Path, progress: Path, layout: Layout) -> int:
     return 0
 
 
-def _finish(partial: Path, progress: Path, target: Path, record: Path, layout: Layout) -> None:
-    write_whole(record, json.dumps({"digest": file_digest(partial), "tokens": layout.tokens}))
+def _finish(
+    partial: Path, progress: Path, target: Path, record: Path, layout: Layout, run: str
+) -> None:
+    known = {"digest": file_digest(partial), "tokens": layout.tokens, "run": run}
+    write_whole(record, json.dumps(known))
     os.replace(partial, target)
     progress.unlink(missing_ok=True)
 

@@ -99,7 +99,7 @@ def test_the_reference_keeps_states_of_the_trained_tokens_only(model, tmp_path):
     held = data(ROWS)
     layout = lay_out(held, torch.arange(4), model)
     assert layout.tokens == 14
-    states, read = reference_states(model, held, layout, tmp_path)
+    states, read = reference_states(model, held, layout, tmp_path, tmp_path / "run")
     assert read == 30
     index = torch.tensor([3, 0])
     with torch.no_grad():

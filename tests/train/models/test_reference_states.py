@@ -43,9 +43,9 @@ def few(setup):
 ROWS = torch.tensor([[3, 5], [3, 20], [39, 0], [7, 8], [9, 10]])
 
 
-def made(setup, few, folder, rows=ROWS, base=None, precision=PLAIN):
+def made(setup, few, folder, rows=ROWS, base=None, precision=PLAIN, run="run"):
     base = replace(base or setup.base.model, precision=precision)
-    return reference_states(base, few, lay_out(few, rows, base), folder)
+    return reference_states(base, few, lay_out(few, rows, base), folder, folder / run)
 
 
 def direct(setup, few, index):
@@ -61,8 +61,9 @@ def test_states_are_those_of_the_reference_in_any_order(setup, few, tmp_path, mo
         ours = states.hidden(torch.tensor(index), torch.device("cpu"))
         torch.testing.assert_close(ours, direct(setup, few, index), rtol=1e-4, atol=1e-4)
     assert read == sum(len(few.tokens[i].whole) for i in ROWS.unique().tolist())
-    again, read = made(setup, few, tmp_path)
-    assert read == 0
+    again, others = made(setup, few, tmp_path, run="another")
+    assert others == 0
+    assert made(setup, few, tmp_path)[1] == read  # started again
     assert torch.equal(again.states, states.states)
 
 
@@ -79,7 +80,7 @@ def test_of_two_commands_one_reads_and_the_other_waits(setup, few, tmp_path, mon
     with ThreadPoolExecutor(2) as commands:
         first = commands.submit(made, setup, few, tmp_path)
         assert filling.wait(60)
-        second = commands.submit(made, setup, few, tmp_path)
+        second = commands.submit(made, setup, few, tmp_path, run="another")
         out = ""
         while "another command fills" not in out and not second.done():
             out += capsys.readouterr().out
@@ -124,8 +125,9 @@ def test_it_goes_on_where_it_was_interrupted(setup, few, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             made(setup, few, tmp_path / "parts")
     assert not list((tmp_path / "parts").glob("*.states"))
-    states, rest = made(setup, few, tmp_path / "parts")
-    assert 0 < rest < tokens
+    states, counted = made(setup, few, tmp_path / "parts")
+    assert len(calls) == 3  # of several batches
+    assert counted == tokens  # those of the interrupted command too
     assert torch.equal(states.states, whole.states)
     left = {path.suffix for path in (tmp_path / "parts").iterdir()}
     assert left == {".states", ".json", ".lock"}
@@ -175,6 +177,30 @@ def test_a_run_with_it_is_the_run_without(setup, tmp_path, name):
         trained(few, tmp_path / "again", name, reference_cache=kept).updater.cost.tokens_frozen == 0
     )
     assert len(list(Path(kept).glob("*.states"))) == 1
+
+
+@pytest.mark.parametrize(
+    "moment", ["train.models.reference_states._flush", "train.run.step.Updater.update"]
+)
+def test_a_run_killed_before_its_first_checkpoint_costs_what_it_had_cost(
+    setup, tmp_path, monkeypatch, moment
+):
+    """Killed while the cache is filled, or after that: started again it counts all of it."""
+    monkeypatch.setattr(module, "TOKENS_AT_ONCE", 1)
+    few, out = one_pair(setup), tmp_path / "run"
+    whole = trained(few, tmp_path / "whole", reference_cache=str(tmp_path / "one"))
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            trained(few, out, reference_cache=str(tmp_path / "other"))
+    shutil.rmtree(out)
+    again = trained(few, out, reference_cache=str(tmp_path / "other"))
+    assert again.updater.cost.tokens_frozen == whole.updater.cost.tokens_frozen > 0
+    assert again.updater.cost.flops == whole.updater.cost.flops
 
 
 def test_auto_is_for_runs_that_read_their_data_twice(setup, tmp_path):
