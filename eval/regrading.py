@@ -51,7 +51,7 @@ def _problem(benchmark: Benchmark, row: dict, problems: Sequence[Problem], sourc
 
 def changes(before: Sequence[dict], after: Sequence[dict]) -> str:
     """Return in words how many verdicts changed."""
-    turned = [(bool(b.get("correct")), a["correct"]) for b, a in zip(before, after, strict=True)]
+    turned = [(b.get("correct") is True, a["correct"]) for b, a in zip(before, after, strict=True)]
     return (
         f"{len(after)} completions graded again, {turned.count((False, True))} became correct, "
         f"{turned.count((True, False))} incorrect"

@@ -57,15 +57,18 @@ def uncertainty(comparison: Comparison) -> list[str]:
             "pairs of runs, one of the line and one of the baseline, in which the line's is more "
             "accurate, equal runs counting a half."
         )
-    return [*said, _on_seeds(counts)]
+    if max(counts) > 1:
+        return [*said, _on_seeds(counts)]
+    chose = not all(line.chose_itself for line in comparison.lines)
+    return [
+        *said,
+        f"One seed each{' is judged, as the other chose' if chose else ''}: intervals are over "
+        f"problems alone, and there are no p-values. They tell these runs apart, not objectives: "
+        f"another seed may give another order.",
+    ]
 
 
 def _on_seeds(counts: list[int]) -> str:
-    if max(counts) == 1:
-        return (
-            "One seed each: intervals are over problems alone, and there are no p-values. They "
-            "tell these runs apart, not objectives: another seed may give another order."
-        )
     several = sorted(set(counts) - {1})
     said = "Intervals hold for other problems and seeds of this kind, not for other models or data."
     if several[0] < 5:

@@ -92,6 +92,17 @@ def test_one_seed_that_chooses_and_is_judged_is_told(tmp_path):
     assert "there are no p-values" in said
 
 
+def test_of_two_seeds_one_chooses_and_one_is_judged(tmp_path):
+    runs = {key: last for key, last in SWEPT.items() if key[2] < 2}
+    comparison = compare_runs(_swept(tmp_path, runs), "greedy", "offline_rl")
+    row = rows_of(comparison)["fpa"]
+    assert (row["seeds"], row["learning_rate"], row["greedy_last"]) == (1, 1e-5, 0.25)
+    assert math.isnan(row["p_value"])
+    said = " ".join(notes(comparison, []))
+    assert "One seed each is judged, as the other chose: intervals are over problems alone" in said
+    assert "flatters" not in said
+
+
 def test_objectives_with_more_rates_are_told(tmp_path):
     runs = {k: v for k, v in SWEPT.items() if k[0] == "fpa" or k[1] == 1e-5}
     comparison = compare_runs(_swept(tmp_path, runs), "greedy", "offline_rl")
