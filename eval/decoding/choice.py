@@ -12,6 +12,7 @@ from eval.context import known_tokens
 from eval.decoding.drawing import Sampler, check_finite
 from eval.decoding.in_step import decode_in_step
 from eval.decoding.own_generate import decode_by_generate
+from eval.rounding import distance, same_but_for_rounding
 from objectives.errors import InputError
 
 
@@ -29,7 +30,6 @@ class Way(NamedTuple):
 
 IN_STEP, OWN, ALONE = Way(decode_in_step), Way(decode_by_generate), Way(decode_by_generate, 1)
 FIRST, SECOND, ADDED = 7, 3, 3  # tokens of two prompts, and of what follows them
-TOLERANCE, HALF_TOLERANCE = 1e-3, 0.1  # of the logits' spread; what is wrong is off by about 1
 
 _found: weakref.WeakKeyDictionary[PreTrainedModel, Way] = weakref.WeakKeyDictionary()
 
@@ -69,13 +69,14 @@ def _find(model: PreTrainedModel) -> Way:
                 way.decode(
                     model, [p for p, _ in rows[some]], forced, ADDED + 1, [], lambda done: None
                 )
-                off = _distance(torch.stack(forced.logits, 1), plain[some])
+                ours = torch.stack(forced.logits, 1)
+                same = same_but_for_rounding(ours, plain[some], model.dtype)
             except Exception as error:  # whatever a model does with a cache that it cannot use
                 why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
                 continue
-            if off <= (HALF_TOLERANCE if model.dtype.itemsize < 4 else TOLERANCE):
+            if same:
                 return way
-            why = f"they differ by {off:.2g} of the logits' spread"
+            why = f"they differ by {distance(ours, plain[some]):.2g} of the logits' spread"
     raise InputError(
         f"{type(model).__name__} cannot be sampled from: with what it keeps of earlier tokens it "
         f"gives other logits than from all of them at once, or it looks at later ones ({why})"
@@ -99,9 +100,3 @@ def _plain(model: PreTrainedModel, prompt: list[int], added: list[int]) -> Tenso
     """Return the logits (tokens, vocabulary) after a prompt and each token added to it."""
     ids = torch.tensor([prompt + added], device=model.device)
     return model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 :]
-
-
-def _distance(ours: Tensor, theirs: Tensor) -> float:
-    ours, theirs = ours.double(), theirs.double()
-    spread = (theirs - theirs.mean(-1, keepdim=True)).square().mean().sqrt()
-    return float((ours - theirs).square().mean().sqrt() / spread.clamp(min=1e-9))

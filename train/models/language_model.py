@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from eval.context import turning_length
+from eval.rounding import distance, same_but_for_rounding
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
 from train.data.input_rows import InputRows, collate, spread
@@ -107,13 +108,15 @@ def _head(model: PreTrainedModel) -> Head:
 @torch.no_grad()
 def _check_head(language_model: LanguageModel) -> None:
     model, backbone, head = language_model.model, language_model.backbone, language_model.head
-    vocabulary = head.weight.shape[0]
-    ids = (torch.arange(12, device=model.device) * 37 % vocabulary)[None]
+    ids = (torch.arange(12, device=model.device) * 37 % head.weight.shape[0])[None]
+    # Of one shape, so that all are rounded alike; tokens after the first 8 must not be seen there.
+    others = torch.cat([ids[:, :8], ids[:, :4]], 1)
     try:
-        theirs = model(input_ids=ids[:, :8], use_cache=False).logits[0]
-        # Tokens after those compared: what is padding in a batch must not be seen.
-        hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[:, :8]
-        ours = head.logits(hidden[0])
+        theirs = model(input_ids=ids, use_cache=False).logits[0]
+        ours, again = (
+            head.logits(backbone(input_ids=rows, use_cache=False).last_hidden_state[0])
+            for rows in (ids, others)
+        )
         difference = (ours - theirs.to(ours.dtype)).abs().max()
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
@@ -124,9 +127,14 @@ def _check_head(language_model: LanguageModel) -> None:
     tolerance = max(1e-3, 2 * torch.finfo(theirs.dtype).eps)
     if not difference <= tolerance * theirs.abs().max().clamp(min=1):
         raise InputError(
-            f"{type(model).__name__} makes its logits in a way this project does not know, or "
-            f"from tokens that come later (they differ by {difference:.3g}): it would be trained "
-            f"on wrong log-probs"
+            f"{type(model).__name__} makes its logits in a way this project does not know (they "
+            f"differ by {difference:.3g}): it would be trained on wrong log-probs"
+        )
+    if not same_but_for_rounding(again[:8], ours[:8], theirs.dtype):
+        raise InputError(
+            f"{type(model).__name__} makes its logits from tokens that come later (they differ by "
+            f"{distance(again[:8], ours[:8]):.3g} of their spread): it would be trained on wrong "
+            f"log-probs"
         )
 
 
@@ -152,8 +160,7 @@ def sharing_width(language_model: LanguageModel) -> int | None:
         together = language_model.hidden(collate(tokens, 0, width).to(device))
     except Exception:  # whatever a model does with inputs that it does not take
         return None
-    tolerance = max(1e-4, 2 * torch.finfo(apart.dtype).eps) * apart.abs().max()
-    return width if (together - apart).abs().max() <= tolerance else None
+    return width if same_but_for_rounding(together, apart, apart.dtype) else None
 
 
 def compile_layers(language_model: LanguageModel) -> None:

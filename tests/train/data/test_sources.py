@@ -92,7 +92,7 @@ def test_messages_of_csv(tmp_path):
         ("a.jsonl", "3\n", r"a.jsonl line 1: expected an object"),
         ("a.jsonl", b'{"prompt": "\xe9"}', r"a.jsonl line 1: not JSON"),
         ("a.jsonl.gz", LINES, r"a.jsonl.gz cannot be read: Not a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(LINES.encode())[:-12], r"cannot be read: Compressed"),
+        ("a.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)[:-12], r"cannot be read: Compressed"),
         ("a.parquet", b"PAR1 not really", r"a.parquet is not a readable Parquet file"),
         ("a.txt", LINES, r"a.txt: expected a file ending in .jsonl, .json"),
         ("a.parquet.gz", b"", r"expected a file ending in"),

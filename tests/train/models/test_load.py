@@ -22,7 +22,7 @@ from objectives.errors import InputError
 from train.data.input_rows import collate
 from train.data.tokenized import Tokens
 from train.models.copies import frozen_copy
-from train.models.language_model import open_model
+from train.models.language_model import open_model, sharing_width
 from train.models.load import load_model
 from train.models.past_policies import Anchors
 
@@ -64,6 +64,27 @@ def test_a_model_with_logits_of_its_own_is_refused():
     model.lm_head.register_forward_hook(lambda module, inputs, output: output * 3)
     with pytest.raises(InputError, match="does not know"):
         open_model(model)
+
+
+def test_a_model_that_looks_at_later_tokens_is_refused():
+    model = make(*ARCHITECTURES[0])
+    model.model.norm.register_forward_hook(
+        lambda module, inputs, output: output + output.mean(1, keepdim=True)
+    )
+    with pytest.raises(InputError, match="from tokens that come later"):
+        open_model(model)
+
+
+def test_a_model_whose_rounding_depends_on_the_length_of_rows_is_opened():
+    # As a GPU computes in bfloat16: products of other shapes are added up in another order.
+    def rounded(module, inputs, output):
+        noise = torch.Generator().manual_seed(output.shape[1])
+        return output + 0.02 * torch.randn(output.shape, generator=noise).to(output)
+
+    model = make(*ARCHITECTURES[0]).bfloat16()
+    model.model.norm.register_forward_hook(rounded)
+    assert sharing_width(open_model(model)) == model.config.hidden_size
+    assert sharing_width(open_model(model.float())) is None
 
 
 def test_anchors_are_the_last_two_outer_steps():
