@@ -1,5 +1,7 @@
 """Statistics against statsmodels and scipy, where these have them."""
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -16,6 +18,14 @@ from eval.statistics import (
     probability_of_improvement,
     score_interval,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_to_collect():
+    """multipletests collects garbage at every call, which takes long where much is loaded."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
