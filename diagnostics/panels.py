@@ -3,12 +3,16 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from objectives.whole_files import write_whole
 
 COLOURS = sns.color_palette("colorblind")
 MARKERS = "osD^vP"
@@ -37,3 +41,11 @@ def panel_grid(
     for axis in axes[count:]:
         axis.remove()
     return figure, list(axes[:count])
+
+
+def save(figure: Figure, target: Path, dpi: int) -> None:
+    """Write a figure as a PNG, whole or not at all.
+
+    Raises InputError naming the file where it cannot be written.
+    """
+    write_whole(target, partial(figure.savefig, format="png", dpi=dpi))

@@ -1,13 +1,12 @@
 """Graded completions in a folder: kept part by part, taken up again after an interruption."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from eval.whole_files import write_whole
 from objectives.errors import InputError
+from objectives.whole_files import append_whole, flush, write_whole
 
 NEEDED = {"benchmark": str, "index": int, "sample": int, "problem": str, "gold": str,
           "completion": str}  # fmt: skip
@@ -30,7 +29,6 @@ class CompletionsFolder:
                 _require_equal(path, _read_settings(record), settings)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} holds something else: name another folder with --out")
-        path.mkdir(parents=True, exist_ok=True)
         write_whole(record, json.dumps(settings, indent=2) + "\n")
         self.rows = read_rows(self.file, torn_end=True, graded=True) if begun else []
 
@@ -59,10 +57,8 @@ class CompletionsFolder:
 
     def append(self, rows: list[dict]) -> None:
         """Add completions to the file, on the disk when this returns."""
-        with self.file.open("a") as lines:
-            lines.write(_lines(rows))
-            lines.flush()
-            os.fsync(lines.fileno())
+        append_whole(self.file, _lines(rows))
+        flush(self.file)
         self.rows += rows
 
     def write_summary(

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from objectives.errors import InputError, command_line
+from objectives.whole_files import whole_folder
 from train.config.flags import Parser, add_flags, flag, from_flags
 from train.models.load import is_adapter, load_model
 from train.store.folder import require_free
@@ -31,8 +32,10 @@ def merge(settings: Settings) -> Path:
     out = Path(settings.out)
     require_free(out, "files")
     model, tokenizer = load_model(settings.model)  # added up in float32 and rounded once
-    model.to(getattr(torch, settings.dtype)).save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    model.to(getattr(torch, settings.dtype))
+    with whole_folder(out) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     return out
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from eval.problems.files import load_problems
 from eval.prompts import word_problem_messages
 from objectives.errors import InputError, command_line
+from objectives.whole_files import write_whole
 from train.config.flags import Parser
 
 PLAIN = re.compile(r"[\d.+\-*/() ]+=(-?[\d.]+)")
@@ -70,7 +71,7 @@ def main() -> None:
         rows.append({"prompt": prompt, "completion": completion, "reward": 1.0, "group_id": number})
     if not rows:
         raise InputError(f"{arguments.problems}: no formula that can be written out")
-    arguments.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_whole(arguments.out, "".join(json.dumps(row) + "\n" for row in rows))
     print(f"wrote {len(rows)} worked answers to {arguments.out}")
     for reason, count in left_out.items():
         print(f"left out: {count} ({reason})")

@@ -18,7 +18,7 @@ from diagnostics.curves.measures import (
 )
 from diagnostics.extrapolation.plot import LOWEST_SKILL
 from diagnostics.extrapolation.score import BEST_SKILL, SKILL, lag_of
-from diagnostics.panels import COLOURS, MARKERS, panel_grid, style
+from diagnostics.panels import COLOURS, MARKERS, panel_grid, save, style
 
 FILE = "diagnostics.csv"
 FIXED_LAM = 1.0  # what the dashed lines of skill forecast with
@@ -88,8 +88,7 @@ def plot_diagnostics(folder: Path, title: str) -> Path | None:
             _skills(axes[-1], skills)
         figure.suptitle(title)
         path = folder / "plots" / "diagnostics.png"
-        path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=110)
+        save(figure, path, dpi=110)
     return path
 
 
@@ -119,8 +118,7 @@ def plot_diagnoses(folders: dict[str, Path], target: Path) -> Path | None:
             axis.set_xlabel("step")
             axis.tick_params(labelbottom=True)
         axes[0].legend(loc="best", fontsize="small")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, dpi=110)
+        save(figure, target, dpi=110)
     return target
 
 

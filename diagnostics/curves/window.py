@@ -10,7 +10,7 @@ import pandas as pd
 
 from diagnostics.curves.measures import COSINE, INSIDE, RATIO
 from diagnostics.curves.plots import FILE, MOST_IN_ONE
-from diagnostics.panels import COLOURS, MARKERS, panel_grid, style
+from diagnostics.panels import COLOURS, MARKERS, panel_grid, save, style
 
 ACCURACY = "eval/greedy_accuracy"  # of metrics.jsonl
 SHARE = (0, 1.05)  # limits of y
@@ -44,8 +44,7 @@ def plot_window(folders: Mapping[str, Path], target: Path) -> Path:
         for axis in axes[-2:]:
             axis.set_xlabel("step")
         axes[0].legend(loc="best", fontsize="small")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, dpi=110)
+        save(figure, target, dpi=110)
     return target
 
 

@@ -17,8 +17,10 @@ from diagnostics.extrapolation.plot import draw_forecasts
 from diagnostics.extrapolation.ring import ProbeRing
 from diagnostics.extrapolation.score import SKILL, ProbeTokens, Score, frame
 from diagnostics.extrapolation.words import summarise, words
+from diagnostics.panels import save
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
+from objectives.whole_files import write_whole
 from train.config.flags import Parser
 from train.config.groups import DiagnosticsConfig
 from train.config.settings import Config
@@ -54,18 +56,18 @@ def main() -> None:
         raise InputError(
             f"--lam {arguments.lam:g}: choose from {', '.join(f'{x:g}' for x in known)}"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "forecasts.csv", index=False)
+    write_whole(out / "forecasts.csv", table.to_csv(index=False))
     summaries = []
     for reference in sorted(table["reference"].unique()):
         summary = summarise(table, reference=reference, lam=arguments.lam)
         summaries.append(summary.assign(reference=reference))
         name = out / f"forecasts-{reference.replace(':', '-')}.png"
-        draw_forecasts(table, reference=reference, lam=arguments.lam).savefig(name, dpi=130)
+        figure = draw_forecasts(table, reference=reference, lam=arguments.lam)
+        save(figure, name, dpi=130)
         print(f"\nforecasts from {reference}, medians; skill_fixed is at λ = {arguments.lam:g}")
         print(summary.to_string(index=False, float_format="{:.2f}".format))
         print(*words(summary, reference=reference, lam=arguments.lam), name, sep="\n")
-    pd.concat(summaries).to_csv(out / "summary.csv", index=False)
+    write_whole(out / "summary.csv", pd.concat(summaries).to_csv(index=False))
 
 
 def _diagnosed_last(parent: Path) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from objectives.errors import command_line
+from objectives.whole_files import write_whole
 from train.config import UNTRAINED
 from train.config.flags import Parser, add_flags, flag, from_flags
 
@@ -75,14 +76,15 @@ def _write(comparison, left_out: list[str], folder: Path) -> list[Path]:
     if sweep is not None:
         paragraphs += [markdown(sweep[1]), sweep[0]]
     title = f"Objectives compared by {comparison.metric} accuracy"
-    folder.mkdir(parents=True, exist_ok=True)
-    comparison.table.to_csv(folder / "comparison.csv", index=False)
-    (folder / "comparison.md").write_text("\n\n".join(paragraphs) + "\n")
-    (folder / "report.html").write_text(html_report(title, table, sweep, said, drawn))
-    for picture in drawn:
-        (folder / f"{picture.name}.png").write_bytes(picture.png)
-    names = ["comparison.csv", "comparison.md", "report.html", *(f"{p.name}.png" for p in drawn)]
-    return [folder / name for name in names]
+    files: dict[str, str | bytes] = {
+        "comparison.csv": comparison.table.to_csv(index=False),
+        "comparison.md": "\n\n".join(paragraphs) + "\n",
+        "report.html": html_report(title, table, sweep, said, drawn),
+        **{f"{picture.name}.png": picture.png for picture in drawn},
+    }
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    return [folder / name for name in files]
 
 
 if __name__ == "__main__":

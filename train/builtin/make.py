@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from eval.generation import generate
 from eval.problems.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, sample_problems
 from objectives.errors import InputError, command_line
+from objectives.whole_files import whole_folder
 from train.builtin.base_model import train_base
 from train.config.flags import Parser
 from train.data.table import BUILTIN_ROLLOUTS
@@ -51,10 +52,11 @@ def main() -> None:
     if arguments.out.exists():
         raise InputError(f"--out {arguments.out} exists: name a new folder")
     model, tokenizer = train_base(frozenset(held_out_problems()), SEED)
-    base, rollouts = arguments.out / "base", arguments.out / "rollouts.parquet"
-    model.save_pretrained(base)
-    tokenizer.save_pretrained(base)
-    make_rollouts(*load_model(str(base))).to_parquet(rollouts, index=False, compression="zstd")
+    with whole_folder(arguments.out) as folder:
+        base, rollouts = folder / "base", folder / "rollouts.parquet"
+        model.save_pretrained(base)
+        tokenizer.save_pretrained(base)
+        make_rollouts(*load_model(str(base))).to_parquet(rollouts, index=False, compression="zstd")
     print(f"wrote {arguments.out}")
     if arguments.compare:
         print(compare(arguments.out))

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from objectives.errors import InputError
+from objectives.whole_files import flush
 from train.data.kept_file import alone
 from train.data.table import TrajectoryTable
 
@@ -126,9 +127,11 @@ def _write(path: Path, make: Make) -> None:
                 count += len(ids)
 
             tensors, values = make(append)
+        flush(partial)
         partial.replace(path)
         metadata = {"values": json.dumps({**values, "ids": count})}
         save_file(tensors, partial, metadata)
+        flush(partial)
         partial.replace(columns)
     except (OSError, SafetensorError) as error:
         raise _unwritable(path, error) from None

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from eval.whole_files import write_whole
 from objectives import Head
 from objectives.errors import InputError
+from objectives.whole_files import flush, write_whole, writing
 from train.data.input_rows import collate
 from train.data.kept_file import alone, file_digest
 from train.data.tokenized import TokenizedData
@@ -155,7 +155,7 @@ def _fill(
             if counted:
                 begin = int(layout.start[batch[0]])
                 states[begin : begin + len(hidden)] = hidden
-                _flush(partial)
+                flush(partial)
             processes.wait()
             bar.update(sum(map(len, batches[done : done + processes.count()])))
             done = min(done + processes.count(), len(batches))
@@ -206,19 +206,15 @@ def _make_room(path: Path, layout: Layout) -> None:
             f"{layout.bytes / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: name a folder on "
             f"another disk, or --reference-cache off"
         )
-    with path.open("wb") as file:
-        file.truncate(layout.bytes)
+    with writing(path, path), path.open("wb") as file:
+        if layout.bytes:  # at once: a disk that is full later would kill who writes to memory
+            os.posix_fallocate(file.fileno(), 0, layout.bytes)
 
 
 def _open(path: Path, layout: Layout, mode: Literal["r+", "c"]) -> Tensor:
     """Map the file: mode r+ to write it; c to read it, as torch has no read-only tensors."""
     array = np.memmap(path, STORED[layout.dtype], mode, shape=(layout.tokens, layout.width))
     return torch.from_numpy(array).view(layout.dtype)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _own_head(head: Head, device: torch.device) -> Head:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diagnostics.log_probs import CHOSEN, MEAN_LOGPS, REJECTED
+from diagnostics.panels import save
 from train.store.folder import read_metrics
 
 SMOOTHING = 10  # steps of the running mean of the log-probs, which are a batch's each
@@ -120,5 +121,5 @@ def _log_probs(axis: Axes, metrics: pd.DataFrame) -> None:
 
 def _save(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
     return path

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from eval.problems.files import Problem
-from eval.whole_files import write_whole
 from objectives.errors import InputError
+from objectives.whole_files import write_whole
 
 
 class Asked(NamedTuple):
@@ -54,7 +54,6 @@ class Parts:
                     f"problems have changed"
                 )
             kept = [number for number in kept if number not in stale]
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.record, json.dumps(self.settings))
         return [number for number, group in enumerate(groups) if group and number not in kept]
 

@@ -3,14 +3,12 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from objectives.errors import InputError
+from objectives.whole_files import flush, partial_of, writing
 from train.devices import processes
 from train.devices.sharding import is_sharded, whole_weights
 from train.models.load import write_model
@@ -43,21 +41,22 @@ def write_checkpoint(
     Raises InputError where it cannot be written, as on a full disk.
     """
     target = path / "checkpoints" / f"step-{step}"
-    partial = target.with_name(f".step-{step}.partial")
+    partial = partial_of(target)
     sharded = is_sharded(model)
     weights = whole_weights(model) if sharded else None
 
     def begin() -> None:
         shutil.rmtree(partial, ignore_errors=True)
-        with _whole_or_not(partial, target):
+        with writing(target, partial):
             partial.mkdir(parents=True)
             write_model(model, partial, weights)
             tokenizer.save_pretrained(partial)
 
     def finish() -> None:
-        with _whole_or_not(partial, target):
+        with writing(target, partial):
             if target.exists():  # of a run that went on from an earlier one
                 shutil.rmtree(target)
+            flush(partial)
             os.replace(partial, target)
         found = find_checkpoints(path)
         for old in sorted(found)[:-keep] if keep else []:
@@ -65,21 +64,8 @@ def write_checkpoint(
 
     processes.on_main(begin)
     if sharded or processes.is_main():
-        with _whole_or_not(partial, target):
+        with writing(target, partial):
             write_state(partial, parts)
     processes.wait()
     processes.on_main(finish)
     return target
-
-
-@contextmanager
-def _whole_or_not(partial: Path, target: Path) -> Iterator[None]:
-    """Where something cannot be written, remove the part that is, and say so in one line."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise InputError(
-            f"{target} cannot be written ({error}); what was written before stays as it is: "
-            f"free some space, or name another place with --out"
-        ) from None

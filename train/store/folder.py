@@ -1,6 +1,7 @@
 """A run's folder: settings, metrics, completions, checkpoints and a model card."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from eval.whole_files import write_whole
 from objectives.errors import InputError
+from objectives.whole_files import append_whole, flush, is_partial, write_whole, writing
 from train.devices import processes
 
 GROWING = ("metrics.jsonl", "eval.jsonl", "diagnostics.csv")
@@ -28,9 +29,11 @@ class RunFolder:
 
         def make() -> None:
             require_no_run(self.path)
-            self.plots.mkdir(parents=True, exist_ok=True)
-            (self.path / "metrics.jsonl").touch()
-            (self.path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+            # The settings first: without them there is no run, and the folder can be used again.
+            write_whole(self.path / "config.json", json.dumps(config, indent=2) + "\n")
+            with writing(self.path):
+                self.plots.mkdir(exist_ok=True)
+                (self.path / "metrics.jsonl").touch()
 
         processes.on_main(make)
 
@@ -50,24 +53,23 @@ class RunFolder:
     def write_bad_batch(self, values: dict) -> Path:
         """Write `bad_batch.json`, what a step that could not be taken was made of."""
         path = self.path / "bad_batch.json"
-        processes.on_main(lambda: path.write_text(json.dumps(values) + "\n"))
+        processes.on_main(lambda: write_whole(path, json.dumps(values) + "\n"))
         return path
 
     def write_diagnostics(self, columns: Sequence[str], rows: list[dict]) -> None:
         """Append rows to `diagnostics.csv`, which gets the columns as its first line."""
         path = self.path / "diagnostics.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as lines:
-            writer = csv.DictWriter(lines, columns)
-            if new:
-                writer.writeheader()
-            writer.writerows(rows)
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, columns)
+        if not path.exists() or not path.stat().st_size:
+            writer.writeheader()
+        writer.writerows(rows)
+        append_whole(path, lines.getvalue())
 
     def _append(self, name: str, rows: list[dict]) -> None:
         if not processes.is_main():
             return
-        with (self.path / name).open("a") as lines:
-            lines.write("".join(json.dumps(row) + "\n" for row in rows))
+        append_whole(self.path / name, "".join(json.dumps(row) + "\n" for row in rows))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -101,9 +103,12 @@ class RunFolder:
         return FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False)
 
     def sizes(self) -> dict[str, int]:
-        """Return the sizes in bytes of the files that grow while training."""
-        paths = [self.path / name for name in GROWING]
-        return {path.name: path.stat().st_size for path in paths if path.exists()}
+        """Return the sizes in bytes of the files that grow while training, once on the disk."""
+        paths = [path for name in GROWING if (path := self.path / name).exists()]
+        for path in paths:
+            with writing(path):
+                flush(path)
+        return {path.name: path.stat().st_size for path in paths}
 
     def cut(self, sizes: Mapping[str, int]) -> None:
         """Take the growing files back to what they were at `sizes`.
@@ -127,7 +132,7 @@ class RunFolder:
 
     def write_card(self, text: str) -> None:
         """Write the model card, `README.md`."""
-        (self.path / "README.md").write_text(text)
+        write_whole(self.path / "README.md", text)
 
 
 def require_free(path: Path, what: str = "a run", remedy: str = "") -> None:
@@ -135,7 +140,7 @@ def require_free(path: Path, what: str = "a run", remedy: str = "") -> None:
 
     remedy: what to do first, before another name for the folder.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not is_partial(p) for p in path.iterdir())):
         raise InputError(
             f"{path} already holds {what}: {remedy}name another with --out, or remove it"
         )

@@ -112,7 +112,7 @@ def test_another_model_other_data_or_another_dtype_have_other_files(setup, few, 
 def test_it_goes_on_where_it_was_interrupted(setup, few, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "TOKENS_AT_ONCE", 120)
     whole, tokens = made(setup, few, tmp_path / "whole")
-    flush, calls = module._flush, []
+    flush, calls = module.flush, []
 
     def interrupted(path):
         flush(path)
@@ -121,7 +121,7 @@ def test_it_goes_on_where_it_was_interrupted(setup, few, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_flush", interrupted)
+        patch.setattr(module, "flush", interrupted)
         with pytest.raises(KeyboardInterrupt):
             made(setup, few, tmp_path / "parts")
     assert not list((tmp_path / "parts").glob("*.states"))
@@ -180,7 +180,7 @@ def test_a_run_with_it_is_the_run_without(setup, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "moment", ["train.models.reference_states._flush", "train.run.step.Updater.update"]
+    "moment", ["train.models.reference_states.flush", "train.run.step.Updater.update"]
 )
 def test_a_run_killed_before_its_first_checkpoint_costs_what_it_had_cost(
     setup, tmp_path, monkeypatch, moment
