@@ -47,27 +47,28 @@ def test_what_is_appended_is_there_whole_or_not_at_all(tmp_path):
     assert target.read_text() == "first\nsecond\n"
 
 
+def make(target, *texts, raises=None):
+    with whole_folder(target) as folder:
+        (folder / "inner").mkdir()
+        for number, text in enumerate(texts):
+            (folder / "inner" / f"file-{number}").write_text(text)
+        if raises is not None:
+            raise raises
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path, there):
     target = tmp_path / "merged"
     if there:
         target.mkdir()
-    with (
-        largest_file(10),
-        pytest.raises(InputError, match="merged cannot be written"),
-        whole_folder(target) as folder,
-    ):
-        (folder / "small").write_text("here")
-        (folder / "large").write_text("x" * 100)
-    with pytest.raises(KeyboardInterrupt), whole_folder(target) as folder:
-        (folder / "small").write_text("here")
-        raise KeyboardInterrupt
+    with largest_file(10), pytest.raises(InputError, match="merged cannot be written"):
+        make(target, "here", "x" * 100)
+    with pytest.raises(KeyboardInterrupt):
+        make(target, "here", raises=KeyboardInterrupt)
     assert target.exists() == there
-    assert not list(tmp_path.rglob("s*"))
-    with whole_folder(target) as folder:
-        (folder / "inner").mkdir()
-        (folder / "inner" / "small").write_text("here")
-    assert (target / "inner" / "small").read_text() == "here"
+    assert not list(tmp_path.rglob("inner"))
+    make(target, "here")
+    assert (target / "inner" / "file-0").read_text() == "here"
     assert [path.name for path in target.iterdir()] == ["inner"]
 
 
