@@ -2,8 +2,10 @@
 
 Nothing is loaded: the model is built without storage, and what the harness keeps beside it is added
 up in bytes. Weights, gradients and AdamW's moments are float32; with bfloat16 the passes compute on
-copies of the linear maps' weights. The formula of activations is that of decoders like Llama
-and Qwen2, with scaled-dot-product attention and a gated feed-forward of RMS norms.
+copies of the linear maps' weights. Where an adapter is trained in bfloat16, the frozen weights are
+bfloat16 themselves, and the log-prob kernel makes its heads float32. The formula of activations is
+that of decoders like Llama and Qwen2, with scaled-dot-product attention and a gated feed-forward of
+RMS norms.
 """
 
 from dataclasses import dataclass
@@ -165,6 +167,11 @@ def layer_activations(shape: Shape, plan: MemoryPlan) -> int:
     return norms + attention + inputs + number * branches * shape.inner + between
 
 
+def _width(plan: MemoryPlan) -> int:
+    """Return the bytes of a weight of the model, and of what goes from layer to layer."""
+    return HALF if plan.half and plan.lora_rank else FLOAT
+
+
 def _trained(shape: Shape, plan: MemoryPlan) -> int:
     if plan.lora_rank:
         return shape.layers * shape.sides * plan.lora_rank
@@ -175,30 +182,33 @@ def _lasting(shape: Shape, plan: MemoryPlan) -> list[Part]:
     count = plan.devices if plan.sharded else 1
     share = f" / {count} devices" if count > 1 else ""
     trained = _trained(shape, plan)
-    whole = shape.parameters + (trained if plan.lora_rank else 0)
+    number = _width(plan)
 
     def held(name: str, size: int, numbers: int, moments=MOMENTS) -> Part:
         return Part(name, size * numbers // count, f"{size} x {numbers:,}{share}", moments)
 
     found = [
-        held("weights", FLOAT, whole),
+        held("weights", number, shape.parameters),
+        held("adapter's weights", FLOAT, trained if plan.lora_rank else 0),
         held("gradients", FLOAT, trained, TRAINING),
         held("AdamW's moments", 2 * FLOAT, trained),
     ]
     if plan.reference == "model" and not plan.lora_rank:
         found.append(held("reference", FLOAT, shape.parameters))
     if plan.reference == "head":
-        found.append(Part("reference's head", FLOAT * shape.embedding, f"4 x {shape.embedding:,}"))
+        how = f"{number} x {shape.embedding:,}"
+        found.append(Part("reference's head", number * shape.embedding, how))
     return found
 
 
 def _activations(shape: Shape, plan: MemoryPlan) -> list[Part]:
     saved = layer_activations(shape, plan)
-    each = FLOAT * shape.hidden if plan.checkpointing else saved
+    stream = _width(plan) * shape.hidden  # what goes from layer to layer, of a token
+    each = stream if plan.checkpointing else saved
     last = FLOAT * shape.hidden * (1 if plan.lora_rank else 2)
     kept = plan.tokens * (shape.layers * each + last)
-    inside = (HALF if plan.half else FLOAT) * 3 * shape.inner + 2 * FLOAT * shape.hidden
-    cast = HALF * shape.largest if plan.half else 0
+    inside = (HALF if plan.half else FLOAT) * 3 * shape.inner + 2 * stream
+    cast = HALF * shape.largest if plan.half and not plan.lora_rank else 0
     weight = 0 if plan.lora_rank else FLOAT * shape.largest + cast
     tokens = f"{plan.tokens} tokens x"
     found = [
@@ -217,7 +227,7 @@ def _activations(shape: Shape, plan: MemoryPlan) -> list[Part]:
 
 def _casts(shape: Shape, plan: MemoryPlan) -> list[Part]:
     """Return the bfloat16 copies of weights, which autograd keeps for the backward pass."""
-    if not plan.half:
+    if not plan.half or plan.lora_rank:
         return []
     layer = HALF * shape.linear
     if plan.checkpointing:
@@ -231,10 +241,10 @@ def _dtype(plan: MemoryPlan) -> str:
 
 
 def _kernel(shape: Shape, plan: MemoryPlan) -> list[Part]:
-    states = FLOAT * plan.tokens * shape.hidden
-    others = (
-        (HALF if plan.half and plan.reference == "head" else FLOAT) * plan.tokens * shape.hidden
-    )
+    cached = plan.half and plan.reference == "head"
+    token = _width(plan) * shape.hidden
+    states = plan.tokens * token
+    others = plan.tokens * shape.hidden * (HALF if cached else _width(plan))
     most = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // shape.vocabulary)
     chunk = FLOAT * shape.vocabulary * min(plan.tokens, most)
     found = [
@@ -242,9 +252,11 @@ def _kernel(shape: Shape, plan: MemoryPlan) -> list[Part]:
              f"{plan.tokens} tokens x {(states + others) // plan.tokens:,}, policy and reference",
              ("head",)),
         Part("chunks of logits", CHUNKS * chunk, f"{CHUNKS} x {chunk:,}", ("head",)),
-        Part("hidden states' gradient", states, f"{plan.tokens} tokens x {FLOAT * shape.hidden:,}",
-             ("head",)),
+        Part("hidden states' gradient", states, f"{plan.tokens} tokens x {token:,}", ("head",)),
     ]  # fmt: skip
+    if _width(plan) == HALF:
+        how = f"policy's and reference's: 2 x 4 x {shape.embedding:,}"
+        found.append(Part("heads in float32", 2 * FLOAT * shape.embedding, how, ("head",)))
     if not plan.lora_rank:
         gradient = FLOAT * shape.embedding
         how = f"4 x {shape.embedding:,}"
@@ -257,13 +269,15 @@ def _kernel(shape: Shape, plan: MemoryPlan) -> list[Part]:
 
 def _gathered(shape: Shape, plan: MemoryPlan) -> list[Part]:
     models = 2 if plan.reference == "model" and not plan.lora_rank else 1
-    root, layer = FLOAT * shape.root, FLOAT * shape.layer
+    size = _width(plan)
+    root, layer = size * shape.root, size * shape.layer
     found = [
         Part("gathered embeddings and heads", models * root,
-             f"{models} models x 4 x {shape.root:,}", TRAINING),
-        Part("gathered layers", 2 * layer, f"two: 2 x 4 x {shape.layer:,}", ("forward", "layers")),
-        Part("the model gathered to sample", FLOAT * shape.parameters,
-             f"4 x {shape.parameters:,}", ("evaluation",)),
+             f"{models} models x {size} x {shape.root:,}", TRAINING),
+        Part("gathered layers", 2 * layer, f"two: 2 x {size} x {shape.layer:,}",
+             ("forward", "layers")),
+        Part("the model gathered to sample", size * shape.parameters,
+             f"{size} x {shape.parameters:,}", ("evaluation",)),
     ]  # fmt: skip
     if not plan.lora_rank:
         found += [
