@@ -6,7 +6,7 @@ float64 hidden states) at temperature 1, whatever the model's dtype.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -193,7 +193,9 @@ def _in_float32(hidden: Tensor, tf32: bool) -> Iterator[None]:
     before = matmul.fp32_precision
     matmul.fp32_precision = "tf32" if tf32 else "ieee"
     try:
-        with torch.autocast(hidden.device.type, enabled=False):
+        kind = hidden.device.type
+        casts = torch.amp.is_autocast_available(kind)  # not on meta
+        with torch.autocast(kind, enabled=False) if casts else nullcontext():
             yield
     finally:
         matmul.fp32_precision = before
