@@ -15,6 +15,7 @@ FORMS = [
     re.compile(DIGITS + r"_\s*\{?\s*\(?\s*(?:base\s*)?" + BASE + r"\s*\)?\s*\}?", re.IGNORECASE),
     re.compile(DIGITS + r"\s*\(?\s*(?:in )?\s*base[ -]*" + BASE + r"\s*\)?", re.IGNORECASE),
 ]
+LETTERS = re.compile(r"(?P<sign>-?)(?P<digits>[A-F]+)_\s*\{?\s*(?P<base>16|12|hex)\s*\}?")
 PREFIXED = re.compile(r"(?P<sign>-?)0(?P<kind>[xXbBoO])(?P<digits>[0-9A-Fa-f]+)")
 PLAIN = re.compile(r"-?\d[0-9A-Fa-f]*|[A-Fa-f]*\d[0-9A-Fa-f]*")
 ASKS = re.compile(r"\bbase\b|\bbinary\b|\boctal\b|\bhexadecimal\b|_\{?\d|\bbase-", re.IGNORECASE)
@@ -42,7 +43,7 @@ def numeral(text: str) -> Numeral | None:
         return Numeral(_bare(found["sign"], found["digits"]), base)
     text = re.sub(r"(?<=\d)\s+(?=\d)", "", text)
     for form in FORMS:
-        if found := form.fullmatch(text):
+        if found := form.fullmatch(text) or LETTERS.fullmatch(text):
             written = found["base"].lower()
             base = int(written) if written.isdigit() else NAMES.get(written)
             if base is not None and 2 <= base <= 36:

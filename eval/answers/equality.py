@@ -8,23 +8,24 @@ from math_verify import verify
 from eval.answers import sequences
 from eval.answers.bases import same_numeral
 from eval.answers.choices import letters, option, options
+from eval.answers.equations import contradicts, nearly, ordered, unassigned
 from eval.answers.moments import same_moment
-from eval.answers.numbers import number, same_function, same_number, same_value
+from eval.answers.numbers import is_number, near, number, same_function, same_number, same_value
 from eval.answers.quantities import Quantity, quantity, same_compound
 from eval.answers.reading import in_radians, read_answer
 from eval.answers.spelling import spelled
 from eval.answers.units import unit
 
-ASSIGNED = re.compile(
-    r"(?P<name>\\?[A-Za-z]+(?:_\s*(?:\{[^{}]*\}|\w))?|\\text\s*\{[^{}]*\})\s*=\s*(?P<value>[^=<>]+)"
-)
-RELATION = re.compile(r"(?<![\\<>!])=|[<>]|\\(?:le|ge|ne|in|approx)(?![A-Za-z])")
 ASKS_PERCENT = re.compile(
     r"(?:\bwhat|\bwhich|\bhow (?:many|much)|\bfind|\bexpress|\bdetermine|\bcomput|\bcalculat|\bgive"
     r"|\bwrite|\bas an?|\bin)\b[^.?!]{0,80}?(?<!\d )(?<!\d)\bpercent(?:age)?s?\b"
     r"|(?<!\d )(?<!\d)\bpercent(?:age)?s?\b[^.?!]*\?|\bin %|\(%\)|\(in %\)",
     re.IGNORECASE,
 )
+SPACES = re.compile(r"(?<![\w])\s+|\s+(?![\w])")  # that part nothing
+RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
+TO = re.compile(r"\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*")
+ARTICLE = re.compile(r"^(?:an?|the) ")
 PLAIN_WORDS = re.compile(r"[A-Za-z][A-Za-z .'-]*")
 PROSE_WORDS = 12  # in a gold answer that has no mark: a solution, not an answer
 HUNDREDTH = Fraction(1, 100)
@@ -49,9 +50,13 @@ def same_answer(gold: str, answer: str, question: str = "") -> bool:
 def _same(gold: str, answer: str, question: str, depth: int = 0) -> bool:
     if not gold or not answer:
         return False
-    if gold == answer:
+    if gold == answer or SPACES.sub("", gold) == SPACES.sub("", answer):
         return True
-    gold, answer = _unassigned(gold, answer)
+    if not contradicts(gold) and contradicts(answer):
+        return False
+    gold, answer = unassigned(gold, answer)
+    if (sides := nearly(answer)) and not nearly(gold):
+        return _close_by(sides) and any(_same(gold, side, question, depth) for side in sides)
     if (chosen := _same_option(gold, answer, question)) is not None:
         return chosen
     if (numeral := same_numeral(gold, answer, question)) is not None:
@@ -60,28 +65,17 @@ def _same(gold: str, answer: str, question: str, depth: int = 0) -> bool:
         return moment
     if (words := _same_words(gold, answer)) is not None:
         return words
+    if (ratio := _same_ratio(gold, answer)) is not None:
+        return ratio
     if sequences.has_dots(gold) or sequences.has_dots(answer):
         return _same_dots(gold, answer, question)
     if depth < 3 and (listed := _same_entries(gold, answer, question, depth)) is not None:
         return listed
     if (together := same_compound(gold, answer)) is not None:
         return together
-    measured = quantity(answer, letters=number(gold) is not None)
-    return _same_quantity(quantity(gold), measured, question)
-
-
-def _unassigned(gold: str, answer: str) -> tuple[str, str]:
-    """Return both without `x =`, where one side has none or both name the same."""
-    names = [ASSIGNED.fullmatch(text) for text in (gold, answer)]
-    expected, found = names
-    if expected and found:
-        same = expected["name"] == found["name"]
-        return (expected["value"].strip(), found["value"].strip()) if same else (gold, answer)
-    if found and not RELATION.search(gold):
-        return gold, found["value"].strip()
-    if expected and not RELATION.search(answer):
-        return expected["value"].strip(), answer
-    return gold, answer
+    expected = quantity(gold)
+    bare = number(gold) is not None or expected.unit is not None
+    return _same_quantity(expected, quantity(answer, letters=bare), question)
 
 
 def _same_option(gold: str, answer: str, question: str) -> bool | None:
@@ -103,8 +97,26 @@ def _same_words(gold: str, answer: str) -> bool | None:
     bare = [re.sub(r"\\text\s*\{([^{}]*)\}|\\ ", r"\1 ", text).strip() for text in (gold, answer)]
     if not all(PLAIN_WORDS.fullmatch(text) and len(text) > 1 for text in bare):
         return None
-    one, other = (" ".join(text.lower().replace(".", " ").split()) for text in bare)
+    lower = (" ".join(text.lower().replace(".", " ").split()) for text in bare)
+    one, other = (ARTICLE.sub("", text) for text in lower)
     return True if one == other or one.replace(" ", "") == other.replace(" ", "") else None
+
+
+def _same_ratio(gold: str, answer: str) -> bool | None:
+    """Compare ratios of several numbers, as `1:2:3`; None for others."""
+    if not RATIO.fullmatch(gold) or not RATIO.fullmatch(answer := TO.sub(":", answer)):
+        return None
+    one, other = ([Fraction(part) for part in text.split(":")] for text in (gold, answer))
+    if len(one) != len(other):
+        return False
+    return all(a * other[0] == b * one[0] for a, b in zip(one, other, strict=True))
+
+
+def _close_by(sides: list[str]) -> bool:
+    """Tell whether what is said to be nearly the same is, as far as it is numbers."""
+    values = [read_answer(side)[0] for side in sides if read_answer(side)]
+    numbers = [value.evalf() for value in values if is_number(value)]
+    return all(near(numbers[0], value) for value in numbers[1:])
 
 
 def _same_dots(gold: str, answer: str, question: str) -> bool:
@@ -158,6 +170,10 @@ def _same_entries(gold: str, answer: str, question: str, depth: int) -> bool | N
     expected, found = sequences.entries(gold), sequences.entries(answer)
     if expected is None or found is None:
         return None
+    named = answer if expected.ordered else gold
+    if expected.ordered != found.ordered and (pair := ordered(named)):
+        sides = (gold, pair) if expected.ordered else (pair, answer)
+        return _same_entries(*sides, question, depth)
     most = sequences.MOST if expected.ordered else sequences.MOST_UNORDERED
     if len(expected.entries) != len(found.entries) or len(found.entries) > most:
         return None

@@ -19,16 +19,25 @@ CLOSED = re.compile(
 )
 TAG = re.compile(r"<(answer|final_answer|final|solution)>|\[(ANSWER)\]", re.IGNORECASE)
 HASHES = re.compile(r"^#{4}(?!#)\s*(?P<rest>[^\n]+)", re.MULTILINE)
+ADVERB = (
+    r"(?:therefore|thus|then|hence|simply|just|clearly|indeed|exactly|also|equal to|given by"
+    r"|found to be)"
+)
+# What a line goes on with: a formula over several lines, or the line itself.
+REST = r"(?:\$\$[^$]{1,400}\$\$[^\n]*|\\\[(?s:.){1,400}?\\\][^\n]*|[^\n]+)"
 LINE = re.compile(
     r"\b(?:answers?|(?:correct|right|best) (?:option|choice))(?: choice| option)?\b(?:\*\*|__|\})?"
-    r"(?:\s*(?:(?:is|are)\b|[:=])\s*(?:\*\*|__)?\s*:?\s*|[ :]*\n\s*)(?=(?P<rest>[^\n]+))",
+    r"(?:\s*(?:(?:is|are|equals|must be|would be|should be)\b|[:=：])\s*(?:\*\*|__)?\s*[:：]?\s*"
+    rf"(?:{ADVERB}\s+)?|[ :]*\n\s*)(?=(?P<rest>{REST}))",
     re.IGNORECASE,
 )
+CHINESE = re.compile(rf"答案(?:是|为|：|:|\s)*(?=(?P<rest>{REST}))")
 DELIMITED = re.compile(
-    r"(?:\*\*|__)?(?:\$\$(?P<a>.+?)\$\$|\$(?P<b>[^$]+?)\$(?!\d)|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\])"
+    r"(?:\*\*|__)?(?:\$\$(?P<a>.+?)\$\$|\$(?P<b>[^$]+?)\$(?!\d)|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\])",
+    re.DOTALL,
 )
 BOLD = re.compile(r"(?P<a>[^*]+)\*\*")
-SENTENCE_END = re.compile(r"\.(?=\s)|\.$|(?<=\S)(?:\*\*|__)")
+SENTENCE_END = re.compile(r"\.(?=\s)|。|\.$|(?<=\S)(?:\*\*|__)")
 AND_SO_ON = re.compile(
     r"[,;]?\s+(?:because|since|which|so|as|when|where|if|but|that|for|i\.e|namely)\b|\. I hope"
 )
@@ -42,9 +51,12 @@ CHOSEN = re.compile(
 MOST_TAGS = 20
 MOST_WORDS = 3  # of an answer without a box: more are a sentence, which math-verify reads
 MOST_CHARACTERS = 200
-BARE = re.compile(
+BARE = re.compile(  # nothing else
     r"(?:[-+−\d$\\(\[{.£€¥₹]|[A-Za-z]\s*=)[^\n]*|\**\(?[A-J][.)]?\**\.?"
-)  # nothing else
+    r"|(?!.*(?<![\\A-Za-z])[A-Za-z]{2})(?=.*[^\x00-\x7f<>])[^\n]+|\**(?:yes|no|true|false)\**[.!]?"
+    r"|[a-z]\s*(?:[<>≤≥]|\\[lg]eq?)[^\n]*",
+    re.IGNORECASE,
+)
 
 
 class Answer(NamedTuple):
@@ -105,7 +117,7 @@ def _marked(text: str, truncated: bool) -> str | None:
 
 def _said(text: str, truncated: bool) -> str | None:
     """Return the last answer that a line gives, where it is no whole sentence."""
-    lines = [*HASHES.finditer(text), *LINE.finditer(text), *CHOSEN.finditer(text)]
+    lines = [found for form in (HASHES, LINE, CHINESE, CHOSEN) for found in form.finditer(text)]
     for found in sorted(lines, key=lambda found: found.start(), reverse=True):
         answer, end, closed = _clause(found["rest"].rstrip())
         rest = text[found.start("rest") + end :]

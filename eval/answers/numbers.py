@@ -62,6 +62,19 @@ def same_number(gold: Number, answer: Number) -> bool:
     return _close(gold.value, answer.value, both_plain=gold.plain and answer.plain)
 
 
+def same_rounded(one: Number, other: Number) -> bool:
+    """Tell whether two numbers may be one, of which a decimal is rounded to few digits."""
+    if same_number(one, other):
+        return True
+    rounded = one.decimal or other.decimal
+    return rounded and near(one.value, other.value)
+
+
+def near(one, other) -> bool:
+    """Tell whether numbers are so close that one may be the other, roughly."""
+    return bool(abs(one - other) <= max(abs(one), abs(other)) / 10)
+
+
 def _signed(sign: str, value: Fraction) -> Fraction:
     return -value if sign == "-" else value
 
@@ -84,7 +97,7 @@ def same_value(gold: Basic, answer: Basic) -> bool | None:
     Both are worked out to 60 digits, with exponents of any size; what agrees that far is compared
     exactly where it is rational. Raises what sympy raises on what it cannot work out.
     """
-    if not (_is_number(gold) and _is_number(answer)):
+    if not (is_number(gold) and is_number(answer)):
         return None
     if gold == answer:
         return True
@@ -126,7 +139,8 @@ def same_function(gold: Basic, answer: Basic) -> bool | None:
     return told
 
 
-def _is_number(value: Basic) -> TypeGuard[Expr]:
+def is_number(value: Any) -> TypeGuard[Expr]:
+    """Tell whether what was read is an expression without variables."""
     return isinstance(value, Expr) and not value.free_symbols and bool(value.is_number)
 
 

@@ -11,17 +11,23 @@ NUMBER = (
     r"[-+]?\s*(?:\\frac\s*\{[^{}]*\}\s*\{[^{}]*\}|(?:\d+(?:\.\d*)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?)"
 )
 CURRENCY = re.compile(
-    r"([-+]?)\s*(?:\\text\s*\{\s*)?(\\?\$|[£€¥₹]|\\pounds?|\\euro|\\yen|USD|Rs\.?)\s*\}?\s*(?=[-+\d.\\(])(.*)",
+    r"([-+]?)\s*(?:\\text\s*\{\s*)?((?:US)?\\?\$|[£€¥₹]|\\pounds?|\\euro|\\yen|USD|Rs\.?)\s*\}?\s*(?=[-+\d.\\(])(.*)",
     re.DOTALL,
 )
 SIGNS = {"\\pounds": "£", "\\pound": "£", "\\euro": "€", "\\yen": "¥", "Rs.": "Rs"}
 DEGREES = r"\^\\circ(?:\s*\\text\s*\{\s*[CF]\s*\}|\s*[CF](?![A-Za-z]))?"
 EXPONENT = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|\d))?"
-UNIT_WORDS = rf"(?:\\text\s*\{{[^{{}}]*\}}|[A-Za-z°€£¥₹.%]++|{DEGREES}|\\?\$){EXPONENT}"
+UNIT_WORDS = (
+    rf"(?:\\text\s*\{{[^{{}}]*\}}|[A-Za-z°€£¥₹.%]++|{DEGREES}|\\?\$|\\(?:mu|Omega)(?![A-Za-z]))"
+    + EXPONENT
+)
 TRAILING = re.compile(
     r"(?P<number>.*?[\d)}!a-z])(?P<gap>(?:\s|\\ )*)"
     rf"(?P<unit>{UNIT_WORDS}(?:\s*(?:/|\\cdot|\*)?\s*{UNIT_WORDS})*)",
     re.DOTALL,
+)
+FRACTION = re.compile(  # m over s^2
+    rf"\\frac\s*\{{\s*({UNIT_WORDS})\s*\}}\s*\{{\s*({UNIT_WORDS}(?:\s*(?:\\cdot)?\s*{UNIT_WORDS})?)\s*\}}$"
 )
 PERCENT = re.compile(
     r"(?P<number>.*?[^\s\\])\s*(?:\\?%|\\text\s*\{\s*(?:\\?%|percent|per cent|pct)\s*\}"
@@ -36,7 +42,15 @@ COUNTED = re.compile(
 )
 MOST_CHARACTERS = 120  # of a number with its unit
 LONE = re.compile(r"[A-Za-z]")
+LIKELY = re.compile(r"[mgshLNJWK]")  # units rather than variables, after a space
+# 5 \text{ or more} is not 5, nor is 5 \text{ if } n \text{ is even}.
+CONDITIONS = re.compile(
+    r"\b(?:or|if|unless|when|where|otherwise|else|not|than|to|but|except|wrong|plus|minus|times"
+    r"|maybe|perhaps)\b",
+    re.IGNORECASE,
+)
 MARKS = {"'": ("ft", "′"), "''": ("in", "″")}
+MARKED = re.compile(r"(?P<number>[-+]?\d+(?:\.\d+)?)\s*(?P<mark>''?)")
 CLOCK = re.compile(r"(\d+):([0-5]\d)(?::([0-5]\d))?")
 
 
@@ -59,13 +73,19 @@ def quantity(text: str, *, letters: bool = False) -> Quantity:
     if found := PERCENT.fullmatch(text):
         return Quantity(found["number"], percent=True)
     if found := CURRENCY.fullmatch(text):
-        sign = found[2].replace("\\$", "$")
+        sign = found[2].replace("\\$", "$").removeprefix("US")
         rest = quantity(found[3])
         return Quantity(found[1] + rest.number, unit(SIGNS.get(sign, sign)))
+    if found := MARKED.fullmatch(text):  # 30', feet and not degrees
+        return Quantity(found["number"], unit(MARKS[found["mark"]][0]))
+    over = FRACTION.search(text)
+    if over and (letters or "\\text" in over[1]) and unit(f"{over[1]}/{over[2]}"):
+        text = f"{text[: over.start()].strip()} {over[1]}/{over[2]}"
     found = TRAILING.fullmatch(text)
     if found is None or "," in found["number"] or re.fullmatch(r"[A-Za-z\s]*", found["number"]):
         return Quantity(text)
-    if LONE.fullmatch(found["unit"]) and not (found["gap"] or letters):
+    likely = letters or (found["gap"] and LIKELY.fullmatch(found["unit"]))
+    if CONDITIONS.search(found["unit"]) or (LONE.fullmatch(found["unit"]) and not likely):
         return Quantity(text)
     bare, measured = found["number"].strip(), unit(found["unit"])
     if measured or found["unit"].startswith("\\text"):
@@ -88,7 +108,8 @@ def compound(text: str) -> list[tuple[Fraction, Unit]] | None:
         value = number(found["number"])
         if value is None:
             return None
-        pieces.append((value.value, found["unit"]))
+        after_hours = pieces and pieces[-1][1] == "h" and found["unit"] == "m"
+        pieces.append((value.value, "min" if after_hours else found["unit"]))
         at = found.end()
     if len(pieces) < 2:
         return None

@@ -4,34 +4,50 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from latex2sympy2_extended import NormalizationConfig
-from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
-from sympy import Eq, FiniteSet, Mul, Rational, UnevaluatedExpr, Union
-from sympy.core.relational import Relational
+from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig
+from math_verify import parse
+from sympy import I, Mul, Rational, Symbol, UnevaluatedExpr
 
+from eval.answers.regions import region
 from eval.answers.spelling import POWER_OF_TEN
 
 TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 DEGREES = re.compile(r"(\d+(?:\.\d+)?|\\?[A-Za-z]+)\s*\^\\circ")
 # Units are ours: math-verify's would take 4t and 4s for 4.
-WITHOUT_UNITS = (
-    LatexExtractionConfig(
-        normalization_config=NormalizationConfig(units=False, malformed_operators=True, nits=True)
-    ),
-    ExprExtractionConfig(),
+PLAIN = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none")
+AS_WRITTEN = ConversionConfig(lowercase_symbols=False)
+LAST_SIDE = re.compile(r"[^,;]*(?<![\\<>!])=[^,;]*(?<![\\<>!])=(?P<side>[^,;=]*)")
+TIMES = re.compile(  # 3(1/2), which would be a mixed number
+    r"(?<![\w}^_.])(\d+)\s*\(\s*(?=(?:\d+\s*/\s*\d+|\\frac\s*\{?\d+\}?\s*\{?\d+\}?)\s*\))"
 )
 EULER = re.compile(r"(?<![A-Za-z\\])([Ee])_")  # E_1 would be Euler's number, like E_2
+DOUBTED = re.compile(  # "it is not 5", which is no answer
+    r"(?:\bnot|n['’]t|\b(?:more|less|fewer|greater|larger|smaller) than|\bbetween|\beither"
+    r"|\bneither|\bmaybe|\bperhaps|\bpossibly|\b(?:might|may|could) be)"
+    r"(?:\s+[^\s.!?]+){0,2}\s*[$\\(*]*$",
+    re.IGNORECASE,
+)
+OR_ANOTHER = re.compile(r"[$\\)*]*\s*,?\s*or\s+[$\\(*]*[-−\d]", re.IGNORECASE)
 HUNDREDTH = UnevaluatedExpr(Rational(1, 100))
 
 
 @lru_cache(256)  # several completions of a problem follow each other
 def read_answer(text: str) -> list:
-    """Return what an answer in plain LaTeX is, its expression before its spelling."""
+    """Return what an answer in plain LaTeX is, its expression before its spelling.
+
+    Only its spelling where it is no expression as a whole: never an expression within it.
+    """
     text = EULER.sub(lambda found: "\\Xi_" if found[1] == "E" else "\\xi_", text)
-    for written in (f"\\boxed{{{text}}}", f"${text}$", text):
-        if found := _read(written, WITHOUT_UNITS):
-            return [_united(found[0]), *found[1:]]
-    return []
+    if (values := region(text, _expression)) is not None:
+        return [values, text]
+    plain = normalize_latex(TIMES.sub(r"\1\\cdot(", text), PLAIN)
+    last = LAST_SIDE.fullmatch(plain)
+    for written in (plain, last and last["side"]):
+        value = written and _expression(written)
+        if value is not None and value != "":
+            return [value, plain]
+    return [plain] if plain else []
 
 
 def read_text(text: str) -> str | None:
@@ -42,6 +58,9 @@ def read_text(text: str) -> str | None:
     if not found:
         return None
     value, written = found[0], str(found[-1])
+    before, at, after = text.rpartition(written)
+    if at and (DOUBTED.search(before[-80:]) or OR_ANOTHER.match(after)):
+        return None
     percent = isinstance(value, Mul) and HUNDREDTH in value.args and "%" not in written
     return written + "\\%" if percent else written
 
@@ -53,16 +72,19 @@ def in_radians(text: str) -> str:
     return DEGREES.sub(r"(\1\\cdot\\frac{\\pi}{180})", text)
 
 
-def _united(value: Any) -> Any:
-    """Return `x < 1 or x > 2`, which is read as a set of two relations, as the set of their x."""
-    parts: Any = value.args if isinstance(value, FiniteSet) else ()
-    relations = all(isinstance(part, Relational) and not isinstance(part, Eq) for part in parts)
-    if len(parts) < 2 or not relations or len(value.free_symbols) != 1:
-        return value
-    return Union(*(part.as_set() for part in parts))
+def _expression(text: str) -> Any:
+    """Return the expression that a text is, with i as the imaginary unit; None where it is none."""
+    try:
+        value: Any = latex2sympy(
+            text, is_real=True, normalization_config=None, conversion_config=AS_WRITTEN
+        )
+    except Exception:  # whatever ends the parser, it is no expression
+        return None
+    unit = Symbol("i", real=True)
+    return value.subs(unit, I) if unit in getattr(value, "free_symbols", ()) else value
 
 
-def _read(text: str, how: tuple | None = None) -> list:
+def _read(text: str) -> list:
     # math-verify's own limits are signals, which fail off the main thread; processor time ends us.
-    found = parse(text, how, parsing_timeout=0) if how else parse(text, parsing_timeout=0)
+    found = parse(text, parsing_timeout=0)
     return [*found[:-1], str(found[-1])] if found else []

@@ -1,7 +1,7 @@
 """Lists, sets, tuples, matrices and intervals entry by entry, and sequences with dots."""
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from eval.answers.numbers import number
@@ -12,6 +12,8 @@ OPENING = re.compile(r"\\[{(\[]|[(\[{]")
 CLOSING = re.compile(r"\\[})\]]|[)\]}]")
 WORDS = re.compile(r"\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])")
 MATRIX = re.compile(r"\\begin\{([bpvVB]?matrix|array)\}(?:\{[^{}]*\})?(.*?)\\end\{\1\}", re.DOTALL)
+SIGN = re.compile(r"\\(pm|mp)(?![A-Za-z])\s*")
+MOST_SIGNS = 3
 MOST = 200  # entries
 MOST_UNORDERED = 40  # each is compared with each
 
@@ -39,11 +41,34 @@ def entries(text: str) -> Entries | None:
             opening, closing = left, right[0]
             text = text[len(left) : right.start()].strip()
             break
+    ordered = opening not in ("", "\\{")
+    if ordered and ("\\pm" in text or "\\mp" in text):
+        values = both_signs(f"{opening}{text}{closing}")
+        return Entries("", "", values) if len(values) > 1 else None
     parts = split(WORDS.sub(",", text) if not opening or opening == "\\{" else text)
-    parts = [part for part in parts if part]
+    parts = [value for part in parts if part for value in both_signs(part)]
     if len(parts) < 2 and opening != "\\{":
         return None
     return Entries(opening, closing, parts) if parts else None
+
+
+def both_signs(text: str) -> list[str]:
+    r"""Return the two values of `1 \pm \sqrt{2}`, four of two signs; the text itself without any.
+
+    Where `\mp` stands beside it, all signs go together.
+    """
+    signs = SIGN.findall(text)
+    if not signs or len(signs) > MOST_SIGNS:
+        return [text]
+    if "mp" in signs:
+        choices = [[sign == "pm" for sign in signs], [sign != "pm" for sign in signs]]
+    else:
+        choices = product((True, False), repeat=len(signs))
+    values = []
+    for choice in choices:
+        left = iter(choice)
+        values.append(SIGN.sub(lambda _, left=left: "+" if next(left) else "-", text))
+    return [re.sub(r"^(\\?[({\[]?)\s*\+", r"\1", value) for value in values]
 
 
 def split(text: str, separators: str = ",;") -> list[str]:

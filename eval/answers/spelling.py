@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 
-from eval.answers.words import without_words
+from eval.answers.words import in_signs
 
 SYMBOLS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-",
@@ -13,7 +13,9 @@ SYMBOLS = {
     "±": r"\pm ", "∓": r"\mp ", "∞": r"\infty ", "∅": r"\emptyset ", "⌀": r"\emptyset ",
     "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∖": r"\setminus ", "→": r"\to ",
     "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
-    "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "℃": r"^\circ C", "℉": r"^\circ F",
+    "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ",
+    "℃": r"^\circ C", "℉": r"^\circ F", "∠": r"\angle ", "•": r"\cdot ", "、": ",",
+    "∛": "√[3]", "∜": "√[4]",
     "′": "'", "″": "''", "’": "'", "‘": "'", "“": "", "”": "", "…": r"\ldots ", "⋯": r"\ldots ",
     "⁄": "/", "∕": "/", "∶": ":", "，": ",", "⟨": r"\langle ", "⟩": r"\rangle ", "¢": " cents",
     "π": r"\pi ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ",
@@ -24,7 +26,7 @@ SCRIPTS = {
     "^": ("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n"),
     "_": ("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n"),
 }
-ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+ROOT = re.compile(r"√(\[\d\])?\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
 RULES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -32,7 +34,6 @@ RULES = [
         (r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*", ""),
         (r"\\(?:displaystyle|textstyle|limits|bf|rm|it|boldsymbol|bm)(?![A-Za-z])\s*", ""),
         (r"\\(?:tiny|small|large|Large|LARGE|huge|Huge|checkmark)(?![A-Za-z])\s*", ""),
-        (r"\\(?:begin|end)\s*\{(?:aligned|align\*?|gathered|split|equation\*?)\}", ""),
         (r"\^\s*\{\s*\\prime\s*\\prime\s*\}", "''"),
         (r"\^\s*\{?\s*\\prime\s*\}?", "'"),
         (r"\\(?:textcolor|color|hspace|vspace|phantom)\*?\s*\{[^{}]*\}", ""),
@@ -40,14 +41,28 @@ RULES = [
          r"|mathsf|mathtt|mathbf)\s*(?=\{)", r"\\text"),
         (r"\\(?:text|math)dollar(?![A-Za-z])", "$"),
         (r"\\text\s*\{\s*([-+\d.,/$%\\]+)\s*\}", r"\1"),
-        (r"(?:\\text\s*\{)?\s*\b[Nn]o (?:real )?solutions?\b\.?\s*\}?$", r"\\emptyset "),
         (r"^\s*\\text\s*\{([^{}]*\d[^{}]*)\}\s*$", r"\1"),
         (r"(\\text\s*\{[^{}]*\^)\{\s*(-?\d)\s*\}(?=[^{}]*\})", r"\1\2"),
         (r"(?<=\d)(?:\\ |\s)*\(\s*\\text\s*\{[^{}\d]*\}\s*\)\s*$", ""),  # said again in words
+        (r"\\text\s*\{\s*([ie])\s*\}", r"\1"),
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-        (r"\\(?:varnothing|empty)(?![A-Za-z])|\\text\{\s*empty set\s*\}|\\\{\s*\\\}",
-         r"\\emptyset "),
+        (r"\\(?:[dtcs]|nice)frac(?![A-Za-z])", r"\\frac"),
+        (r"\\frac\s*(\d)\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*(\d)\s*(?=\{)", r"\\frac{\1}"),
+        (r"\\frac\s*(\{[^{}]*\})\s*(\d)(?!\d)", r"\\frac\1{\2}"),
+        (r"\\(?:varnothing|empty)(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset "),
+        # Sets by a condition, all numbers but some, numbers of choices.
+        (r"^\s*\\\{\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?)?\s*(?:\\mid|\\vert|[:|])\s*"
+         r"((?=.*(?:[<>]|\\(?:le|ge|ne)))[^=]*[^\\=])\\\}\s*$", r"\2"),
+        (r"\\mathbb\s*\{?\s*R\s*\}?\s*(?:-|\\backslash|\\setminus)\s*(?=\\\{)",
+         r"\\mathbb{R}\\setminus "),
+        (r"(?<![A-Za-z\\])C\((\d+)\s*,\s*(\d+)\)", r"\\binom{\1}{\2}"),
+        (r"(?<![\w})\]])(?:\{\s*\})?[\^_]\s*\{?\s*(\d+)\s*\}?\s*C_\s*\{?\s*(\d+)\s*\}?",
+         r"\\binom{\1}{\2}"),
+        (r"(?<![A-Za-z\\\d])C_\s*\{?\s*(\d+)\s*\}?\s*\^\s*\{?\s*(\d+)\s*\}?", r"\\binom{\1}{\2}"),
+        (r"\\log_\s*(?:\{\s*e\s*\}|e)(?![A-Za-z])", r"\\ln "),
+        (r"(?<![A-Za-z\\{])(ln|log|exp|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan)"
+         r"(?=[\s(\\\d^_])(?! ?[a-z]{2})", r"\\\1"),
         (r"\\langle(?![A-Za-z])", "("),
         (r"\\rangle(?![A-Za-z])", ")"),
         (r"\\lbrace(?![A-Za-z])", r"\\{"),
@@ -86,22 +101,33 @@ GOING_ON = re.compile(
     r"((?<![\d.])\d*\.\d{0,20}?)(?:(\d)\2{2,}|(\d{2,12})\3+)\s*\\ldots"  # 0.1666...
 )
 REPEATING = re.compile(
-    r"(?<![\d.])(\d*)\.(\d*)(?:\\overline\s*\{?(\d+)\}?|\\dot\s*\{?(\d)\}?|\((\d+)\)(?!\d))"
+    r"(?<![\d.])(\d*)\.(\d*)(?:\\(?:overline|bar)\s*\{?(\d+)\}?|\\dot\s*\{?(\d)\}?|\((\d+)\)(?!\d))"
 )
+ALIGNED = re.compile(
+    r"\\begin\s*\{(aligned|align\*?|gathered|split|equation\*?)\}(.*?)\\end\s*\{\1\}", re.DOTALL
+)
+GOES_ON = re.compile(r"\\\\(?:\[[^\]]*\])?\s*(?=&?\s*(?:[=<>+-]|\\(?:le|ge|approx|times|cdot)))")
 LEAD = re.compile(
     r"(?:\\text\s*\{)?\s*(?:(?:so|thus|hence|therefore),?\s+)?(?:it is\b|(?:(?:the|our|my)\s+)?"
     r"(?:(?:final|correct)\s+)?(?:answer|result|value)s?(?:\s+(?:is|are)\b|\s*[:=])"
-    r"|(?!option|choice)[A-Za-z]{2,}(?: [A-Za-z]+){0,3}\s*:(?=[\s}]*[-\d$]))\s*:?\s*",
+    r"|(?!option|choice)[A-Za-z]{2,}(?: [A-Za-z]+){0,3}\s*:(?=[\s}]*[-\d$])"
+    r"|(?:the )?year(?=[\s}]*\d))\s*:?\s*",
     re.IGNORECASE,
+)
+
+
+SENTENCE = re.compile(  # \text{The total is } 5
+    r"\\text\s*\{\s*(?![^{}]*\b(?:not|or|if|between|least|most|than|about|either|neither)\b)"
+    r"[A-Za-z][A-Za-z ,']*\b(?:is|are|equals|was|were)\s*:?\s*\}(?=[\s$]*[-\d\\(])"
 )
 
 
 def spelled(text: str) -> str:
     """Return an answer in one spelling: the same mathematics, in plain LaTeX."""
-    text = _ascii(text).replace("**", "")
+    text = ALIGNED.sub(_in_one_line, _ascii(text).replace("**", ""))
     for pattern, replacement in RULES:
         text = pattern.sub(replacement, text)
-    text = _edges(text)
+    text = SENTENCE.sub("", _edges(text), count=1)
     if lead := LEAD.match(text):
         text = text[lead.end() :]
         # The brace that opened before the words closes after them.
@@ -116,7 +142,7 @@ def spelled(text: str) -> str:
     if found := FRENCH.fullmatch(text):  # ]1, 2[
         opening, closing = found[1].replace("]", "("), found[4].replace("[", ")")
         text = f"{opening}{found[2]},{found[3]}{closing}"
-    text = DOUBLE_FACTORIAL.sub(_double_factorial, without_words(text))
+    text = DOUBLE_FACTORIAL.sub(_double_factorial, in_signs(text))
     text = POWER_OF_TEN.sub(r"\1\\times 10^{\2}", text)
     text = REPEATING.sub(_repeating, GOING_ON.sub(r"\1\\overline{\2\3}", text))
     text = MIXED.sub(_mixed, text)
@@ -126,7 +152,7 @@ def spelled(text: str) -> str:
 def _edges(text: str) -> str:
     text = text.strip()
     text = re.sub(r"^(?:=|:|\\approx(?![A-Za-z])|\\therefore(?![A-Za-z])|\s)+", "", text)
-    text = re.sub(r"(?:[.,;:]|\s)+$", "", text)
+    text = re.sub(r"(?:[.,;:]|\s|(?<!\\)\\$)+$", "", text)
     for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):
         if text.startswith(opening) and text.endswith(closing):
             text = text[2:-2].strip()
@@ -160,7 +186,7 @@ def _ascii(text: str) -> str:
     text = "".join(out)
     text = re.sub(r"\}(\^|_)\{(?=[^{}]*\})", lambda found: found[0], text)
     text = _joined_scripts(text)
-    return ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2] or found[3]}}}", text)
+    return ROOT.sub(lambda at: f"\\sqrt{at[1] or ''}{{{at[2] or at[3] or at[4]}}}", text)
 
 
 def _joined_scripts(text: str) -> str:
@@ -169,6 +195,12 @@ def _joined_scripts(text: str) -> str:
     while before != text:
         before, text = text, re.sub(r"([\^_])\{([\dn+-]+)\}\1\{([\dn+-]+)\}", r"\1{\2\3}", text)
     return text
+
+
+def _in_one_line(found: re.Match) -> str:
+    """Return lines of formulas as a list, where none goes on with the one before it."""
+    lines = GOES_ON.sub(" ", found[2].strip().removesuffix("\\\\"))
+    return re.sub(r"\\\\(?:\[[^\]]*\])?", ", ", lines).replace("&", " ")
 
 
 def _mixed(found: re.Match) -> str:
