@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from objectives.errors import InputError
+from objectives.json_files import read_object, read_objects, require
 from objectives.whole_files import append_whole, flush, write_whole
 
 NEEDED = {"benchmark": str, "index": int, "sample": int, "problem": str, "gold": str,
           "completion": str}  # fmt: skip
+OTHERS = {"thinking": "", "status": "", "truncated": False, "boxed": True}  # where they are there
 
 
 class CompletionsFolder:
@@ -79,36 +81,22 @@ def read_rows(path: Path, *, torn_end: bool = False, graded: bool = False) -> li
     so each must be true or false. Raises InputError naming the
     line that is not a completion.
     """
-    rows = []
-    try:
-        # Not splitlines: a line separator of Unicode may stand in a completion.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a file of completions that can be read ({error})") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    found = read_objects(path, torn_end=torn_end)
+    for number, row in found.items():
+        where = f"{path} line {number}"
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            if torn_end and number == len(lines):  # after the last end of a line
-                break
-            raise InputError(f"{path} line {number}: not JSON ({error})") from None
-        for name, kind in NEEDED.items():
-            if not isinstance(row, dict) or not isinstance(row.get(name), kind):
-                raise InputError(
-                    f"{path} line {number}: expected {', '.join(NEEDED)}, as python -m eval "
-                    f"writes them; {name} is missing or no {kind.__name__}"
-                )
+            require(where, row, NEEDED)
+            require(where, {**OTHERS, **row}, {name: type(value) for name, value in OTHERS.items()})
+        except InputError as error:
+            raise InputError(f"{error}; it is to be a line that python -m eval wrote") from None
         if graded and not isinstance(row.get("correct"), bool):
             raise InputError(
                 f"{path} line {number}: correct is {json.dumps(row.get('correct')):.40}, neither "
                 f"true nor false: put it back, or grade the file again with --completions"
             )
-        rows.append(row)
-    if not rows and not torn_end:
+    if not found and not torn_end:
         raise InputError(f"{path} holds no completions")
-    return rows
+    return list(found.values())
 
 
 def _lines(rows: Iterable[dict]) -> str:
@@ -117,12 +105,9 @@ def _lines(rows: Iterable[dict]) -> str:
 
 def _read_settings(record: Path) -> dict:
     try:
-        settings = json.loads(record.read_text())
-    except ValueError:
-        settings = None
-    if not isinstance(settings, dict):
-        raise InputError(f"{record} is not JSON any more: name another folder with --out")
-    return settings
+        return read_object(record)
+    except InputError as error:
+        raise InputError(f"{error}: name another folder with --out") from None
 
 
 def _require_equal(path: Path, before: dict, now: dict) -> None:

@@ -1,6 +1,5 @@
 """Reading folders of runs: settings, the score of every problem at every evaluation, and costs."""
 
-import json
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pyarrow as pa
 from pyarrow.json import ParseOptions, read_json
 
 from objectives.errors import InputError
+from objectives.json_files import read_object, read_objects, require, shown
 
 COSTS = ("num_tokens", "num_tokens_generated", "flops")  # cumulative, in the lines of steps
 # Of a run's config.json, what says which run it is and where it was made.
@@ -102,13 +102,13 @@ def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
     evaluated after its last step. Raises InputError naming the file where it is not, or where a
     file is not what python -m train writes.
     """
-    config = _read_object(folder / "config.json")
+    config = read_object(folder / "config.json")
     missing = KINDS.keys() - config.keys()
     if missing:
         raise InputError(f"{folder / 'config.json'}: no {', '.join(sorted(missing))} in it")
     for name, kind in KINDS.items():
         if not isinstance(config[name], kind) or isinstance(config[name], bool):
-            raise InputError(f"{folder / 'config.json'}: {name} is {_shown(config[name])}")
+            raise InputError(f"{folder / 'config.json'}: {name} is {shown(config[name])}")
     _require_number(config["learning_rate"], "learning_rate", str(folder / "config.json"))
     metrics = pd.DataFrame(_read_lines(folder / "metrics.jsonl"))
     if "eval/greedy_accuracy" not in metrics:
@@ -125,35 +125,20 @@ def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
     if 0 not in costs.index:
         costs = pd.concat([pd.DataFrame(0.0, index=[0], columns=kept), costs])
     hyper = {n: value for n, value in config.items() if n not in IDENTITY.union(unchanging)}
-    record = _read_object(result) if result.exists() else {}
+    record = read_object(result) if result.exists() else {}
     for name in TOTALS:
         _require_number(record.get(name), name, str(result))
     return EvaluatedRun(folder, config, hyper, problems, scores, costs, record)
 
 
-def _read_object(file: Path) -> dict:
-    try:
-        content = json.loads(file.read_text())
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: expected a JSON object")
-    return content
-
-
 def _read_lines(file: Path) -> list[dict]:
-    rows = []
-    for number, line in enumerate(file.read_text().splitlines(), 1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise InputError(f"{file} line {number}: not JSON ({error})") from None
-    if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
-        raise InputError(f"{file}: expected an object with a step in each line")
-    for number, row in enumerate(rows, 1):
+    found = read_objects(file)
+    for number, row in found.items():
+        where = f"{file} line {number}"
+        require(where, row, {"step": int})
         for name in (*COSTS, "eval/greedy_accuracy"):
-            _require_number(row.get(name), name, f"{file} line {number}")
-    return rows
+            _require_number(row.get(name), name, where)
+    return list(found.values())
 
 
 def _require_number(value: Any, name: str, place: str) -> None:
@@ -161,27 +146,19 @@ def _require_number(value: Any, name: str, place: str) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{place}: {name} is {_shown(value)}, where a number is expected")
-
-
-def _shown(value: Any) -> str:
-    return f"{json.dumps(value):.60}"
+        raise InputError(f"{place}: {name} is {shown(value)}, where a number is expected")
 
 
 def _first_wrong(file: Path) -> str | None:
     """Return what is wrong with the first line that is not a completion."""
-    for number, line in enumerate(file.read_text().split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            return f"{file} line {number}: not JSON ({error})"
-        if not isinstance(row, dict):
-            return f"{file} line {number}: not a completion, but {_shown(row)}"
+    try:
+        rows = read_objects(file)
+    except InputError as error:
+        return str(error)
+    for number, row in rows.items():
         for name, kind in COLUMNS.items():
             if name not in row or type(row[name]) is not PYTHON[kind]:
-                found = _shown(row[name]) if name in row else "missing"
+                found = shown(row[name]) if name in row else "missing"
                 return f"{file} line {number}: {name} is {found}, not {PYTHON[kind].__name__}"
     return None
 

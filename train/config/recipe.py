@@ -1,12 +1,12 @@
 """Recipes: files of settings to start from, for `python -m train --recipe NAME_OR_FILE`."""
 
-import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from objectives.errors import InputError
+from objectives.json_files import parsed, read_text
 from objectives.text_table import aligned
 from train.config.flags import Parser, flag_name, flagged, peek
 from train.config.settings import Config
@@ -82,16 +82,13 @@ def _ready(name: str) -> Path:
 
 
 def _parse(source: str, path: Path) -> dict[str, Any]:
-    readers = {".toml": tomllib.loads, ".json": json.loads}
+    readers = {".toml": ("TOML", tomllib.loads), ".json": ()}
     if path.suffix not in readers or not path.is_file():
         raise InputError(
             f"--recipe {source}: not one of {', '.join(recipe_names())}, and no .toml or .json "
             f"file that is there"
         )
-    try:
-        values = readers[path.suffix](path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not {path.suffix[1:].upper()} ({error})") from None
+    values = parsed(read_text(path), str(path), *readers[path.suffix])
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected names of settings with values, as in {{...}}")
     return values

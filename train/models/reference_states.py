@@ -7,6 +7,7 @@ have. Its final hidden states and its head give it exactly, at d numbers a token
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from tqdm.auto import tqdm
 
 from objectives import Head
 from objectives.errors import InputError
+from objectives.json_files import read_object, read_text, require
 from objectives.whole_files import flush, write_whole, writing
 from train.data.input_rows import collate
 from train.data.kept_file import alone, file_digest
@@ -171,7 +173,8 @@ def _maker(target: Path, record: Path, layout: Layout) -> str | None:
     """
     if not (target.exists() and record.exists()):
         return None
-    known = json.loads(record.read_text())
+    known = read_object(record)
+    require(str(record), {"run": "", **known}, {"digest": str, "run": str})
     if target.stat().st_size != layout.bytes or file_digest(target) != known["digest"]:
         raise InputError(
             f"{target} is not what was written there (cut short or changed): remove it, and it is "
@@ -183,7 +186,8 @@ def _maker(target: Path, record: Path, layout: Layout) -> str | None:
 def _begun(partial: Path, progress: Path, layout: Layout) -> int:
     """Return how many batches are written, after making room for all where nothing is."""
     if partial.exists() and progress.exists() and partial.stat().st_size == layout.bytes:
-        return int(progress.read_text() or 0)
+        done = read_text(progress).strip()
+        return int(done) if re.fullmatch(r"[0-9]{1,9}", done) else 0
     _make_room(partial, layout)
     return 0
 

@@ -1,11 +1,12 @@
 """What a run gives back: its scores, its metrics, and the tables it ends with."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagnostics.log_probs import MEAN_LOGPS, SIDES
+from objectives.errors import InputError
+from objectives.json_files import read_object, require
 from objectives.text_table import aligned
 from train.sampling.evaluator import Scores
 from train.store.folder import read_metrics
@@ -54,21 +55,32 @@ class Result:
 
 
 def read_history(folder: Path) -> tuple[list[tuple[int, Scores]], list[dict]]:
-    """Return the evaluations and the metrics of every step that a run has written so far."""
+    """Return the evaluations and the metrics of every step that a run has written so far.
+
+    Raises InputError for lines that are not of a run.
+    """
     evaluations, history = [], []
     for line in read_metrics(folder):
         if "loss" in line:
             history.append(line)
         else:
-            evaluations.append((line["step"], Scores.from_metrics(line)))
+            try:
+                evaluations.append((line["step"], Scores.from_metrics(line)))
+            except KeyError as error:
+                raise InputError(
+                    f"{folder / 'metrics.jsonl'}: the line of step {line['step']} has neither a "
+                    f"loss nor {error.args[0]}"
+                ) from None
     return evaluations, history
 
 
 def read_result(objective: str, folder: Path) -> Result:
     """Return what a finished run's folder says of how it went, completions left out."""
-    seconds = json.loads((folder / "result.json").read_text())["seconds"]
-    pictures = sorted((folder / "plots").glob("*.png"))
-    return Result(objective, folder, *read_history(folder), seconds, pictures)
+    file = folder / "result.json"
+    result = read_object(file)
+    require(str(file), result, {"seconds": (int, float)})
+    pictures = sorted((folder / "plots").glob("[!.]*.png"))
+    return Result(objective, folder, *read_history(folder), result["seconds"], pictures)
 
 
 def run_table(result: Result) -> str:

@@ -1,11 +1,11 @@
 """Many runs from one command: objectives, learning rates and seeds, skipping what is done."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from objectives.errors import InputError
+from objectives.json_files import read_object
 from train.config.flags import flag_name, unchanging
 from train.config.settings import Config
 from train.config.spec import ObjectiveSpec, objective_spec
@@ -83,10 +83,7 @@ def as_found(run: PlannedRun, resume: str | None = None) -> PlannedRun:
             raise InputError(f"--resume: there is no run in {run.folder} to go on with")
         require_no_run(run.folder)
         return run
-    try:
-        there = json.loads(record.read_text())
-    except ValueError:
-        there = {}
+    there = read_object(record)
     # A run of an earlier version knows nothing of settings that came later.
     defaults = {entry.name: entry.default for entry in fields(run.config)}
     there = {**defaults, **objective_spec(run.spec.name, {}).record(), **there}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from eval.problems.files import Problem
 from objectives.errors import InputError
+from objectives.json_files import read_object
 from objectives.whole_files import write_whole
 
 
@@ -29,7 +30,7 @@ class Parts:
             raise InputError(f"--out {out} exists: name another file, or remove it")
         self.record = self.folder / "settings.json"
         self.settings = {**settings, "problems_sha256": problems_sha256}
-        self.before = json.loads(self.record.read_text()) if self.record.exists() else None
+        self.before = read_object(self.record) if self.record.exists() else None
         if self.before and {**self.before, "problems_sha256": problems_sha256} != self.settings:
             raise self._of_others()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from objectives.errors import InputError
+from objectives.json_files import read_objects, require
 from objectives.whole_files import append_whole, flush, is_partial, write_whole, writing
 from train.devices import processes
 
@@ -153,5 +154,13 @@ def require_no_run(path: Path) -> None:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """Return the lines of a run's `metrics.jsonl`."""
-    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    """Return the lines of a run's `metrics.jsonl`: numbers by name, a step among them.
+
+    Raises InputError, naming the line, for what is none.
+    """
+    file = path / "metrics.jsonl"
+    lines = read_objects(file)
+    for number, line in lines.items():
+        where = f"{file} line {number}"
+        require(where, line, {"step": int, **dict.fromkeys(line, (int, float))})
+    return list(lines.values())

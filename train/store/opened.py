@@ -1,14 +1,16 @@
 """Reading a run's folder back: its settings, its checkpoints, and the policy at one of them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from objectives import OBJECTIVES
 from objectives.errors import InputError
+from objectives.json_files import read_object, require, shown
+from train.config.flags import flagged
+from train.config.settings import Config
 from train.config.spec import recorded_spec
+from train.config.values import expected, fits
 from train.models.load import is_adapter, load_model
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import read_metrics
@@ -50,14 +52,19 @@ def read_settings(path: Path) -> dict:
     """Return a run's settings. Raises InputError where there are none, or of something else."""
     file = find_settings(path)
     try:
-        config = json.loads(file.read_text())
-        name = config["objective"]
-        missing = {"model", "data"} - config.keys()
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise InputError(f"{file}: not the settings of a run of python -m train") from None
-    if missing or name not in OBJECTIVES:
-        reason = f"no {', '.join(sorted(missing))}" if missing else f"unknown objective {name!r}"
-        raise InputError(f"{file}: not the settings of a run of python -m train ({reason})")
+        config = read_object(file)
+        require(str(file), config, {"objective": str, "model": str, "data": str})
+        recorded_spec(config)
+        for entry in flagged(Config):
+            value = config.get(entry.name, entry.default)
+            if not fits(entry.type, value):
+                what = f"{entry.name} is {shown(value)}, expected {expected(entry.type)}"
+                raise InputError(f"{file}: {what}")
+    except InputError as error:
+        reason = str(error).removeprefix(f"{file}: ")
+        raise InputError(
+            f"{file}: not the settings of a run of python -m train ({reason})"
+        ) from None
     return config
 
 

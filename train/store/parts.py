@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from objectives.errors import InputError
+from objectives.json_files import read_object, require
 from train.devices import processes
 from train.devices.sharding import from_own_part, own_part
 
@@ -49,7 +50,8 @@ def read_state(folder: Path) -> dict[str, State]:
             f"many processes, and weights sharded or not, as when it was written"
         )
     try:
-        values = json.loads(other.read_text())
+        values = read_object(other)
+        require(str(other), values, dict.fromkeys(values, dict))
         tensors = load_file(file)
         parts: dict[str, State] = {part: ({}, own) for part, own in values.items()}
         for name, tensor in tensors.items():
@@ -57,7 +59,7 @@ def read_state(folder: Path) -> dict[str, State]:
             # Copied: a file's tensors lie in memory as they come, and the last bits of a product
             # depend on where its operands begin.
             parts[part][0][own] = tensor.clone()
-    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+    except (InputError, OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(
             f"{folder}: cannot go on from this checkpoint, its state is not whole ({error}): "
             f"remove it to go on from the one before"

@@ -63,7 +63,7 @@ BROKEN = [
     ("config.json", '"seed": 0', '"seed": "a"', 'config.json: seed is "a"'),
     ("config.json", "1e-05", "NaN", "config.json: learning_rate is NaN"),
     ("metrics.jsonl", '{"step": 1', '{"step": ', "metrics.jsonl line 2: not JSON"),
-    ("metrics.jsonl", '"step": 1', '"stop": 1', "metrics.jsonl: expected an object with a step"),
+    ("metrics.jsonl", '"step": 1', '"stop": 1', "metrics.jsonl line 2: step is missing"),
     ("metrics.jsonl", "eval/greedy_accuracy", "accuracy", "not evaluated on problems"),
     ("metrics.jsonl", "2000000000000.0", '"many"', 'metrics.jsonl line 2: flops is "many"'),
     ("metrics.jsonl", '_accuracy": 0.5', '_accuracy": NaN', "line 1: eval/greedy_accuracy is NaN"),
