@@ -8,7 +8,14 @@ from math_verify import verify
 from eval.answers import sequences
 from eval.answers.bases import same_numeral
 from eval.answers.choices import letters, option, options
-from eval.answers.equations import contradicts, nearly, ordered, unassigned
+from eval.answers.equations import (
+    contradicts,
+    nearly,
+    one_constant,
+    ordered,
+    same_residue,
+    unassigned,
+)
 from eval.answers.moments import same_moment
 from eval.answers.numbers import is_number, near, number, same_function, same_number, same_value
 from eval.answers.quantities import Quantity, quantity, same_compound
@@ -23,6 +30,7 @@ ASKS_PERCENT = re.compile(
     re.IGNORECASE,
 )
 SPACES = re.compile(r"(?<![\w])\s+|\s+(?![\w])")  # that part nothing
+SCRIPT = re.compile(r"([_^])\{(\w)\}")
 RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
 TO = re.compile(r"\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*")
 ARTICLE = re.compile(r"^(?:an?|the) ")
@@ -50,11 +58,12 @@ def same_answer(gold: str, answer: str, question: str = "") -> bool:
 def _same(gold: str, answer: str, question: str, depth: int = 0) -> bool:
     if not gold or not answer:
         return False
-    if gold == answer or SPACES.sub("", gold) == SPACES.sub("", answer):
+    if gold == answer or _bare(gold) == _bare(answer):
         return True
     if not contradicts(gold) and contradicts(answer):
         return False
     gold, answer = unassigned(gold, answer)
+    answer = one_constant(gold, answer)
     if (sides := nearly(answer)) and not nearly(gold):
         return _close_by(sides) and any(_same(gold, side, question, depth) for side in sides)
     if (chosen := _same_option(gold, answer, question)) is not None:
@@ -65,6 +74,8 @@ def _same(gold: str, answer: str, question: str, depth: int = 0) -> bool:
         return moment
     if (words := _same_words(gold, answer)) is not None:
         return words
+    if (residue := same_residue(gold, answer)) is not None:
+        return residue
     if (ratio := _same_ratio(gold, answer)) is not None:
         return ratio
     if sequences.has_dots(gold) or sequences.has_dots(answer):
@@ -76,6 +87,11 @@ def _same(gold: str, answer: str, question: str, depth: int = 0) -> bool:
     expected = quantity(gold)
     bare = number(gold) is not None or expected.unit is not None
     return _same_quantity(expected, quantity(answer, letters=bare), question)
+
+
+def _bare(text: str) -> str:
+    """Return an answer without the spaces and braces that mean nothing."""
+    return SCRIPT.sub(r"\1\2", SPACES.sub("", text))
 
 
 def _same_option(gold: str, answer: str, question: str) -> bool | None:
@@ -161,6 +177,7 @@ def _goes_on(one: list[str], other: list[str]) -> bool:
 
 def _same_entries(gold: str, answer: str, question: str, depth: int) -> bool | None:
     """Compare lists and matrices of one shape entry by entry; None for others."""
+    gold, answer = sequences.as_vector(gold, answer), sequences.as_vector(answer, gold)
     one, other = sequences.matrix(gold), sequences.matrix(answer)
     if one and other:
         if [len(row) for row in one] != [len(row) for row in other]:

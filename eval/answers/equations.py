@@ -5,14 +5,18 @@ import re
 from eval.answers.numbers import number, same_rounded
 from eval.answers.sequences import entries
 
+D = r"(?:d|\\partial)(?![A-Za-z]{2})[^{}]*"
 ASSIGNED = re.compile(
-    r"(?P<name>\\?[A-Za-z]+(?:_\s*(?:\{[^{}]*\}|\w))?|\\text\s*\{[^{}]*\})\s*=\s*(?P<value>[^=<>]+)"
+    rf"(?P<name>\\frac\s*\{{{D}\}}\s*\{{{D}\}}|[A-Za-z]'{{1,3}}|"
+    r"\\?[A-Za-z]+(?:_\s*(?:\{[^{}]*\}|\w))?|\\text\s*\{[^{}]*\})\s*=\s*(?P<value>[^=<>]+)"
 )
 FUNCTION = re.compile(
     r"(?P<name>\\?[A-Za-z]+)\s*\(\s*(?P<variable>[A-Za-z])\s*\)\s*=\s*(?P<value>[^=<>]+)"
 )
 RELATION = re.compile(r"(?<![\\<>!])=|[<>]|\\(?:le|ge|ne|in|approx)(?![A-Za-z])")
 EQUALS = re.compile(r"(?<![\\<>!])=")
+CONSTANT = re.compile(r"\+\s*([cCkK])$")  # of integration
+RESIDUE = re.compile(r"(?:[A-Za-z]\s*\\equiv\s*)?(?P<value>[^,=]+?)\s*\\pmod\{(?P<modulus>\w+)\}")
 NEARLY = re.compile(r"\\approx(?![A-Za-z])")
 
 
@@ -33,6 +37,35 @@ def unassigned(gold: str, answer: str) -> tuple[str, str]:
     if expected and not RELATION.search(answer):
         return expected["value"].strip(), answer
     return gold, answer
+
+
+def same_residue(gold: str, answer: str) -> bool | None:
+    r"""Compare `x \equiv 3 \pmod{7}` with `3 (mod 7)`, and with 3 alone; None for others."""
+    expected, found = RESIDUE.fullmatch(gold), RESIDUE.fullmatch(answer)
+    if not expected and not found:
+        return None
+    values = [
+        number(it["value"] if it else text) for it, text in ((expected, gold), (found, answer))
+    ]
+    if None in values:
+        return None
+    one, other = (value.value for value in values)  # type: ignore[union-attr]
+    if not (expected and found):
+        return one == other
+    if expected["modulus"] != found["modulus"]:
+        return False
+    modulus = number(expected["modulus"])
+    return one == other or bool(modulus and modulus.value and (one - other) % modulus.value == 0)
+
+
+def one_constant(gold: str, answer: str) -> str:
+    """Return the answer with the gold one's letter for the constant of integration."""
+    expected, found = CONSTANT.search(gold), CONSTANT.search(answer)
+    if not (expected and found):
+        return answer
+    letters = re.sub(r"\\[A-Za-z]+", "", gold + answer)
+    alone = letters.count(expected[1]) == letters.count(found[1]) == 1
+    return answer[: found.start(1)] + expected[1] if alone else answer
 
 
 def ordered(text: str) -> str | None:

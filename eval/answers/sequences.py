@@ -100,6 +100,15 @@ def matrix(text: str) -> list[list[str]] | None:
     return [[cell.strip() for cell in row.split("&")] for row in rows if row]
 
 
+def as_vector(text: str, other: str) -> str:
+    """Return a matrix of one column or row as a tuple, where the other answer is one."""
+    rows, listed = matrix(text), entries(other)
+    if not rows or not listed or listed.opening != "(":
+        return text
+    cells = rows[0] if len(rows) == 1 else [row[0] for row in rows if len(row) == 1]
+    return f"({', '.join(cells)})" if len(cells) == max(len(rows), len(rows[0])) else text
+
+
 def has_dots(text: str) -> bool:
     return DOTS in text
 

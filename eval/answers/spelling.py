@@ -44,7 +44,17 @@ RULES = [
         (r"^\s*\\text\s*\{([^{}]*\d[^{}]*)\}\s*$", r"\1"),
         (r"(\\text\s*\{[^{}]*\^)\{\s*(-?\d)\s*\}(?=[^{}]*\})", r"\1\2"),
         (r"(?<=\d)(?:\\ |\s)*\(\s*\\text\s*\{[^{}\d]*\}\s*\)\s*$", ""),  # said again in words
-        (r"\\text\s*\{\s*([ie])\s*\}", r"\1"),
+        (r"\\(?:vec|hat|widehat|text)\s*\{\s*(?:\\text\s*\{\s*)?([ijke])\s*\}?\s*\}", r"\1"),
+        (r"\\(d?dot|vec|hat|bar|tilde)(?![A-Za-z])\s*([A-Za-z])(?![A-Za-z])", r"\\\1{\2}"),
+        (r"\\sqrt\s*(\[[^\]]*\])?\s*(\d)", r"\\sqrt\1{\2}"),
+        (r"\\mathbb\s*([A-Z])(?![A-Za-z])", r"\\mathbb{\1}"),
+        (r"\\mathcal\s*\{?\s*([A-Z])\s*\}?", r"\1"),
+        (r"\(?\s*\\[pb]?mod(?![A-Za-z])\s*\{?\s*(\w+)\s*\}?\s*\)?"
+         r"|\(\s*(?:\\text\s*\{\s*)?mod\s*\}?\s*(\w+)\s*\)", r" \\pmod{\1\2}"),
+        (r"(?:,|\\text\s*\{\s*,?\s*(?:where|for|with)(?: any)?\s*\})\s*\(?[a-z]\s*\\in\s*"
+         r"\\mathbb\{[ZN]\}\)?\s*$", ""),
+        (r"\\text\s*\{\s*(?:all )?(?:the )?real numbers (?:except|other than)(?: for)?\s*\}\s*"
+         r"(?:[a-z]\s*=\s*)?([^=]+)$", r"\\mathbb{R}\\setminus \\{\1\\}"),
         (r"\\underline\s*\{([^{}]*)\}", r"\1"),
         (r"\\(?:[dtcs]|nice)frac(?![A-Za-z])", r"\\frac"),
         (r"\\frac\s*(\d)\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
@@ -151,7 +161,7 @@ def spelled(text: str) -> str:
 
 def _edges(text: str) -> str:
     text = text.strip()
-    text = re.sub(r"^(?:=|:|\\approx(?![A-Za-z])|\\therefore(?![A-Za-z])|\s)+", "", text)
+    text = re.sub(r"^(?:=|:|\\(?:approx|sim)(?![A-Za-z])|\\therefore(?![A-Za-z])|\s)+", "", text)
     text = re.sub(r"(?:[.,;:]|\s|(?<!\\)\\$)+$", "", text)
     for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):
         if text.startswith(opening) and text.endswith(closing):
