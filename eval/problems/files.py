@@ -114,13 +114,24 @@ def _asked(value: Any, where: str, column: str) -> str:
             f"{where}: the messages in the column {column} are of {', '.join(map(str, roles))}; "
             f"expected what one user asks, after a system's words or none"
         )
-    return "\n\n".join(content for content in contents if isinstance(content, str))
+    return "\n\n".join(filter(None, map(_text, contents)))
+
+
+def _text(content: Any) -> str:
+    """Return what a message says, of parts of text all; "" where one is none, as an image."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(texts) if len(texts) == len(parts) and all(
+        isinstance(text, str) for text in texts) else ""  # fmt: skip
 
 
 def _find(source: str, columns: Iterable[str], known: tuple[str, ...], option: str) -> str:
+    by_name = {str(column).strip().lower(): column for column in reversed(list(columns))}
     for name in known:
-        if name in columns:
-            return name
+        if name in by_name:
+            return by_name[name]
     raise InputError(
         f"{source}: none of the columns {', '.join(known)} among {', '.join(map(str, columns))}; "
         f"rename one, or, for --problems, name it with {option}"

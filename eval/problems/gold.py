@@ -1,6 +1,6 @@
 """The gold answer in a cell of a table: without the worked solution or unit around it."""
 
-import json
+import ast
 import re
 from typing import Any
 
@@ -14,6 +14,8 @@ SHORT = re.compile(r"[A-Za-z]{2}")  # two letters are a product where they are n
 SHORT_UNITS = {"cm", "mm", "km", "nm", "kg", "mg", "ml", "mL", "cl", "dl", "lb", "oz", "ft", "in",
                "yd", "mi", "hr", "am", "pm", "KB", "MB", "GB", "TB"}  # fmt: skip
 NO_UNIT = re.compile(r"\b(?:mod|pi|sin|cos|tan|log|ln|exp|sqrt)\b")
+HELD = ("ground_truth", "value", "text", "answer")  # where an object has its answer
+LIST = re.compile(r"\[\s*(['\"]).*\1\s*,?\s*\]", re.DOTALL)  # as another program printed it
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0")
 
 
@@ -22,19 +24,24 @@ def gold_answer(value: Any) -> str:
 
     Reads what follows GSM8K's `####`, the last box or list of boxes of a solution, the number
     before ASDiv's unit in brackets, a list's only or joined entries, the `ground_truth` of verl's
-    `reward_model`, and 43.0 as 43.
+    `reward_model` or the `value`, `text` or `answer` of another object, and 43.0 as 43.
     """
     if isinstance(value, list) or hasattr(value, "tolist"):
         entries = value if isinstance(value, list) else value.tolist()
         entries = entries if isinstance(entries, list) else [entries]
         return ", ".join(filter(None, map(gold_answer, entries)))
     if isinstance(value, dict):
-        return gold_answer(value["ground_truth"]) if "ground_truth" in value else json.dumps(value)
+        return next(filter(None, (gold_answer(value.get(name)) for name in HELD)), "")
     if value is None or value != value:
         return ""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     text = str(value).strip()
+    if LIST.fullmatch(text) and (entries := _listed(text)):
+        return gold_answer(entries)
     if "####" in text:
-        return _without_groups(text.rsplit("####", 1)[1].strip())
+        after = text.rsplit("####", 1)[1].strip()
+        return _without_groups(after.split("\n")[0].strip())
     boxed = boxed_answer(text, finished=True)
     if boxed is not None:
         return boxed
@@ -43,6 +50,15 @@ def gold_answer(value: Any) -> str:
         return with_unit[1]
     whole = WHOLE_FLOAT.fullmatch(text)
     return whole[1] if whole else text
+
+
+def _listed(text: str) -> list[str]:
+    """Return the entries of a list of texts as Python or JSON print it, none of other texts."""
+    try:
+        entries = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    return entries if all(isinstance(entry, str) for entry in entries) else []
 
 
 def _is_unit(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,16 @@ def read_rows(path: Path) -> list[dict]:
 
 
 def _json_lines(path: Path) -> list[dict]:
+    text = _text(path)
+    if re.match(r"\s*\[\s*\{", text):  # one array, as in JSON
+        return _rows_of(_loads(text))
+    return _rows_of_lines(text)
+
+
+def _rows_of_lines(text: str) -> list[dict]:
     rows = []
     # Not splitlines: a line separator of Unicode may stand in a question.
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -51,7 +59,22 @@ def _json_lines(path: Path) -> list[dict]:
 
 
 def _json(path: Path) -> list[dict]:
-    table = _loads(_text(path))
+    text = _text(path)
+    try:
+        table = _loads(text)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+        return _rows_of_lines(text)  # JSON Lines by another name
+    return _rows_of(table)
+
+
+def _rows_of(table: Any) -> list[dict]:
+    if isinstance(table, dict):
+        lists = [c for c in table.values() if isinstance(c, list) and c and isinstance(c[0], dict)]
+        if len(lists) == 1 and not any(isinstance(c, (list, dict)) and c is not lists[0]
+                                       for c in table.values()):  # fmt: skip
+            table = lists[0]  # what stands around the rows
     if isinstance(table, dict):  # of columns, each a list or numbered entries
         columns = [list(c.values()) if isinstance(c, dict) else c for c in table.values()]
         if not all(isinstance(column, list) for column in columns):
@@ -65,7 +88,15 @@ def _json(path: Path) -> list[dict]:
 def _csv(path: Path) -> list[dict]:
     csv.field_size_limit(2**31 - 1)
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines, strict=True))
+        header = lines.readline()
+        lines.seek(0)
+        mark = next((m for m in ";\t" if "," not in header and m in header), ",")
+        reader = csv.DictReader(lines, strict=True, delimiter=mark)
+        rows = list(reader)
+    names = list(reader.fieldnames or ())
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two columns are called {twice}: rename one")
     for number, row in enumerate(rows, 1):
         if None in row:
             raise ValueError(f"row {number} has more cells than there are columns")

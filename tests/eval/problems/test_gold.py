@@ -70,3 +70,22 @@ def test_a_cell_of_verl():
     assert gold_answer({"style": "rule", "ground_truth": "4"}) == "4"
     assert gold_answer({"style": "rule", "ground_truth": ["4", "#### 5"]}) == "4, 5"
     assert gold_answer({"style": "rule", "ground_truth": None}) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("so\n#### 4\nThat is all.", "4"),
+        ("so\n####\n4", "4"),
+        ("['4', '6']", "4, 6"),
+        ('["4"]', "4"),
+        ("['4', 6", "['4', 6"),
+        ("[4,6]", "[4,6]"),
+        (b"4", "4"),
+        ({"value": "4", "aliases": ["four"]}, "4"),
+        ([{"text": "4"}], "4"),
+        ({"style": "model"}, ""),
+    ],
+)
+def test_what_other_programs_wrote(value, expected):
+    assert gold_answer(value) == expected

@@ -32,6 +32,15 @@ def test_a_systems_words_come_before_the_question(write_rows):
     assert load_problems(path)[0].question == "Be brief.\n\nHow many?"
 
 
+def test_a_message_may_be_of_parts(write_rows):
+    parts = [{"type": "text", "text": "How "}, {"type": "text", "text": "many?"}]
+    row = {"prompt": [{"role": "user", "content": parts}], "answer": "7"}
+    assert load_problems(write_rows([row]))[0].question == "How many?"
+    parts[0] = {"type": "image"}
+    with pytest.raises(InputError, match="row 1: no text in the column prompt"):
+        load_problems(write_rows([row]))
+
+
 @pytest.mark.parametrize("roles", [["user", "assistant", "user"], ["user", "assistant"], ["tool"]])
 def test_a_conversation_is_no_question(write_rows, roles):
     asked = [{"role": role, "content": "How many?"} for role in roles]

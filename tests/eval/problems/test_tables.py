@@ -94,10 +94,26 @@ def test_json_by_columns(answers):
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("set.csv", "question;answer\na?, yes;1\nb?;2\n"),
+        ("set.csv", "question\tanswer\na?\t1\nb?\t2\n"),
+        ("set.csv", " Question , ANSWER \na?,1\nb?,2\n"),
+        ("set.json", f"{LINE % 1}\n{LINE % 2}\n"),
+        ("set.jsonl", f"[{LINE % 1}, {LINE % 2}]"),
+        ("set.json", f'{{"version": "1", "data": [{LINE % 1}, {LINE % 2}]}}'),
+    ],
+)
+def test_files_of_other_programs(answers, name, content):
+    assert answers(name, content) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("set.jsonl", '{"question": "a?", "answer": "1"}\n{"question"\n', "line 2"),
         ("set.jsonl", "[1]\n", "line 1 is no object"),
+        ("set.csv", "question,question,answer\na?,b?,1\n", "two columns are called question"),
         ("set.json", "3", "expected a list of objects"),
         ("set.json", '{"question": "a?"}', "expected a list of objects"),
         ("set.jsonl", (LINE % "NaN"), "row 1: no answer in the column answer"),
