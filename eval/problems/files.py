@@ -122,9 +122,9 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return "".join(texts) if len(texts) == len(parts) and all(
-        isinstance(text, str) for text in texts) else ""  # fmt: skip
+    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    written = [text for text in texts if isinstance(text, str)]
+    return "".join(written) if len(written) == len(texts) else ""
 
 
 def _find(source: str, columns: Iterable[str], known: tuple[str, ...], option: str) -> str:
