@@ -22,6 +22,7 @@ class InputRows(NamedTuple):
     row: Tensor  # (N,) in R of each trained token, in the order of `mask`
     position: Tensor  # (N,) in L of the token before it, which predicts it
     targets: Tensor  # (N,) its id
+    slot: Tensor  # (N,) its place in `mask`, read line by line
     tokens: Tensor  # () of all trajectories, those that are shared counted for each
     place: Tensor | None = None  # (R, L) each token's in its trajectory; None: that in its row
     branch: Tensor | None = None  # (R, L) 0: shared by the row; k: of its k-th trajectory alone
@@ -88,7 +89,8 @@ def collate(
     target = torch.cat(trained)
     return InputRows(
         input_ids, attention, mask, home[of], in_row(target - 1),
-        input_ids[home[of], in_row(target)], torch.tensor(sum(map(len, whole))),
+        input_ids[home[of], in_row(target)], mask.flatten().nonzero()[:, 0],
+        torch.tensor(sum(map(len, whole))),
         _padded(places, 0) if shared else None, _padded(branches, 0) if shared else None,
     )  # fmt: skip
 
@@ -100,7 +102,9 @@ def _padded(lines: list[list[int]], value: int) -> Tensor:
 
 def spread(values: Tensor, rows: InputRows) -> Tensor:
     """Lay out one value per trained token as (B, T), with 0 where the mask is False."""
-    return torch.zeros_like(rows.mask, dtype=values.dtype).masked_scatter(rows.mask, values)
+    places = values.new_zeros(rows.mask.numel())
+    # By places known before: a mask would be counted on the device, which then is waited for.
+    return places.index_copy(0, rows.slot, values).view(rows.mask.shape)
 
 
 WORTHWHILE = 0.95  # of the operations without sharing

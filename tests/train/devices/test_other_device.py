@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from objectives import OBJECTIVES
 from tests.helpers.started_runs import first_micro_batch, started
@@ -48,6 +49,26 @@ def on_device(run, device):
         model.model.to(device)
 
 
+TAGS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+SELECTING = {torch.ops.aten.masked_scatter_backward.default}  # calls one that is tagged
+
+
+class Waits(TorchDispatchMode):
+    """Collects operations for which a GPU is waited for, as what they give depends on values."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        waits = TAGS & set(function.tags) or function in SELECTING
+        if function is torch.ops.aten.index.Tensor:  # by a mask, not by places
+            waits = any(place is not None and place.dtype == torch.bool for place in args[1])
+        if waits:
+            self.found.add(str(function))
+        return function(*args, **(kwargs or {}))
+
+
 CASES = {name: (name, {}) for name in OBJECTIVES} | {
     "fpa of a lagged origin": ("fpa", {"future_from": "lagged:1"}),
     "grpo by tokens": ("grpo", {"aggregate": "token"}),
@@ -59,6 +80,10 @@ def test_a_step_on_a_device_without_numbers(case, setup, tmp_path):
     name, given = CASES[case]
     run = started(setup, name, tmp_path / "run", **given)
     micro = first_micro_batch(run)
+    with Waits() as waits:
+        run.updater.gradients.add([micro], 8, run.updater.lam)
+    assert not waits.found
+    run.policies.policy.model.zero_grad()
     on_device(run, "meta")
     totals = run.updater.gradients.add([micro], 8, run.updater.lam)
     assert {value.device.type for value in totals.values()} == {"meta"}
@@ -82,6 +107,9 @@ def test_a_value_that_is_asked_for_is_noticed(setup, tmp_path):
     micro = first_micro_batch(run)
     on_device(run, "meta")
     policies = run.policies
+    with Waits() as waits, torch.no_grad():
+        torch.ones(4).masked_select(torch.ones(4) > 0).sum().item()
+    assert waits.found == {"aten.masked_select.default", "aten._local_scalar_dense.default"}
     with pytest.raises(RuntimeError, match="meta"):
         policies.evaluate(micro, 1.0)[0].sum().item()
     policies.policy.model.model.norm.to_empty(device="cpu")
