@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -52,7 +53,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(run, write_rows, tmp_path,
     assert "interrupted" in err
     status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet --seed 1")
     assert status == 2
-    assert "parts sampled with other settings" in err
+    assert "parts sampled with other settings (seed 0 there, 1 now)" in err
     status, *_ = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet")
     assert status == 0
     assert numbers == [0, 2, 2, 4]  # the first part was there
@@ -131,9 +132,9 @@ def test_parts_of_other_problems_are_kept_and_refused(run, write_rows, tmp_path,
     write_rows(PROBLEMS[::-1])
     status, _, err = run(rollouts, command)
     assert status == 2
-    assert "mine.parquet.parts holds parts sampled with other settings" in err
-    write_rows(PROBLEMS)
-    status, out, _ = run(rollouts, command)
+    assert "mine.parquet.parts holds parts sampled with other problems" in err
+    renamed = Path(write_rows(PROBLEMS)).rename(tmp_path / "renamed.jsonl")
+    status, out, _ = run(rollouts, f"{SAMPLE} --problems {renamed} --out mine.parquet")
     assert status == 0
     assert len(parts) == 4  # the first part was there still
     assert re.search(r"--max-new-tokens 6 would cut [1-4] of 4 completions of the parts", out)

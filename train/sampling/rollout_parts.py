@@ -13,6 +13,9 @@ from objectives.json_files import read_object
 from objectives.whole_files import write_whole
 
 
+PROBLEMS = ("problems", "problems_sha256")  # settings that may differ where the problems do not
+
+
 class Asked(NamedTuple):
     """A problem and how it is asked."""
 
@@ -31,8 +34,8 @@ class Parts:
         self.record = self.folder / "settings.json"
         self.settings = {**settings, "problems_sha256": problems_sha256}
         self.before = read_object(self.record) if self.record.exists() else None
-        if self.before and {**self.before, "problems_sha256": problems_sha256} != self.settings:
-            raise self._of_others()
+        if self.before and (other := self._other_settings()):
+            raise self._of_others(f"other settings ({other})")
 
     def open(self, groups: list[list[Asked]]) -> list[int]:
         """Return the numbers of the parts that are to be sampled.
@@ -46,7 +49,7 @@ class Parts:
             own = dict(enumerate(groups))
             stale = [number for number in kept if not self._is_of(number, own.get(number, []))]
             if kept and len(stale) == len(kept):
-                raise self._of_others()
+                raise self._of_others("other problems")
             for number in stale:
                 self.path(number).unlink()
             if stale:
@@ -61,10 +64,23 @@ class Parts:
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def _of_others(self) -> InputError:
+    def _other_settings(self) -> str:
+        """Return the settings that differ from those of the parts, and were; "" where none does.
+
+        The file of problems may have another name: its problems are compared.
+        """
+        before = self.before or {}
+        names = dict.fromkeys([*self.settings, *before])
+        return ", ".join(
+            f"{name} {json.dumps(before.get(name))} there, {json.dumps(self.settings.get(name))} now"
+            for name in names
+            if name not in PROBLEMS and before.get(name) != self.settings.get(name)
+        )
+
+    def _of_others(self, what: str) -> InputError:
         return InputError(
-            f"{self.folder} holds parts sampled with other settings: repeat those, name another "
-            f"--out, or remove it"
+            f"{self.folder} holds parts sampled with {what}: repeat those, name another --out, or "
+            f"remove it"
         )
 
     def _is_of(self, number: int, group: list[Asked]) -> bool:
