@@ -20,7 +20,7 @@ CLOSED = re.compile(
 TAG = re.compile(r"<(answer|final_answer|final|solution)>|\[(ANSWER)\]", re.IGNORECASE)
 HASHES = re.compile(r"^#{4}(?!#)\s*(?P<rest>[^\n]+)", re.MULTILINE)
 ADVERB = (
-    r"(?:therefore|thus|then|hence|simply|just|clearly|indeed|exactly|also|equal to|given by"
+    r"(?:therefore|thus|then|hence|simply|just|clearly|indeed|exactly|only|also|equal to|given by"
     r"|found to be)"
 )
 # What a line goes on with: a formula over several lines, or the line itself.

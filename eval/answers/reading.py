@@ -22,13 +22,18 @@ TIMES = re.compile(  # 3(1/2), which would be a mixed number
     r"(?<![\w}^_.])(\d+)\s*\(\s*(?=(?:\d+\s*/\s*\d+|\\frac\s*\{?\d+\}?\s*\{?\d+\}?)\s*\))"
 )
 EULER = re.compile(r"(?<![A-Za-z\\])([Ee])_")  # E_1 would be Euler's number, like E_2
+# Letters that would be constants: Euler's, and the imaginary unit, which is i alone.
+CONSTANTS = re.compile(
+    r"\\text\s*\{[^{}]*\}|\\[gG]amma(?![A-Za-z_])(?!\s*\()|\\[A-Za-z]+|I(?!\s*[(_])"
+)
+VARIABLES = {"\\gamma": "\\xi_{g}", "\\Gamma": "\\Xi_{g}", "I": "\\Xi_{i}"}
 DOUBTED = re.compile(  # "it is not 5", which is no answer
     r"(?:\bnot|n['’]t|\b(?:more|less|fewer|greater|larger|smaller) than|\bbetween|\beither"
     r"|\bneither|\bmaybe|\bperhaps|\bpossibly|\b(?:might|may|could) be)"
     r"(?:\s+[^\s.!?]+){0,2}\s*[$\\(*]*$",
     re.IGNORECASE,
 )
-OR_ANOTHER = re.compile(r"[$\\)*]*\s*,?\s*or\s+[$\\(*]*[-−\d]", re.IGNORECASE)
+OR_ANOTHER = re.compile(r"[$\\)*]*\s*\?|[$\\)*]*\s*,?\s*or\s+[$\\(*]*[-−\d]", re.IGNORECASE)
 HUNDREDTH = UnevaluatedExpr(Rational(1, 100))
 
 
@@ -38,6 +43,7 @@ def read_answer(text: str) -> list:
 
     Only its spelling where it is no expression as a whole: never an expression within it.
     """
+    text = CONSTANTS.sub(lambda found: VARIABLES.get(found[0], found[0]), text)
     text = EULER.sub(lambda found: "\\Xi_" if found[1] == "E" else "\\xi_", text)
     if (values := region(text, _expression)) is not None:
         return [values, text]

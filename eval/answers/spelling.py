@@ -15,7 +15,7 @@ SYMBOLS = {
     "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
     "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ",
     "℃": r"^\circ C", "℉": r"^\circ F", "∠": r"\angle ", "•": r"\cdot ", "、": ",",
-    "∛": "√[3]", "∜": "√[4]",
+    "∴": r"\therefore ", "∛": "√[3]", "∜": "√[4]",
     "′": "'", "″": "''", "’": "'", "‘": "'", "“": "", "”": "", "…": r"\ldots ", "⋯": r"\ldots ",
     "⁄": "/", "∕": "/", "∶": ":", "，": ",", "⟨": r"\langle ", "⟩": r"\rangle ", "¢": " cents",
     "π": r"\pi ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ",
@@ -61,6 +61,7 @@ RULES = [
         (r"\\frac\s*(\d)\s*(?=\{)", r"\\frac{\1}"),
         (r"\\frac\s*(\{[^{}]*\})\s*(\d)(?!\d)", r"\\frac\1{\2}"),
         (r"\\(?:varnothing|empty)(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset "),
+        (r"^(\s*\d+)\s*(?:\^\s*)?\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}?\s*\}?\s*$", r"\1"),
         # Sets by a condition, all numbers but some, numbers of choices.
         (r"^\s*\\\{\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?)?\s*(?:\\mid|\\vert|[:|])\s*"
          r"((?=.*(?:[<>]|\\(?:le|ge|ne)))[^=]*[^\\=])\\\}\s*$", r"\2"),
@@ -134,7 +135,7 @@ SENTENCE = re.compile(  # \text{The total is } 5
 
 def spelled(text: str) -> str:
     """Return an answer in one spelling: the same mathematics, in plain LaTeX."""
-    text = ALIGNED.sub(_in_one_line, _ascii(text).replace("**", ""))
+    text = ALIGNED.sub(_in_one_line, _ascii(text).replace("**", "").replace("`", ""))
     for pattern, replacement in RULES:
         text = pattern.sub(replacement, text)
     text = SENTENCE.sub("", _edges(text), count=1)

@@ -12,7 +12,6 @@ from objectives.errors import InputError
 from objectives.json_files import read_object
 from objectives.whole_files import write_whole
 
-
 PROBLEMS = ("problems", "problems_sha256")  # settings that may differ where the problems do not
 
 
@@ -69,12 +68,11 @@ class Parts:
 
         The file of problems may have another name: its problems are compared.
         """
-        before = self.before or {}
-        names = dict.fromkeys([*self.settings, *before])
+        before, now = self.before or {}, self.settings
         return ", ".join(
-            f"{name} {json.dumps(before.get(name))} there, {json.dumps(self.settings.get(name))} now"
-            for name in names
-            if name not in PROBLEMS and before.get(name) != self.settings.get(name)
+            f"{name} {json.dumps(before.get(name))} there, {json.dumps(now.get(name))} now"
+            for name in dict.fromkeys([*now, *before])
+            if name not in PROBLEMS and before.get(name) != now.get(name)
         )
 
     def _of_others(self, what: str) -> InputError:
