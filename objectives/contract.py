@@ -50,7 +50,9 @@ def _declared(function: Function[Hyper], unit: Unit, needs: tuple[str, ...]) -> 
     def objective(policy: Tensor, batch: Batch, *args: Hyper.args, **hyper: Hyper.kwargs) -> Tensor:
         check(policy, batch, needs, declared.__name__)
         mask = batch.mask
-        # Masked here, once, so that no objective can let a masked value leak into a gradient.
+        # Masked here, once, so that no objective can let a masked value leak into a gradient, and
+        # detached: a batch holds constants, also where they were computed from what is trained.
+        batch = batch.map(Tensor.detach, Batch._fields)
         fields = batch.map(lambda x: masked(x, mask), TOKEN_FIELDS)
         loss = function(masked(policy, mask), fields, *args, **hyper)
         counts, weight = batch.mask.any(-1), batch.weight

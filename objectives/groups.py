@@ -10,9 +10,18 @@ def plus_minus_one(reward: Tensor) -> Tensor:
 
 
 def group_mean(reward: Tensor, group: Tensor) -> Tensor:
-    """Return the mean reward of each row's group, (B,), (B,) -> (B,)."""
+    """Return the mean reward of each row's group, (B,), (B,) -> (B,).
+
+    That of equal rewards is that reward to the last bit, so that what is centred is exactly 0.
+    """
     index, size = _groups(reward, group)
-    return (torch.zeros_like(size).index_add(0, index, reward) / size)[index]
+    sums = torch.zeros_like(size)
+    mean = (sums.index_add(0, index, reward) / size)[index]
+    least, most = (
+        sums.scatter_reduce(0, index, reward, side, include_self=False)[index]
+        for side in ("amin", "amax")
+    )
+    return torch.where(least == most, reward, mean)
 
 
 def group_centred(reward: Tensor, group: Tensor) -> Tensor:

@@ -44,6 +44,30 @@ def test_leave_one_out():
     assert leave_one_out(REWARD, GROUP).tolist() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [2, 3, 5, 7, 8, 16, 33, 64])
+def test_a_group_of_equal_rewards_has_an_advantage_of_exactly_0(size, dtype):
+    """Their mean rounds: that of eight times .7 is not .7 in float32."""
+    generator = torch.Generator().manual_seed(size)
+    odd = torch.rand(200, generator=generator, dtype=dtype) * 10.0 ** torch.randint(
+        -6, 7, (200,), generator=generator
+    )
+    values = torch.cat([torch.tensor([0.7, 0.1, 1 / 3, -0.3, 1e-30, 1e30, 0.0]).to(dtype), odd])
+    order = torch.randperm(len(values) * size, generator=generator)  # groups interleaved
+    reward = values.repeat_interleave(size)[order]
+    group = torch.arange(len(values)).repeat_interleave(size)[order]
+    assert torch.equal(group_mean(reward, group), reward)
+    for advantage in (group_centred, group_normalised, leave_one_out):
+        assert not advantage(reward, group).any(), advantage
+
+
+@pytest.mark.parametrize("advantage", [group_centred, group_normalised, leave_one_out])
+def test_equal_groups_leave_the_others_as_they_are(advantage):
+    others = torch.full((8,), 0.7)
+    reward, group = torch.cat([REWARD, others]), torch.cat([GROUP, torch.full((8,), 4)])
+    assert torch.equal(advantage(reward, group)[:9], advantage(REWARD, GROUP))
+
+
 def test_plus_minus_one():
     assert plus_minus_one(torch.tensor([0.3, 0.0, -2.0])).tolist() == [1.0, -1.0, -1.0]
 
