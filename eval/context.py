@@ -18,20 +18,33 @@ def context_of(config: PreTrainedConfig) -> int | None:
     return next((length for length in known if isinstance(length, int) and length > 0), None)
 
 
-def turning_length(config: PreTrainedConfig) -> int | None:
-    """Return up to how many tokens a row's rotary frequencies are those of short rows.
+def turning_lengths(config: PreTrainedConfig) -> tuple[int, ...]:
+    """Return the lengths, shortest first, beyond which a row's rotary frequencies are others.
 
     With LongRoPE (arXiv 2402.13753) all tokens of a longer row have others, and so do, in a batch,
-    all rows. None where frequencies do not depend on the length.
+    all rows; in PhiMoE they are scaled otherwise too. Empty where nothing depends on the length.
     """
-    parameters = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
-    kinds = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
-    lengths = [
+    lengths = {
         kind.get("original_max_position_embeddings")
-        for kind in kinds
-        if kind.get("rope_type") == "longrope"
-    ]
-    return min(filter(None, lengths), default=None)
+        for kind in _rotations(config)
+        if kind.get("rope_type") == "longrope" or "long_mscale" in kind
+    }
+    return tuple(sorted(filter(None, lengths)))
+
+
+def stretches(config: PreTrainedConfig) -> bool:
+    """Say whether frequencies change with each token beyond the context (dynamic NTK scaling).
+
+    What was kept of earlier tokens is wrong then, and so are all rows of a batch: such rows are
+    neither trained nor sampled.
+    """
+    return any("dynamic" in str(kind.get("rope_type")) for kind in _rotations(config))
+
+
+def _rotations(config: PreTrainedConfig) -> list[dict]:
+    """Return the settings of rotary embeddings, of which each kind of layers may have its own."""
+    parameters = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
+    return [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
 
 
 def known_tokens(model: PreTrainedModel) -> int:

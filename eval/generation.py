@@ -1,14 +1,14 @@
 """Sample completions in batches, each from its own random stream."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from eval.context import check_known, context_of, known_tokens, turning_length
-from eval.decoding.choice import OWN, Way, way_of
+from eval.context import check_known, context_of, known_tokens, turning_lengths
+from eval.decoding.choice import way_of
 from eval.decoding.drawing import Sampler, uniform_numbers
 from eval.prompts import encode_text
 from eval.turn_end import stop_ids
@@ -65,7 +65,7 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        way, turn = way_of(model), turning_length(model.config)
+        way, turns = way_of(model), turning_lengths(model.config)
         ids = [encode_text(tokenizer, prompt) for prompt in prompts]
         _check_prompts(model, tokenizer, prompts, ids, max_new_tokens)
         # Prompts of one length share a batch, the longest first: what does not fit fails at once.
@@ -73,18 +73,19 @@ def generate(
         rows = [_Row(prompt, sample) for prompt in order for sample in range(samples)]
         stop = stop_ids(model, tokenizer)
 
-        def way_for(row: _Row) -> tuple[Way, int]:
-            """Return how to decode a row, and the length of prompts it may share a batch with."""
+        def kind_of(row: _Row) -> tuple[int, int]:
+            """Return what rows that share a batch have in common: a length, where it matters."""
             length = len(ids[row.prompt])
-            turns = turn is not None and length + max_new_tokens > turn
-            own = OWN if way.pads and turns else way
-            return own, 0 if own.pads else length
+            # Rotary frequencies turn for all rows of a batch, so that they must do so at once.
+            first = bisect_left(turns, length)
+            turning = first != bisect_left(turns, length + max_new_tokens)
+            return first, length if turning or not way.pads else 0
 
-        for decode, batch in _batches(rows, way_for, batch_size):
+        for batch in _batches(rows, kind_of, min(batch_size, way.rows or batch_size)):
             finished, uniforms = len(completions), None
             if temperature > 0:
                 uniforms = uniform_numbers([(seed, keys[p], s) for p, s in batch], max_new_tokens)
-            tokens = decode(
+            tokens = way.decode(
                 model,
                 [ids[row.prompt] for row in batch],
                 Sampler(temperature, top_p, uniforms),
@@ -102,13 +103,13 @@ def generate(
 
 
 def _batches(
-    rows: list[_Row], way_for: Callable[[_Row], tuple[Way, int]], size: int
-) -> Iterator[tuple[Callable[..., Tensor], list[_Row]]]:
-    """Yield rows that may be decoded at once, and by what; those of a kind follow each other."""
-    for (way, _), alike in groupby(rows, key=way_for):
-        together, most = list(alike), min(size, way.rows or size)
-        for start in range(0, len(together), most):
-            yield way.decode, together[start : start + most]
+    rows: list[_Row], kind_of: Callable[[_Row], object], size: int
+) -> Iterator[list[_Row]]:
+    """Yield rows that may be decoded at once; those of a kind follow each other."""
+    for _, alike in groupby(rows, key=kind_of):
+        together = list(alike)
+        for start in range(0, len(together), size):
+            yield together[start : start + size]
 
 
 def _completions(

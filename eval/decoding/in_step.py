@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from eval.context import turning_lengths
 from eval.decoding.drawing import Sampler, check_finite
 from eval.decoding.growing_cache import growing_cache
 
@@ -23,7 +24,10 @@ def decode_in_step(
     stop: list[int],
     report: Callable[[int], object],
 ) -> Tensor:
-    """Return sampled ids (rows, max_new_tokens); what follows an end of sequence is noise."""
+    """Return sampled ids (rows, max_new_tokens); what follows an end of sequence is noise.
+
+    Prompts are of one length where a length is passed at which rotary frequencies turn.
+    """
     device = next(model.parameters()).device
     batch = CachedBatch(model, prompts, max_new_tokens)
     alive = torch.arange(len(prompts), device=device)
@@ -60,23 +64,31 @@ class CachedBatch:
         self._known = inspect.signature(model.forward).parameters
         self._cache = growing_cache(model.config)
         device = next(model.parameters()).device
+        self._turns = turning_lengths(model.config)
         distinct, owner = _distinct(prompts)
-        input_ids, self._mask = _left_pad(distinct, room, device)
+        self._ids, self._mask = _left_pad(distinct, room, device)
         self._positions = (self._mask.cumsum(-1) - 1).clamp(min=0)
         self._width = 0
-        logits = self._read(input_ids)
+        logits = self._read(self._ids)
         owner = owner.to(device)
         self.keep(owner)
         self.logits = logits[owner]
 
     def append(self, tokens: Tensor) -> None:
         """Read a token (rows,) for each row."""
-        self.logits = self._read(tokens[:, None])
+        if self._turns:
+            self._ids = torch.cat([self._ids, tokens[:, None]], 1)
+        if self._width in self._turns:  # what is kept of earlier tokens has other frequencies
+            self._cache, self._width = growing_cache(self.model.config), 0
+            self.logits = self._read(self._ids)
+        else:
+            self.logits = self._read(tokens[:, None])
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows of the batch alone, in this order; `logits` stay as they are."""
         self._cache.reorder_cache(cast("torch.LongTensor", rows))
         self._mask, self._positions = self._mask[rows], self._positions[rows]
+        self._ids = self._ids[rows]
 
     def _read(self, input_ids: Tensor) -> Tensor:
         before, self._width = self._width, self._width + input_ids.shape[1]

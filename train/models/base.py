@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from diagnostics.parameters import trained_parameters
-from eval.context import context_of, turning_length
+from eval.context import context_of, turning_lengths
 from objectives.errors import InputError
 from train.config import Config
 from train.devices import processes
@@ -35,9 +35,9 @@ class Base:
     def context(self) -> int:
         """How many tokens it can look at."""
         config = self.model.model.config
-        context, turn = context_of(config) or DEFAULT_CONTEXT, turning_length(config)
+        context, turns = context_of(config) or DEFAULT_CONTEXT, turning_lengths(config)
         # Processes that share the weights compute in step: rows cannot be told apart by length.
-        return min(context, turn) if turn is not None and processes.sharding() else context
+        return min(context, *turns) if turns and processes.sharding() else context
 
     @property
     def vocabulary(self) -> int:

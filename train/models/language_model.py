@@ -1,6 +1,6 @@
 """A Hugging Face causal model as the kernel wants it: final hidden states and an output head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from eval.context import turning_length
+from eval.context import context_of, stretches, turning_lengths
 from eval.rounding import distance, same_but_for_rounding
 from objectives import Head, token_log_probs
 from objectives.errors import InputError
@@ -44,23 +44,27 @@ class LanguageModel:
 
     def hidden(self, rows: InputRows) -> Tensor:
         """Return the final hidden states that predict the trained tokens, (N, d)."""
-        turn = turning_length(self.model.config)
+        turns, width = turning_lengths(self.model.config), rows.input_ids.shape[1]
+        self._check_width(width)
         with self.precision.context():
-            if turn is not None and rows.input_ids.shape[1] > turn:
-                return self._hidden_by_length(rows, turn)
+            if turns and width > turns[0]:
+                return self._hidden_by_length(rows, turns)
             output = self.backbone(**rows.inputs(), use_cache=False)
         return output.last_hidden_state[rows.row, rows.position]
 
-    def _hidden_by_length(self, rows: InputRows, turn: int) -> Tensor:
-        """Return the states as `hidden` does, with rows of up to `turn` tokens apart from longer.
+    def _hidden_by_length(self, rows: InputRows, turns: Sequence[int]) -> Tensor:
+        """Return the states as `hidden` does, rows apart by how many of `turns` they are beyond.
 
         Rotary frequencies are those of the longest row of a batch.
         """
-        longer = rows.attention_mask.sum(-1) > turn
+        lengths = rows.attention_mask.sum(-1)
+        beyond = torch.bucketize(lengths, torch.tensor(turns, device=lengths.device))
         order, states = [], []
-        for part, width in ((~longer, turn), (longer, rows.input_ids.shape[1])):
+        for kind in beyond.unique():
+            part = beyond == kind
             chosen = part[rows.row].nonzero()[:, 0]
             if len(chosen):
+                width = int(lengths[part].max())
                 output = self.backbone(input_ids=rows.input_ids[part, :width], use_cache=False)
                 place = part.cumsum(0) - 1  # of a row in its part
                 order.append(chosen)
@@ -68,6 +72,16 @@ class LanguageModel:
                     output.last_hidden_state[place[rows.row[chosen]], rows.position[chosen]]
                 )
         return torch.cat(states)[torch.cat(order).argsort()]
+
+    def _check_width(self, width: int) -> None:
+        config = self.model.config
+        context = context_of(config)
+        if context is not None and width > context and stretches(config):
+            raise InputError(
+                f"rows of {width} tokens: {type(self.model).__name__} stretches its rotary "
+                f"frequencies beyond {context} (dynamic NTK), for all rows of a batch: leave "
+                f"longer rows out (--max-tokens)"
+            )
 
     @torch.no_grad()
     def log_probs(self, rows: InputRows) -> Tensor:
@@ -147,7 +161,7 @@ def sharing_width(language_model: LanguageModel) -> int | None:
     """
     config = language_model.model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or [])
-    if turning_length(config) is not None:
+    if turning_lengths(config) or stretches(config):
         return None
     if kinds - {"full_attention"} or (not kinds and getattr(config, "sliding_window", None)):
         return None

@@ -129,33 +129,3 @@ def test_mpt_is_not_read_beyond_its_length():
     with pytest.raises(InputError, match="context of 16"):
         generate(model, make_tokenizer(), ["1+2="], max_new_tokens=13)
     assert generate(model, make_tokenizer(), ["1+2="], max_new_tokens=12)
-
-
-def longrope():
-    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
-    rope = {"rope_type": "longrope", "rope_theta": 1e4, **factors}
-    return tiny("phi3", SIZE, rope_parameters=rope, original_max_position_embeddings=16)
-
-
-@torch.no_grad()
-def test_frequencies_of_long_rows_leave_short_ones_alone():
-    opened = open_model(longrope())
-    ids = (torch.arange(40) * 7 % SIZE).tolist()
-    tokens = [Tokens(ids[:20], ids[20:30]), Tokens(ids[:4], ids[5:9]), Tokens(ids[3:9], ids[9:30])]
-    together = opened.log_probs(collate(tokens, 0))
-    for row, (prompt, completion, _) in zip(together, tokens, strict=True):
-        logits = opened.model(torch.tensor([prompt + completion]), use_cache=False).logits[0]
-        theirs = logits[len(prompt) - 1 : -1].log_softmax(-1)
-        theirs = theirs[torch.arange(len(completion)), torch.tensor(completion)]
-        torch.testing.assert_close(row[: len(completion)], theirs, rtol=1e-3, atol=1e-3)
-
-
-def test_long_rows_are_sampled_as_by_the_model_s_own_generate():
-    model, tokenizer = longrope(), make_tokenizer()
-    prompts = ["1+2=", "9-3*2+1=9-3*2+1=", "4", "7+7-2=", "1*2+3-4*5=", "8-8+1*2=3;4*5"]
-    ours = generate(model, tokenizer, prompts, temperature=0, max_new_tokens=40)
-    for prompt, (completion,) in zip(prompts, ours, strict=True):
-        ids = torch.tensor([tokenizer(prompt)["input_ids"]])
-        theirs = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
-                                max_new_tokens=40, eos_token_id=1, pad_token_id=0)  # fmt: skip
-        assert completion.tokens == theirs[0, ids.shape[1] :].tolist()
