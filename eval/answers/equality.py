@@ -22,6 +22,7 @@ from eval.answers.quantities import Quantity, quantity, same_compound
 from eval.answers.reading import in_radians, read_answer
 from eval.answers.spelling import spelled
 from eval.answers.units import unit
+from eval.answers.words import said
 
 ASKS_PERCENT = re.compile(
     r"(?:\bwhat|\bwhich|\bhow (?:many|much)|\bfind|\bexpress|\bdetermine|\bcomput|\bcalculat|\bgive"
@@ -84,6 +85,8 @@ def _same(gold: str, answer: str, question: str, depth: int = 0) -> bool:
         return listed
     if (together := same_compound(gold, answer)) is not None:
         return together
+    if number(gold) and (only := said(answer)):
+        answer = only
     expected = quantity(gold)
     bare = number(gold) is not None or expected.unit is not None
     return _same_quantity(expected, quantity(answer, letters=bare), question)

@@ -45,7 +45,7 @@ LONE = re.compile(r"[A-Za-z]")
 LIKELY = re.compile(r"[mgshLNJWK]")  # units rather than variables, after a space
 # 5 \text{ or more} is not 5, nor is 5 \text{ if } n \text{ is even}.
 CONDITIONS = re.compile(
-    r"\b(?:or|if|unless|when|where|otherwise|else|not|than|to|but|except|wrong|plus|minus|times"
+    r"\b(?:or|if|unless|when|where|otherwise|else|not|than|but|except|wrong|plus|minus|times"
     r"|maybe|perhaps)\b",
     re.IGNORECASE,
 )

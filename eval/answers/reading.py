@@ -18,8 +18,10 @@ DEGREES = re.compile(r"(\d+(?:\.\d+)?|\\?[A-Za-z]+)\s*\^\\circ")
 PLAIN = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none")
 AS_WRITTEN = ConversionConfig(lowercase_symbols=False)
 LAST_SIDE = re.compile(r"[^,;]*(?<![\\<>!])=[^,;]*(?<![\\<>!])=(?P<side>[^,;=]*)")
-TIMES = re.compile(  # 3(1/2), which would be a mixed number
-    r"(?<![\w}^_.])(\d+)\s*\(\s*(?=(?:\d+\s*/\s*\d+|\\frac\s*\{?\d+\}?\s*\{?\d+\}?)\s*\))"
+# Products that would be mixed numbers to the parser, so sums: 3(1/2), 2\\binom{4}{2}, (6)(7).
+TIMES = re.compile(
+    r"((?<![\w^_.\\}])\d+|\(\s*-?\d+\s*\)|!|\\(?:frac|binom)\s*\{[^{}]*\}\s*\{[^{}]*\})\s*"
+    r"(?=\(|\\(?:frac|binom|lfloor|lceil|log|ln|sqrt|sin|cos|tan|cot|sec|csc)(?![A-Za-z]))"
 )
 EULER = re.compile(r"(?<![A-Za-z\\])([Ee])_")  # E_1 would be Euler's number, like E_2
 # Letters that would be constants: Euler's, and the imaginary unit, which is i alone.
@@ -47,7 +49,7 @@ def read_answer(text: str) -> list:
     text = EULER.sub(lambda found: "\\Xi_" if found[1] == "E" else "\\xi_", text)
     if (values := region(text, _expression)) is not None:
         return [values, text]
-    plain = normalize_latex(TIMES.sub(r"\1\\cdot(", text), PLAIN)
+    plain = normalize_latex(TIMES.sub(r"\1\\cdot ", text), PLAIN)
     last = LAST_SIDE.fullmatch(plain)
     for written in (plain, last and last["side"]):
         value = written and _expression(written)

@@ -49,7 +49,7 @@ RULES = [
         (r"\\sqrt\s*(\[[^\]]*\])?\s*(\d)", r"\\sqrt\1{\2}"),
         (r"\\mathbb\s*([A-Z])(?![A-Za-z])", r"\\mathbb{\1}"),
         (r"\\mathcal\s*\{?\s*([A-Z])\s*\}?", r"\1"),
-        (r"\(?\s*\\[pb]?mod(?![A-Za-z])\s*\{?\s*(\w+)\s*\}?\s*\)?"
+        (r"\(?\s*\\p?mod(?![A-Za-z])\s*\{?\s*(\w+)\s*\}?\s*\)?"
          r"|\(\s*(?:\\text\s*\{\s*)?mod\s*\}?\s*(\w+)\s*\)", r" \\pmod{\1\2}"),
         (r"(?:,|\\text\s*\{\s*,?\s*(?:where|for|with)(?: any)?\s*\})\s*\(?[a-z]\s*\\in\s*"
          r"\\mathbb\{[ZN]\}\)?\s*$", ""),
@@ -121,8 +121,9 @@ GOES_ON = re.compile(r"\\\\(?:\[[^\]]*\])?\s*(?=&?\s*(?:[=<>+-]|\\(?:le|ge|appro
 LEAD = re.compile(
     r"(?:\\text\s*\{)?\s*(?:(?:so|thus|hence|therefore),?\s+)?(?:it is\b|(?:(?:the|our|my)\s+)?"
     r"(?:(?:final|correct)\s+)?(?:answer|result|value)s?(?:\s+(?:is|are)\b|\s*[:=])"
-    r"|(?!option|choice)[A-Za-z]{2,}(?: [A-Za-z]+){0,3}\s*:(?=[\s}]*[-\d$])"
-    r"|(?:the )?year(?=[\s}]*\d))\s*:?\s*",
+    r"|(?!option|choice|not\b)[A-Za-z]{2,}(?: [A-Za-z]+){0,3}\s*:(?=[\s}]*(?:[-\d$]|\\\$))"
+    r"|(?:the )?year(?=[\s}]*\d)"
+    r"|(?:about|approximately|exactly|roughly|around)(?=[\s}$\\]*\d))\s*:?\s*",
     re.IGNORECASE,
 )
 
@@ -162,7 +163,11 @@ def spelled(text: str) -> str:
 
 def _edges(text: str) -> str:
     text = text.strip()
-    text = re.sub(r"^(?:=|:|\\(?:approx|sim)(?![A-Za-z])|\\therefore(?![A-Za-z])|\s)+", "", text)
+    text = re.sub(
+        r"^(?:=|:|\\(?:approx|sim|Rightarrow|implies)(?![A-Za-z])|\\therefore(?![A-Za-z])|\s)+",
+        "",
+        text,
+    )
     text = re.sub(r"(?:[.,;:]|\s|(?<!\\)\\$)+$", "", text)
     for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):
         if text.startswith(opening) and text.endswith(closing):

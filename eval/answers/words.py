@@ -12,6 +12,16 @@ SCALED = re.compile(rf"(\d)\s*(\\text\s*\{{)?\s*({'|'.join(POWERS)})\b\s*", re.I
 NAME = re.compile(r"(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z -]*?)\s*\}?")
 SAID_AGAIN = re.compile(r"(?P<digits>.*\d)\s*\(\s*(?P<words>[A-Za-z][A-Za-z -]*)\)")
 WORDS = re.compile(r"(?:\\text\s*\{\s*)?(?P<words>[A-Za-z][A-Za-z .'-]*[A-Za-z.])\s*\}?\s*\.?")
+SENTENCE = re.compile(
+    r"(?=.*[A-Za-z]{2})[A-Za-z ,']*(?<![A-Za-z])\\?\$?(?P<number>-?\d+(?:,\d{3})*(?:\.\d+)?)"
+    r"[A-Za-z ,']*\.?"
+)
+DOUBTS = re.compile(  # words that make of a number another, or none
+    r"\b(?:not|or|if|unless|less|more|greater|fewer|larger|smaller|least|most|between|over|under|above"
+    r"|below|up|than|such|example|like|twice|half|double|triple|maybe|perhaps|guess|sure|know|minus"
+    r"|plus|times|mod|step|problem|case|question|percent|wrong|but|either|neither|both|except)\b|n't",
+    re.IGNORECASE,
+)
 OF = r"(?: (?:solutions?|answers?|roots?|values?|numbers?|ways|pairs|triples|integers))?"
 SIGNS = [
     (re.compile(pattern, re.IGNORECASE), sign)
@@ -47,6 +57,15 @@ def in_signs(text: str) -> str:
     if name and (counted := _counted(name[1])):
         return counted
     return SCALED.sub(_scaled, text)
+
+
+def said(text: str) -> str | None:
+    """Return the only number in a sentence, as of `She has 5 apples left`; None in doubt."""
+    bare = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}|\\ ", r" \1 ", text).split())
+    found = SENTENCE.fullmatch(bare)
+    if not found or DOUBTS.search(bare) or len(bare.split()) < 3:
+        return None
+    return found["number"].replace(",", "")
 
 
 def _counted(text: str) -> str | None:
