@@ -1,8 +1,9 @@
 """Future Policy Approximation: any objective, weighted by where the policy is heading."""
 
 import inspect
-from functools import wraps
-from typing import Literal, Protocol, cast, get_args
+import sys
+from functools import partial
+from typing import Any, Generic, Literal, Protocol, cast, get_args
 
 import torch
 from torch import Tensor
@@ -15,30 +16,16 @@ SOURCE = "2509.19893"
 ApplyTo = Literal["both", "negative", "positive"]
 
 
-class FutureLoss(Protocol[Hyper]):
-    """The future-policy form of an objective: an objective with one keyword more."""
+class Entry(Protocol[Hyper]):
+    """What holds an objective as its `loss`, as an entry of OBJECTIVES does."""
 
-    __name__: str
-    __qualname__: str
-    __signature__: inspect.Signature
-    unit: Unit
-    needs: tuple[str, ...]
-    base: Loss[Hyper]  # the objective that it is a form of
-
-    # In truth `apply_to` is keyword-only, which cannot be said beside another's parameters.
-    def __call__(
-        self,
-        policy: Tensor,
-        batch: Batch,
-        apply_to: ApplyTo = "both",
-        *args: Hyper.args,
-        **hyper: Hyper.kwargs,
-    ) -> Tensor: ...
+    @property
+    def loss(self) -> Loss[Hyper]: ...
 
 
 def future_policy(
-    objective: Loss[Hyper], apply_to: ApplyTo = "both", *, name: str | None = None
-) -> FutureLoss[Hyper]:
+    objective: Loss[Hyper] | Entry[Hyper], apply_to: ApplyTo = "both", *, name: str | None = None
+) -> "FutureLoss[Hyper]":
     """Return the objective whose gradient coefficients are those at the future policy.
 
     Source: arXiv 2509.19893. An objective's gradient is `-Σ c_t ∇log π_θ(y_t)` with
@@ -46,72 +33,156 @@ def future_policy(
     tokens under `softmax((1+λ) h_θ - λ h_ref)`, h being logits, and detached; ∇log π_θ stays at θ.
     With λ = 0 or θ = ref it is the objective itself.
 
-    objective: any objective of this package, or one declared with per_pair or per_trajectory.
+    objective: any objective of this package, an entry of OBJECTIVES, one declared with per_pair or
+    per_trajectory, a future-policy form, or a functools.partial of one of these with keywords.
     apply_to: which trajectories' gradients are weighted by the future policy: both, positive
     (chosen, or of a reward above 0) or negative ones; the others' by the policy itself.
     name: how the form is called, `fpa_` and the name of the objective unless given.
     Returns an objective with the unit and hyper-parameters of the one given and the keyword
-    `apply_to`, whose value is that of the one given at θ. Raises ValueError where batch.future is
-    missing.
+    `apply_to`, whose value is that of the one given at θ. Raises ValueError for what is no
+    objective, and where batch.future is missing, or the reward that tells the sides apart.
+    """
+    return FutureLoss(_declared(objective), apply_to, name)
+
+
+class FutureLoss(Generic[Hyper]):
+    """The future-policy form of an objective: an objective with one keyword more."""
+
+    base: Loss[Hyper]  # the objective that it is a form of
+    unit: Unit
+    needs: tuple[str, ...]
+
+    def __init__(self, base: Loss[Hyper], apply_to: ApplyTo = "both", name: str | None = None):
+        _check_side(apply_to)
+        self.base, self.apply_to, self._given_name = base, apply_to, name
+        self.unit, self.needs = base.unit, tuple(dict.fromkeys((*base.needs, "future")))
+        self.__name__ = self.__qualname__ = name or "fpa_" + base.__name__
+        self.__module__, self.__doc__ = base.__module__, _documentation(base)
+        self.__signature__ = _with_apply_to(base, apply_to)
+
+    # In truth `apply_to` is keyword-only, which cannot be said beside another's parameters.
+    def __call__(
+        self,
+        policy: Tensor,
+        batch: Batch,
+        apply_to: ApplyTo | None = None,
+        *args: Hyper.args,
+        **hyper: Hyper.kwargs,
+    ) -> Tensor:
+        side = self.apply_to if apply_to is None else apply_to
+        _check_side(side)
+        by_reward = side != "both" and self.unit == "trajectory"
+        check(policy, batch, (*self.needs, *(["reward"] * by_reward)), self.__name__)
+        bound = partial(self.base, *args, **hyper)
+        return _AtFuture.apply(policy, bound, self.unit, side, *batch)
+
+    def __repr__(self) -> str:
+        return f"<objective {self.__name__}, the future-policy form of {self.base.__name__}>"
+
+    def __reduce__(self):
+        # One that a module has under its name is that one, as a function would be.
+        if getattr(sys.modules.get(self.__module__), self.__name__, None) is self:
+            return self.__name__
+        return FutureLoss, (self.base, self.apply_to, self._given_name)
+
+
+class _AtFuture(torch.autograd.Function):
+    """An objective's losses at the policy, with its gradient's coefficients at the future policy.
+
+    The coefficients are constants: a second derivative goes through the upstream gradient alone.
     """
 
-    plain: Loss = objective  # whatever its hyper-parameters
-    unit, called = objective.unit, name or "fpa_" + objective.__name__
-    needs = tuple(dict.fromkeys((*objective.needs, "future")))
+    generate_vmap_rule = True
 
-    @wraps(objective)
-    def transformed(policy: Tensor, batch: Batch, *, apply_to=apply_to, **hyper) -> Tensor:
-        if apply_to not in get_args(ApplyTo):
-            raise ValueError(f"apply_to must be one of {get_args(ApplyTo)}, got {apply_to!r}")
-        check(policy, batch, needs, called)
-        if unit == "pair":
-            # Two rows of its own for each pair, so that coefficients belong to one unit each.
-            index = batch.pairs.flatten()
-            own = torch.arange(len(index), device=index.device).view(-1, 2)
-            policy, batch = policy[index], batch.rows(index)._replace(pairs=own)
+    @staticmethod
+    def forward(policy, loss, unit, side, *fields):
+        return loss(policy, Batch(*fields))
 
-        def total(log_probs: Tensor) -> Tensor:
-            return plain(log_probs, batch, **hyper).sum()
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        policy, *ctx.about = inputs[:4]
+        ctx.save_for_backward(policy, *inputs[4:])
 
-        gradient = torch.func.grad(total)(batch.future)
-        if apply_to != "both":
-            positive = _positive(unit, batch)[:, None]
-            ahead = positive if apply_to == "positive" else ~positive
-            gradient = torch.where(ahead, gradient, torch.func.grad(total)(policy.detach()))
-        surrogate = torch.where(batch.mask, gradient.detach() * policy, 0.0).sum(-1)
-        if unit == "pair":
-            surrogate = surrogate.view(-1, 2).sum(-1)
-        value = plain(policy.detach(), batch, **hyper)
-        return value + (surrogate - surrogate.detach())  # the bracket is exactly 0
-
-    form = cast(FutureLoss[Hyper], transformed)
-    form.base, form.unit, form.needs = objective, unit, needs
-    form.__name__ = form.__qualname__ = called
-    form.__doc__ = _documentation(objective)
-    form.__signature__ = _with_apply_to(objective, apply_to)
-    return form
+    @staticmethod
+    def backward(ctx, upstream):  # pyright: ignore[reportIncompatibleMethodOverride]
+        policy, *fields = (x if x is None else x.detach() for x in ctx.saved_tensors)
+        loss, unit, side = ctx.about
+        batch = Batch(*cast(Any, fields))
+        gradient = _gradient(loss, unit, side, cast(Tensor, policy), batch, upstream)
+        return gradient, *[None] * (3 + len(fields))
 
 
-def _positive(unit: Unit, batch: Batch) -> Tensor:
-    """Return which rows are chosen or have a reward above 0, (B,): pairs are rows 0 1, 2 3, ..."""
+def _gradient(loss, unit: Unit, side: ApplyTo, policy: Tensor, batch: Batch, upstream: Tensor):
+    """Return the losses' gradient, (B, T), of each row at the future policy or at the policy."""
+    if side == "both":
+        return _pulled_back(loss, batch.future, batch, upstream)
     if unit == "trajectory":
-        return batch.reward > 0
-    return torch.arange(len(batch.mask), device=batch.mask.device) % 2 == 0
+        return _by_side(loss, side, batch.reward > 0, policy, batch, upstream)
+    # A row may be chosen in one pair and rejected in another: one copy of it for either.
+    count = len(policy)
+    copies = torch.arange(count, device=policy.device).repeat(2)
+    twice = batch.rows(copies)._replace(pairs=batch.pairs + batch.pairs.new_tensor([0, count]))
+    chosen = torch.arange(2 * count, device=policy.device) < count
+    both = _by_side(loss, side, chosen, policy[copies], twice, upstream)
+    return both[:count] + both[count:]
+
+
+def _by_side(loss, side: ApplyTo, positive: Tensor, policy: Tensor, batch: Batch, upstream: Tensor):
+    ahead = _pulled_back(loss, batch.future, batch, upstream)
+    here = _pulled_back(loss, policy, batch, upstream)
+    looks = positive if side == "positive" else ~positive
+    return torch.where(looks[:, None], ahead, here)
+
+
+def _pulled_back(loss, log_probs: Tensor, batch: Batch, upstream: Tensor) -> Tensor:
+    """Return the gradient of the losses, weighted by `upstream`, where log-probs are those given.
+
+    In the operations of the objective's own backward pass, so that at the same place it is the same
+    to the last bit.
+    """
+    pull_back = torch.func.vjp(lambda values: loss(values, batch), log_probs)[1]
+    return pull_back(upstream)[0]
+
+
+def _declared(objective: Any) -> Loss:
+    """Return the objective in what `future_policy` takes. Raises ValueError where there is none."""
+    objective = getattr(objective, "loss", objective)
+    if isinstance(objective, partial):
+        inner = _declared(objective.func)
+        if objective.args:
+            raise ValueError(f"a partial of {inner.__name__}: give hyper-parameters by keyword")
+        bound: Any = partial(inner, **objective.keywords)
+        bound.__name__, bound.__module__ = inner.__name__, inner.__module__
+        bound.__doc__ = inspect.getdoc(inner)
+        bound.unit, bound.needs = inner.unit, inner.needs
+        return cast(Loss, bound)
+    if not all(hasattr(objective, what) for what in ("unit", "needs", "__name__")):
+        raise ValueError(
+            f"future_policy takes an objective, got {objective!r}: declare a function one with "
+            f"per_pair or per_trajectory"
+        )
+    return objective
+
+
+def _check_side(apply_to: str) -> None:
+    if apply_to not in get_args(ApplyTo):
+        raise ValueError(f"apply_to must be one of {get_args(ApplyTo)}, got {apply_to!r}")
 
 
 def _documentation(objective: Loss) -> str:
     """Return the objective's docstring with a summary of the form's own, and its keyword."""
-    rest = (inspect.getdoc(objective) or "").partition("\n")[2]
+    _, _, rest = (inspect.getdoc(objective) or "").partition("\n")
     text = parameter_help(inspect.getdoc(future_policy) or "")["apply_to"]
-    return (
-        f"{objective.__name__} with its gradient weighted by the future policy (arXiv {SOURCE}).\n"
-        f"{rest}\napply_to: {text}."
-    )
+    if "apply_to" not in parameter_help(rest):  # that of a form has it already
+        rest += f"\napply_to: {text}."
+    summary = f"{objective.__name__} with its gradient weighted by the future policy"
+    return f"{summary} (arXiv {SOURCE}).\n{rest}"
 
 
 def _with_apply_to(objective: Loss, default: ApplyTo) -> inspect.Signature:
     signature = inspect.signature(objective)
+    others = [p for name, p in signature.parameters.items() if name != "apply_to"]
     keyword = inspect.Parameter(
         "apply_to", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=ApplyTo
     )
-    return signature.replace(parameters=[*signature.parameters.values(), keyword])
+    return signature.replace(parameters=[*others, keyword])

@@ -1,9 +1,21 @@
 """Future Policy Approximation: whose coefficients, evaluated where."""
 
+import functools
+import pickle
+
 import pytest
 import torch
 
-from objectives import OBJECTIVES, Head, dpo, fpa, future_policy, offline_rl, token_log_probs
+from objectives import (
+    OBJECTIVES,
+    Head,
+    dpo,
+    fpa,
+    future_policy,
+    offline_rl,
+    per_trajectory,
+    token_log_probs,
+)
 from objectives.batch import log_prob_mean
 from tests.helpers.zoo import FPA_NAMES, loss_and_gradient, random_batch
 
@@ -105,3 +117,67 @@ def test_hyper_parameters_pass_through():
     _, ahead = loss_and_gradient(dpo, batch.future, batch, beta=0.7)
     torch.testing.assert_close(gradient, ahead)
     assert future_policy(offline_rl).unit == "trajectory"
+
+
+def test_forms_are_taken_from_entries_partials_and_forms():
+    policy, batch = random_batch()
+    plain = loss_and_gradient(future_policy(dpo), policy, batch)
+    for same in (OBJECTIVES["dpo"], functools.partial(dpo), functools.partial(OBJECTIVES["dpo"])):
+        torch.testing.assert_close(loss_and_gradient(future_policy(same), policy, batch), plain)
+    bound = loss_and_gradient(future_policy(functools.partial(dpo, beta=0.7)), policy, batch)
+    given = loss_and_gradient(future_policy(dpo), policy, batch, beta=0.7)
+    torch.testing.assert_close(bound, given)
+    # A form's value is its base's, so that the form of a form looks ahead once, and not twice.
+    nested = future_policy(future_policy(dpo))
+    assert nested.__name__ == "fpa_fpa_dpo"
+    assert nested.unit == "pair"
+    assert nested.needs == future_policy(dpo).needs
+    torch.testing.assert_close(loss_and_gradient(nested, policy, batch), plain)
+
+
+@pytest.mark.parametrize("nothing", [len, lambda policy, batch: policy, 3, functools.partial(len)])
+def test_what_is_no_objective_is_refused(nothing):
+    with pytest.raises(ValueError, match="future_policy takes an objective"):
+        future_policy(nothing)
+
+
+def test_forms_are_pickled_by_what_they_are():
+    policy, batch = random_batch()
+    made = future_policy(dpo, "negative", name="mine")
+    again = pickle.loads(pickle.dumps(made))
+    assert (again.__name__, again.apply_to, again.base) == ("mine", "negative", dpo)
+    one, other = (loss_and_gradient(o, policy, batch) for o in (made, again))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert pickle.loads(pickle.dumps(fpa)) is fpa
+
+
+@pytest.mark.parametrize("name", FPA_NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_without_extrapolation_it_is_its_base_to_the_bit(name, dtype):
+    policy, batch = random_batch(dtype=dtype)
+    batch = batch._replace(future=policy.clone())
+    if OBJECTIVES[name].unit == "pair":
+        batch = batch._replace(pairs=torch.tensor([[0, 1], [0, 3], [2, 1], [4, 5], [0, 5]]))
+    mine, base = (loss_and_gradient(o, policy, batch) for o in (OBJECTIVES[name], base_of(name)))
+    torch.testing.assert_close(mine, base, rtol=0, atol=0)
+
+
+def test_a_side_is_told_by_rewards_that_must_be_there():
+    @per_trajectory()
+    def likelihood(policy, batch):
+        return -policy.sum(-1)
+
+    policy, batch = random_batch()
+    batch = batch._replace(reward=None)
+    future_policy(likelihood)(policy, batch)
+    for side in ("positive", "negative"):
+        with pytest.raises(ValueError, match=r"fpa_likelihood needs batch\.reward"):
+            future_policy(likelihood, side)(policy, batch)
+
+
+def test_a_token_that_cannot_be_leaves_the_value_what_it_is():
+    policy, batch = random_batch()
+    policy[0, 0] = -torch.inf
+    value = fpa(policy, batch)
+    assert torch.equal(value, offline_rl(policy, batch))
+    assert not value.isnan().any()
