@@ -24,6 +24,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from diagnostics.parameters import has_adapter
 from eval.context import known_tokens
 from eval.decoding.choice import check_decoding
+from eval.decoding.unused_settings import unused_settings
 from objectives.errors import InputError
 from train.devices.choice import choose_device
 from train.models.kinds import check_complete, check_kind
@@ -196,14 +197,17 @@ def load_for_sampling(
     """Return a model as load_model does, where and with weights as the flags say.
 
     device: auto (cuda where there is one), cpu or cuda. dtype: auto (bfloat16 on cuda, else
-    float32), float32 or bfloat16. Raises InputError for cuda where there is none,
-    and for a model that cannot be sampled from.
+    float32), float32 or bfloat16. Prints which of the model's settings sampling leaves aside.
+    Raises InputError for cuda where there is none, and for a model that cannot be sampled from.
     """
     device, half = choose_device(device, dtype)
     model, tokenizer = load_model(
         name, device=device, dtype=torch.bfloat16 if half else torch.float32
     )
     check_decoding(model)
+    unused = unused_settings(model)
+    if unused is not None:
+        print(unused, flush=True)
     return model, tokenizer
 
 

@@ -8,6 +8,7 @@ import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.decoding.choice import check_decoding
+from eval.decoding.unused_settings import unused_settings
 from eval.problems.files import worked_solutions
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from eval.prompt_check import Limit, share_cut, solution_lengths
@@ -77,6 +78,9 @@ class Setup:
         if self.evaluator is not None:
             left_out = self.evaluator.problems.left_out.items()
             lines += [f"eval   left out: {n} ({why})" for why, n in left_out]
+        if self.evaluator is not None or self.sampler is not None:
+            unused = unused_settings(self.base.model.model)
+            lines += [] if unused is None else [f"       {unused}"]
         return "\n".join([*lines, *self._cut()])
 
     def _cut(self) -> list[str]:
