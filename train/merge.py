@@ -13,6 +13,7 @@ from objectives.errors import InputError, command_line
 from objectives.whole_files import whole_folder
 from train.config.flags import Parser, add_flags, flag, from_flags
 from train.models.load import is_adapter, load_model
+from train.models.saving import write_model
 from train.store.folder import require_free
 
 
@@ -34,7 +35,7 @@ def merge(settings: Settings) -> Path:
     model, tokenizer = load_model(settings.model)  # added up in float32 and rounded once
     model.to(getattr(torch, settings.dtype))
     with whole_folder(out) as folder:
-        model.save_pretrained(folder)
+        write_model(model, folder)
         tokenizer.save_pretrained(folder)
     return out
 

@@ -137,7 +137,7 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
         raise InputError(f"--parameters: {error}") from None
 
     def look(tokens):
-        return probe_log_probs(tokens, policy, base, lam, data.pad_id)
+        return probe_log_probs(tokens, policy, base, lam)
 
     prompts = tokenizer.batch_decode(
         [list(row[0]) for row in pairs.tokens[::2]], skip_special_tokens=True

@@ -8,8 +8,8 @@ NEUTRAL = {  # by setting: the values beside None that change nothing
     "exponential_decay_length_penalty": (), "sequence_bias": (), "bad_words_ids": (),
     "suppress_tokens": (), "begin_suppress_tokens": (), "forced_bos_token_id": (),
     "forced_eos_token_id": (), "min_length": (0,), "min_new_tokens": (0,),
-    "watermarking_config": (), "top_k": (0,), "min_p": (0,), "top_h": (1,), "typical_p": (1,), "epsilon_cutoff": (0,),
-    "eta_cutoff": (0,), "stop_strings": (), "token_healing": (False,),
+    "watermarking_config": (), "top_k": (0,), "min_p": (0,), "top_h": (1,), "typical_p": (1,),
+    "epsilon_cutoff": (0,), "eta_cutoff": (0,), "stop_strings": (), "token_healing": (False,),
 }  # fmt: skip
 LONGEST = 30  # characters of a value that is shown
 

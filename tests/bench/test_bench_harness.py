@@ -38,7 +38,7 @@ class BareLoop:
         draw = self.run.data.draw(number)
         index = draw.units.flatten()
         tokens = [self.setup.data.tokens[i] for i in index.tolist()]
-        rows = collate(tokens, self.setup.base.tokenizer.pad_token_id)
+        rows = collate(tokens)
         lengths = rows.mask.sum(-1)
 
         def mean(logits):

@@ -93,7 +93,6 @@ def _set_up(
         pairs=None,
         left_out={},
         max_tokens=length,
-        pad_id=0,
     )
     setup = set_up(config)
     return replace(setup, base=replace(setup.base, model=base), data=encoded)

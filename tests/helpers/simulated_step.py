@@ -145,7 +145,7 @@ def _micro_batch(plan: MemoryPlan, fake: FakeTensorMode) -> MicroBatch:
     prompt = plan.length // 4
     rows = plan.tokens // plan.length
     with _disable_current_modes():
-        inputs = collate([Tokens([5] * prompt, [6] * (plan.length - prompt))] * rows, 0)
+        inputs = collate([Tokens([5] * prompt, [6] * (plan.length - prompt))] * rows)
         reward = torch.tensor([1.0, -1.0]).repeat(rows)[:rows]
     there = {n: fake.from_tensor(x) for n, x in inputs._asdict().items() if x is not None}
     inputs = inputs._replace(**there)

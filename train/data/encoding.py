@@ -93,11 +93,6 @@ class Encoder:
         return text == _said(row)
 
 
-def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the id of the token that fills up rows, which every loaded tokenizer has."""
-    return cast(int, tokenizer.pad_token_id)  # declared as whatever an attribute of it may be
-
-
 def _said(row: Trajectory) -> str | None:
     """Return what the assistant said, where that is one turn of text."""
     if isinstance(row.completion, str):

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from train.data.tokens import Tokens
 
+FILLER = 0  # the token that fills rows up: one that every model has, as no other sees it
+
 
 class InputRows(NamedTuple):
     """B trajectories in R rows of L tokens; T places of trained tokens, N of them real.
@@ -51,9 +53,9 @@ class InputRows(NamedTuple):
 
 
 def collate(
-    tokens: Sequence[Tokens], pad_id: int, width: int | None = None, paired: bool = False
+    tokens: Sequence[Tokens], *, width: int | None = None, paired: bool = False
 ) -> InputRows:
-    """Pad trajectories on the right and point at the trained tokens of their completions.
+    """Fill trajectories up on the right and point at the trained tokens of their completions.
 
     width: of the model's hidden states, where it can compute a beginning that several trajectories
     share once; it then does where that saves operations. None: each has a row of its own.
@@ -75,7 +77,7 @@ def collate(
         ids.append(line)
         places.append(place)
         branches.append(branch)
-    input_ids = _padded(ids, pad_id)
+    input_ids = _padded(ids, FILLER)
     lengths = torch.tensor([len(line) for line in ids])
     attention = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
     trained = [torch.as_tensor(each.places()) for each in tokens]

@@ -38,7 +38,7 @@ def micro_batch(
     batch. width: as `collate` has it.
     """
     index, paired = rearrange(units, "unit row -> (unit row)"), units.shape[1] == 2
-    rows = collate([data.tokens[i] for i in index.tolist()], data.pad_id, width, paired)
+    rows = collate([data.tokens[i] for i in index.tolist()], width=width, paired=paired)
     batch = Batch(
         mask=rows.mask,
         reward=reward[index],

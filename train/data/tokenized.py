@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from eval.context import check_known
 from objectives import pair_rollouts
-from train.data.encoding import Encoder, pad_id
+from train.data.encoding import Encoder
 from train.data.table import TrajectoryTable
 from train.data.token_file import Columns, kept_ids, token_path
 from train.data.tokens import FlatTokens, Tokens, flat
@@ -37,7 +37,6 @@ class TokenizedData(NamedTuple):
     pairs: Tensor | None  # (P, 2) as the table states them
     left_out: dict[str, int]
     max_tokens: int  # no trajectory is longer
-    pad_id: int  # of the token that fills up rows
     notes: Sequence[str] = ()  # what else there is to say of them, a line each
 
     def all_pairs(self) -> Tensor:
@@ -79,7 +78,6 @@ def encode(
         tensors.get("pairs"),
         values["left_out"],
         max_tokens,
-        pad_id(tokenizer),
         values["notes"],
     )
 

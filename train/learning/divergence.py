@@ -43,7 +43,7 @@ def mismatched_ratios(
     for places, counted in share(torch.arange(len(index)).split(rows_at_once)):
         pairs = zip(index[places].tolist(), partners[places].tolist(), strict=True)
         tokens = [_mismatched(data, own, other) for own, other in pairs]
-        rows = collate(tokens, data.pad_id).to(device)
+        rows = collate(tokens).to(device)
         ratio = policy.log_probs(rows) - reference.log_probs(rows)
         if counted:
             ratios = ratios.to(ratio.dtype)  # float64 of a float64 policy

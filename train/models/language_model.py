@@ -169,9 +169,9 @@ def sharing_width(language_model: LanguageModel) -> int | None:
     device, width = language_model.model.device, config.hidden_size
     ids = (torch.arange(16) * 37 % config.vocab_size).tolist()
     tokens = [Tokens(ids[:8], ids[8:12]), Tokens(ids[:8], ids[12:])]
-    apart = language_model.hidden(collate(tokens, 0).to(device))
+    apart = language_model.hidden(collate(tokens).to(device))
     try:
-        together = language_model.hidden(collate(tokens, 0, width).to(device))
+        together = language_model.hidden(collate(tokens, width=width).to(device))
     except Exception:  # whatever a model does with inputs that it does not take
         return None
     return width if same_but_for_rounding(together, apart, apart.dtype) else None

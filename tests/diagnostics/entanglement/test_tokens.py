@@ -83,7 +83,7 @@ def test_head_closed_form(softcap, scale, bias, at_once):
 def opened(name):
     """Return final hidden states (B, T, d) at the completions' positions, and the head."""
     language_model, tokens = open_model(model(name)), [Tokens(*t) for t in TOKENS]
-    rows = collate(tokens, pad_id=0)
+    rows = collate(tokens)
     with torch.no_grad():
         flat = language_model.hidden(rows)
     hidden = torch.stack([spread(column, rows) for column in flat.unbind(1)], -1)

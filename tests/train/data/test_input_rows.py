@@ -39,7 +39,7 @@ WIDTH = 64
 
 
 def test_completions_point_at_the_token_before_each_of_theirs():
-    rows = collate([Tokens([5, 6, 7], [8, 9]), Tokens([1], [2, 3, 4, 5])], pad_id=0)
+    rows = collate([Tokens([5, 6, 7], [8, 9]), Tokens([1], [2, 3, 4, 5])])
     assert rows.input_ids.tolist() == [[5, 6, 7, 8, 9], [1, 2, 3, 4, 5]]
     assert rows.mask.tolist() == [[True, True, False, False], [True] * 4]
     assert rows.row.tolist() == [0, 0, 1, 1, 1, 1]
@@ -49,7 +49,7 @@ def test_completions_point_at_the_token_before_each_of_theirs():
 
 
 def test_a_pair_shares_what_it_begins_with():
-    rows = collate(PAIR, pad_id=0, width=WIDTH, paired=True)
+    rows = collate(PAIR, width=WIDTH, paired=True)
     assert rows.input_ids.tolist() == [[5, 6, 7, 8, 9, 10, 11, 1, 12, 1]]
     assert rows.place.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7, 5, 6]]
     assert rows.branch.tolist() == [[0, 0, 0, 0, 0, 1, 1, 1, 2, 2]]
@@ -64,7 +64,7 @@ def test_a_pair_shares_what_it_begins_with():
 
 
 def test_trajectories_of_a_prompt_come_into_one_row_in_any_order():
-    rows = collate([PAIR[0], LONE, PAIR[1]], pad_id=0, width=WIDTH)
+    rows = collate([PAIR[0], LONE, PAIR[1]], width=WIDTH)
     assert rows.input_ids.tolist() == [[5, 6, 7, 8, 9, 10, 11, 1, 12, 1], [3, 4, 1] + [0] * 7]
     assert rows.row.tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0]
     assert rows.position.tolist() == [3, 4, 5, 6, 0, 1, 3, 4, 8]
@@ -72,13 +72,13 @@ def test_trajectories_of_a_prompt_come_into_one_row_in_any_order():
 
 def test_nothing_is_shared_where_it_does_not_pay():
     short, long = [Tokens([1], [2, 3]), Tokens([1], [4, 5])], [1] * 40
-    assert collate(PAIR, 0).branch is None
-    assert collate([PAIR[0], LONE], 0, WIDTH).branch is None
+    assert collate(PAIR).branch is None
+    assert collate([PAIR[0], LONE], width=WIDTH).branch is None
     # Attention over both would cost more than the prompt, where the model is narrow.
     wide = [Tokens([7] * 8, [2, *long]), Tokens([7] * 8, [3, *long])]
-    assert collate(wide, 0, 4096, paired=True).branch is not None
-    assert collate(wide, 0, 4, paired=True).branch is None
-    assert collate(short, 0, WIDTH, paired=True).branch is not None
+    assert collate(wide, width=4096, paired=True).branch is not None
+    assert collate(wide, width=4, paired=True).branch is None
+    assert collate(short, width=WIDTH, paired=True).branch is not None
     assert worthwhile([94], [50, 50], 10**9)
     assert not worthwhile([96], [50, 50], 10**9)
 
@@ -98,7 +98,7 @@ def test_shared_or_not_log_probs_and_gradients_are_the_same(drawn, paired):
     results = []
     # A wide model would save by it, whatever the lengths.
     for width in (None, 10**6):
-        rows = collate(tokens, 0, width, paired)
+        rows = collate(tokens, width=width, paired=paired)
         model.model.zero_grad()
         assert rows.row.shape == rows.position.shape == rows.targets.shape
         hidden = model.hidden(rows)

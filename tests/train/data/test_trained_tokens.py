@@ -75,7 +75,7 @@ def test_what_is_trained_is_part_of_what_the_reference_cache_is_known_by():
 
 @pytest.mark.parametrize(("width", "paired"), [(None, False), (10**6, True), (10**6, False)])
 def test_log_probs_are_those_of_the_trained_tokens(model, width, paired):
-    rows = collate(ROWS, 0, width, paired)
+    rows = collate(ROWS, width=width, paired=paired)
     assert (rows.branch is not None) == (width is not None)
     assert rows.mask.tolist() == [[True] * 5, [True] * 5, *[[True] * 2 + [False] * 3] * 2]
     assert rows.targets.tolist() == [token for row in ROWS for token in row.learnt]
@@ -103,7 +103,7 @@ def test_the_reference_keeps_states_of_the_trained_tokens_only(model, tmp_path):
     assert read == 30
     index = torch.tensor([3, 0])
     with torch.no_grad():
-        direct = model.hidden(collate([ROWS[3], ROWS[0]], 0))
+        direct = model.hidden(collate([ROWS[3], ROWS[0]]))
     torch.testing.assert_close(states.hidden(index, torch.device("cpu")), direct)
 
 

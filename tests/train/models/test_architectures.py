@@ -64,7 +64,7 @@ def test_log_probs_and_completions_are_the_model_s_own(kind, tokenizer):
     model, (way, _) = made(kind), MODELS[kind]
     opened = open_model(model)
     for width in {None, sharing_width(opened)}:
-        ours = opened.log_probs(collate(ROWS, 0, width))
+        ours = opened.log_probs(collate(ROWS, width=width))
         for row, (prompt, completion, _) in zip(ours, ROWS, strict=True):
             logits = model(torch.tensor([prompt + completion]), use_cache=False).logits[0]
             theirs = logits[len(prompt) - 1 : -1].log_softmax(-1)

@@ -9,6 +9,7 @@ from transformers import (
     BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
+    GenerationConfig,
     LlamaForSequenceClassification,
     LlavaConfig,
 )
@@ -21,6 +22,7 @@ from train.data.input_rows import collate
 from train.data.tokens import Tokens
 from train.models.language_model import open_model
 from train.models.load import load_model
+from train.models.saving import write_model
 
 SIZE = len(make_tokenizer())
 
@@ -89,7 +91,7 @@ def test_what_is_no_causal_model_is_refused_in_a_line(folder, change, message):
 
 
 @pytest.mark.parametrize("kept", [["eos_token"], ["pad_token"], ["pad_token", "eos_token"], []])
-def test_a_padding_token_that_the_model_knows_is_found(folder, kept):
+def test_tokenizers_stay_as_they_are_with_padding_of_their_own_or_without(folder, kept):
     tokenizer = make_tokenizer()
     for name in ("pad_token", "eos_token"):
         if name not in kept:
@@ -97,14 +99,15 @@ def test_a_padding_token_that_the_model_knows_is_found(folder, kept):
     if kept == ["eos_token"]:
         tokenizer.add_special_tokens({"pad_token": "[PAD]"})  # one more than the model has
     tokenizer.save_pretrained(folder)
-    model, tokenizer = load_model(str(folder))
-    assert tokenizer.pad_token_id < SIZE
-    assert (tokenizer.eos_token_id is None) == ("eos_token" not in kept)
+    before = tokenizer.special_tokens_map, tokenizer.get_vocab(), tokenizer.added_tokens_decoder
+    model, loaded = load_model(str(folder))
     tokens = [Tokens([3, 4], [5, 6, 7]), Tokens([3], [4])]
-    together = open_model(model).log_probs(collate(tokens, tokenizer.pad_token_id))
-    alone = open_model(model).log_probs(collate(tokens[1:], 0))
+    together = open_model(model).log_probs(collate(tokens))
+    alone = open_model(model).log_probs(collate(tokens[1:]))
     torch.testing.assert_close(together[1:, :1], alone)
-    assert generate(model, tokenizer, ["1+2="], max_new_tokens=4)[0][0].tokens
+    sampled = generate(model, loaded, ["1+2=", "4"], max_new_tokens=4)
+    assert all(row[0].tokens for row in sampled)
+    assert before == (loaded.special_tokens_map, loaded.get_vocab(), loaded.added_tokens_decoder)
 
 
 def test_a_prompt_with_a_token_beyond_the_embeddings_names_it(folder):
@@ -129,3 +132,17 @@ def test_mpt_is_not_read_beyond_its_length():
     with pytest.raises(InputError, match="context of 16"):
         generate(model, make_tokenizer(), ["1+2="], max_new_tokens=13)
     assert generate(model, make_tokenizer(), ["1+2="], max_new_tokens=12)
+
+
+@pytest.mark.parametrize(
+    "refused", [{"temperature": 0.9}, {"temperature": 0.9, "length_penalty": 2.0}]
+)
+def test_settings_of_generation_that_transformers_refuses_to_write_stop_no_run(tmp_path, refused):
+    model = tiny("llama", SIZE)
+    model.generation_config.update(**refused, eos_token_id=[1, 4])
+    before = model.generation_config.to_dict()
+    write_model(model, tmp_path)
+    assert model.generation_config.to_dict() == before
+    written = GenerationConfig.from_pretrained(tmp_path)
+    assert written.eos_token_id == [1, 4]
+    assert written.temperature == (None if "length_penalty" in refused else 0.9)

@@ -50,7 +50,7 @@ def make(kind, config, options):
 def test_log_probs_are_those_of_the_model_s_own_logits(kind, config, options):
     model = make(kind, config, options)
     tokens = [Tokens([5, 6, 7], [8, 9]), Tokens([3], [4, 11, 12, 2])]
-    ours = open_model(model).log_probs(collate(tokens, pad_id=0))
+    ours = open_model(model).log_probs(collate(tokens))
     for row, (prompt, completion, _) in zip(ours, tokens, strict=True):
         logits = model(torch.tensor([prompt + completion])).logits[0]
         theirs = logits[len(prompt) - 1 : -1].log_softmax(-1)

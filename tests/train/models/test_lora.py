@@ -69,7 +69,7 @@ def logits(model, parameters=None):
 
 
 def rows_of(setup, count=6):
-    return collate(setup.data.tokens[:count], setup.base.tokenizer.pad_token_id)
+    return collate(setup.data.tokens[:count])
 
 
 @pytest.mark.parametrize("name", ["fpa", "dpo", "kto", "omd", "fpa_rpo"])

@@ -49,7 +49,7 @@ def made(setup, few, folder, rows=ROWS, base=None, precision=PLAIN, run="run"):
 
 
 def direct(setup, few, index):
-    rows = collate([few.tokens[i] for i in index], setup.base.tokenizer.pad_token_id)
+    rows = collate([few.tokens[i] for i in index])
     with torch.no_grad():
         return setup.base.model.hidden(rows)
 

@@ -58,7 +58,7 @@ def made(kind, name, context=LONG):
 def test_log_probs_do_not_depend_on_longer_rows(kind, name):
     opened = open_model(made(kind, name))
     for width in {None, sharing_width(opened)}:
-        together = opened.log_probs(collate(ROWS, 0, width))
+        together = opened.log_probs(collate(ROWS, width=width))
         for row, (prompt, completion, _) in zip(together, ROWS, strict=True):
             logits = opened.model(torch.tensor([prompt + completion]), use_cache=False).logits[0]
             theirs = logits[len(prompt) - 1 : -1].log_softmax(-1)
@@ -101,8 +101,8 @@ def test_a_seeded_sample_does_not_depend_on_its_batch_where_frequencies_turn():
 @pytest.mark.parametrize("kind", ["llama", "gemma3_text"])
 def test_rows_for_which_frequencies_are_stretched_are_refused(kind):
     opened = open_model(made(kind, "dynamic", context=48))
-    opened.log_probs(collate([Tokens(IDS[:20], IDS[20:48])], 0))
+    opened.log_probs(collate([Tokens(IDS[:20], IDS[20:48])]))
     with pytest.raises(InputError, match=r"rows of 49 tokens: .* beyond 48 \(dynamic NTK\)"):
-        opened.log_probs(collate([Tokens(IDS[:20], IDS[20:49]), ROWS[1]], 0))
+        opened.log_probs(collate([Tokens(IDS[:20], IDS[20:49]), ROWS[1]]))
     with pytest.raises(InputError, match="context of 48"):
         generate(opened.model, make_tokenizer(), ["1+2="], max_new_tokens=45)
