@@ -1,9 +1,17 @@
 """A training step at full size without its numbers: the bytes that would be there at its peak.
 
 Tensors have shapes and no storage (torch's FakeTensorMode), so that a model of seven billion
-parameters takes minutes of one core and no memory; what is alive is counted as it comes and goes.
+parameters takes seconds of one core and no memory; what is alive is counted as it comes and goes.
+
+python -m tests.helpers.simulated_step RECIPE [RANK]    prints the bytes computed and simulated
+
+It is a process of its own: torch's bookkeeping of tensors without storage is not made to be torn
+down beside others.
 """
 
+import gc
+import os
+import sys
 from typing import NamedTuple, cast
 from unittest import mock
 
@@ -12,10 +20,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_iter
-from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from diagnostics.parameters import trained_parameters
 from objectives import OBJECTIVES, Batch, Head
+from train.config.recipe import READY, recipe_of
 from train.config.settings import Config
 from train.data.input_rows import collate
 from train.data.micro_batches import MicroBatch
@@ -23,7 +32,7 @@ from train.data.tokens import Tokens
 from train.devices.choice import Precision, forward_precision
 from train.devices.sharding import backbone_of
 from train.learning.policies import Policies
-from train.memory.footprint import MemoryPlan
+from train.memory.footprint import MemoryPlan, parts, peak, shape_of
 from train.models.language_model import LanguageModel, recompute_layers
 from train.models.reference_states import ReferenceStates
 
@@ -160,3 +169,23 @@ def _lasting(policies: Policies, optimizer: torch.optim.Optimizer):
         yield policies.states.head.weight
     for state in optimizer.state.values():
         yield from (state[name] for name in ("exp_avg", "exp_avg_sq"))
+
+
+def main() -> None:
+    name, *rank = sys.argv[1:]
+    recipe = recipe_of(["--recipe", name])
+    plan = MemoryPlan(
+        tokens=recipe["tokens_per_microbatch"],
+        length=recipe["max_tokens"],
+        half=recipe["dtype"] == "bfloat16",
+        checkpointing=recipe["gradient_checkpointing"],
+        lora_rank=int(rank[0]) if rank else None,
+    )
+    config = AutoConfig.from_pretrained(READY / f"{name}.json")
+    gc.disable()
+    print(peak(parts(shape_of(config), plan)), simulated_peak(config, plan), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
