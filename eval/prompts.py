@@ -23,10 +23,18 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of each text as `encode_text` does, many at a time."""
+    """Return the token ids of each text as `encode_text` does, many at a time.
+
+    Raises InputError where the tokenizer has no tokens for a text.
+    """
     if not texts:
         return []
-    every = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)
+    try:
+        every = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)
+    except Exception as error:
+        if type(error) is not Exception:  # which tokenizers raise, in Rust
+            raise
+        raise InputError(f"the tokenizer cannot read a text ({error!s:.160})") from None
     encoded = cast("list[list[int]]", every["input_ids"])
     bos = cast("int", tokenizer.bos_token_id)
     if not _adds_bos(tokenizer):

@@ -1,5 +1,6 @@
 """One clear line for what a user got wrong, and exit status 2."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,9 @@ class InputError(Exception):
 
 def command_line(main: Callable[[], None]) -> None:
     """Run `main`; print an InputError, an interrupt or a full disk as one line and exit with 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name may have bytes that are no UTF-8
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except InputError as error:

@@ -117,9 +117,13 @@ def unwritable(target: Path, error: BaseException) -> InputError:
     number = error.errno if isinstance(error, OSError) else None
     reason = os.strerror(number) if number else (str(error) or type(error).__name__)
     full = number in FULL or any(os.strerror(own) in reason for own in FULL)
+    # Of a folder that is not whole yet, as what it is to be.
+    parts = [part.removeprefix(".").removesuffix(PARTIAL) if is_partial(Path(part)) else part
+             for part in target.parts]  # fmt: skip
     remedy = "free some space, or write somewhere else" if full else "write somewhere else"
     return InputError(
-        f"{target} cannot be written ({reason}); what was written before stays as it is: {remedy}"
+        f"{Path(*parts)} cannot be written ({reason}); what was written before stays as it is: "
+        f"{remedy}"
     )
 
 

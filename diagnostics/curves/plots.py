@@ -18,6 +18,7 @@ from diagnostics.curves.measures import (
 )
 from diagnostics.extrapolation.plot import LOWEST_SKILL
 from diagnostics.extrapolation.score import BEST_SKILL, SKILL, lag_of
+from diagnostics.extrapolation.table_file import read_long_table
 from diagnostics.panels import COLOURS, MARKERS, panel_grid, save, style
 
 FILE = "diagnostics.csv"
@@ -68,7 +69,7 @@ def plot_diagnostics(folder: Path, title: str) -> Path | None:
     source = folder / FILE
     if not source.exists():
         return None
-    table = pd.read_csv(source).sort_values("step", kind="stable")
+    table = read_long_table(source).sort_values("step", kind="stable")
     panels = [panel for panel in PANELS if table["quantity"].str.startswith(panel[2]).any()]
     skills = table[table["quantity"].isin((BEST_SKILL, SKILL))]
     if not panels and not len(skills):
@@ -98,7 +99,7 @@ def plot_diagnoses(folders: dict[str, Path], target: Path) -> Path | None:
     folders: by name; the runs beyond MOST_IN_ONE are left out.
     """
     tables = {
-        name: pd.read_csv(path / FILE).sort_values("step")
+        name: read_long_table(path / FILE).sort_values("step")
         for name, path in folders.items()
         if (path / FILE).exists()
     }

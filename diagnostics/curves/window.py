@@ -10,7 +10,9 @@ import pandas as pd
 
 from diagnostics.curves.measures import COSINE, INSIDE, RATIO
 from diagnostics.curves.plots import FILE, MOST_IN_ONE
+from diagnostics.extrapolation.table_file import read_long_table
 from diagnostics.panels import COLOURS, MARKERS, panel_grid, save, style
+from objectives.json_files import read_objects
 
 ACCURACY = "eval/greedy_accuracy"  # of metrics.jsonl
 SHARE = (0, 1.05)  # limits of y
@@ -27,7 +29,8 @@ def plot_window(folders: Mapping[str, Path], target: Path) -> Path:
     """Draw runs that watched entanglement, a line each, in four panels over steps.
 
     folders: of runs with `--diagnose-every`, by name; those beyond MOST_IN_ONE are left out.
-    Raises FileNotFoundError where a run watched nothing.
+    Raises FileNotFoundError where a run watched nothing, and InputError where a file is not what a
+    run wrote.
     """
     tables = {name: _table(path) for name, path in list(folders.items())[:MOST_IN_ONE]}
     with style():
@@ -50,8 +53,8 @@ def plot_window(folders: Mapping[str, Path], target: Path) -> Path:
 
 def _table(folder: Path) -> pd.DataFrame:
     """Return what a run watched and its accuracy: step, quantity, value."""
-    watched = pd.read_csv(folder / FILE)[["step", "quantity", "value"]]
-    metrics = pd.read_json(folder / "metrics.jsonl", lines=True)
+    watched = read_long_table(folder / FILE)[["step", "quantity", "value"]]
+    metrics = pd.DataFrame(read_objects(folder / "metrics.jsonl").values())
     if ACCURACY not in metrics:
         return watched
     scores = metrics[["step", ACCURACY]].dropna().rename(columns={ACCURACY: "value"})

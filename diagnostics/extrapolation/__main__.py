@@ -16,6 +16,7 @@ import pandas as pd
 from diagnostics.extrapolation.plot import draw_forecasts
 from diagnostics.extrapolation.ring import ProbeRing
 from diagnostics.extrapolation.score import SKILL, ProbeTokens, Score, frame
+from diagnostics.extrapolation.table_file import read_long_table
 from diagnostics.extrapolation.words import summarise, words
 from diagnostics.panels import save
 from objectives import OBJECTIVES
@@ -30,7 +31,7 @@ from train.models.load import load_model
 from train.probes.pairs import require_probes
 from train.run.setup import set_up
 from train.store.checkpoints import find_checkpoints
-from train.store.opened import find_settings, read_settings
+from train.store.opened import read_settings
 
 FEWEST = 3  # checkpoints: to start from, to forecast and to score
 MOST_HORIZONS = 4
@@ -86,17 +87,17 @@ def forecasts(run: Path) -> pd.DataFrame:
     Raises InputError where the folder is no run, or has neither forecasts nor checkpoints to make
     them from.
     """
-    find_settings(run)
+    settings = read_settings(run)
     source = run / "diagnostics.csv"
     if source.is_file():
-        table = pd.read_csv(source)
+        table = read_long_table(source)
         table = table[table["horizon"].notna()].astype({"horizon": int})
         if len(table):
             return table
-    return _from_checkpoints(run)
+    return _from_checkpoints(run, settings)
 
 
-def _from_checkpoints(run: Path) -> pd.DataFrame:
+def _from_checkpoints(run: Path, settings: dict) -> pd.DataFrame:
     found = find_checkpoints(run)
     every, steps = _even_steps(set(found))
     if len(steps) < FEWEST:
@@ -105,7 +106,6 @@ def _from_checkpoints(run: Path) -> pd.DataFrame:
             f"equal distances to make some from; train with --diagnose-every N, for long enough"
         )
     print(f"no forecasts in {run}: making them from {len(steps)} checkpoints", flush=True)
-    settings = read_settings(run)
     known = {entry.name for entry in fields(Config)}
     kept = {name: value for name, value in settings.items() if name in known}
     unwatched = {entry.name: entry.default for entry in fields(DiagnosticsConfig)}

@@ -83,7 +83,8 @@ def check(settings: Any) -> None:
             getattr(settings, entry.name), entry.metadata["above"], entry.metadata["least"],
         )  # fmt: skip
         if not fits(entry.type, value):
-            raise InputError(f"{flag_name(entry.name)} {value!r}: expected {expected(entry.type)}")
+            what = f"{flag_name(entry.name)} {value!r:.60}"
+            raise InputError(f"{what}: expected {expected(entry.type)}")
         if value is None:
             continue
         if above is not None and not value > above:

@@ -73,7 +73,7 @@ def read_recipe(source: str) -> dict[str, Any]:
                 f"not in --help): remove it, or give it on the command line"
             )
         if not fits(known[name], value):
-            raise InputError(f"{path}: {name} is {value!r}, expected {expected(known[name])}")
+            raise InputError(f"{path}: {name} is {value!r:.60}, expected {expected(known[name])}")
     return values
 
 

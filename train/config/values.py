@@ -5,7 +5,8 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, Union, get_args, get_origin
 
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+LARGEST = 2**63  # whole numbers are below it: seeds and sizes go to libraries that have 64 bits
+KINDS = {bool: "true or false", int: "a whole number, below 2^63", float: "a number", str: "text"}
 METAVARS = {bool: "true|false", int: "N", float: "NUMBER", str: "TEXT"}
 
 
@@ -42,7 +43,7 @@ def metavar_of(annotation: Any) -> str:
 
 
 def fits(annotation: Any, value: Any) -> bool:
-    """Say whether a value is of an annotation's kind; a whole number is a number."""
+    """Say whether a value is of an annotation's kind; a whole number, if not huge, is a number."""
     if get_origin(annotation) in (Union, types.UnionType):
         return any(fits(inner, value) for inner in get_args(annotation))
     if get_origin(annotation) is Literal:
@@ -51,6 +52,8 @@ def fits(annotation: Any, value: Any) -> bool:
         return value is None
     if isinstance(value, bool):  # which Python counts as an int
         return annotation is bool
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        return False
     return isinstance(value, int | float if annotation is float else annotation)
 
 

@@ -110,8 +110,8 @@ def _shape(name: str) -> tuple[Shape, int]:
     source, options = locate(name) if ready is None else (str(ready), {})
     try:
         config = transformers.AutoConfig.from_pretrained(source, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # a configuration may hold anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"--model {name}: its configuration cannot be had ({reason:.160})"
         ) from None

@@ -87,11 +87,17 @@ class MemoryPlan:
 def shape_of(config: PreTrainedConfig) -> Shape:
     """Return the sizes of a model of this configuration, built without storage.
 
-    Raises InputError for a model that is no decoder of equal layers.
+    Raises InputError for a model that is no decoder of equal layers, or that cannot be made.
     """
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    layers = layers_of(model)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        layers = layers_of(model)
+    except InputError:
+        raise
+    except Exception as error:  # a configuration may hold anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"no model can be made of this configuration ({reason:.160})") from None
     counts = {sum(p.numel() for p in layer.parameters()) for layer in layers}
     text = config.get_text_config()
     inner = getattr(text, "intermediate_size", None)

