@@ -30,13 +30,19 @@ def read_long_table(path: Path) -> pd.DataFrame:
     for name in NUMBERS:
         if len(table) and not pd.api.types.is_numeric_dtype(table[name]):
             raise InputError(f"{path}: the column {name} holds text, expected numbers")
-    whole = np.isfinite(table["step"]) & (table["step"] % 1 == 0)
-    ahead = table["horizon"].isna() | (np.isfinite(table["horizon"]) & (table["horizon"] % 1 == 0))
-    named = table["horizon"].isna() | table["reference"].map(lambda name: isinstance(name, str))
-    good = whole & ahead & named & table["quantity"].map(lambda name: isinstance(name, str))
+    step, horizon = (table[name].to_numpy(float) for name in ("step", "horizon"))
+    quantity, reference = (
+        np.array([isinstance(value, str) for value in table[name]], bool)
+        for name in ("quantity", "reference")
+    )
+    good = _whole(step) & quantity & (np.isnan(horizon) | (_whole(horizon) & reference))
     if not good.all():
-        line = int(np.flatnonzero(~good.to_numpy())[0]) + 2  # the first is of the columns' names
+        line = int(np.flatnonzero(~good)[0]) + 2  # the first is of the columns' names
         raise InputError(
             f"{path} line {line}: expected a step, a quantity and, with a horizon, a reference"
         )
     return table
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    return np.isfinite(values) & (values == np.floor(values))

@@ -38,5 +38,6 @@ def check_usable(
 
 
 def _is_id(number: object) -> bool:
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    return whole and -MOST_IDS <= number < MOST_IDS
+    if not isinstance(number, int) or isinstance(number, bool):
+        return False
+    return -MOST_IDS <= number < MOST_IDS

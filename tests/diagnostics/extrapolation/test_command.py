@@ -1,5 +1,6 @@
 """`python -m diagnostics.extrapolation`: from stored forecasts, from checkpoints, from neither."""
 
+import json
 import os
 import shutil
 import sys
@@ -62,7 +63,8 @@ def test_stored_forecasts_and_those_of_checkpoints_agree(runs, command):
 
 
 def test_a_run_without_either_and_other_mistakes_get_one_line(runs, command, tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    settings = {"objective": "fpa", "model": "builtin", "data": "builtin"}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
     for words_, message in (
         (("--run", tmp_path), "no forecast was scored in it and it has not 3 checkpoints"),
         (("--run", tmp_path / "nowhere"), "no run there (it has no config.json)"),
