@@ -26,6 +26,7 @@ from eval.problems.files import Problem, load_problems
 from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
 from objectives.errors import InputError, command_line
+from objectives.output_lock import held
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
 DEFAULT_OUT = "runs/eval"
@@ -122,10 +123,6 @@ def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
 
 def evaluate(settings: Settings) -> list[Score]:
     """Sample, grade and keep what the settings ask for; return the scores."""
-    # Imported here so that a mistyped flag is answered at once.
-    from eval.sampling import make_ready, notes, sample_benchmark
-    from train.models.load import load_for_sampling
-
     sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings)]
     plans = {benchmark.name: settings.plan(benchmark) for benchmark, _ in sets}
     record = {
@@ -141,7 +138,22 @@ def evaluate(settings: Settings) -> list[Score]:
             for benchmark, problems in sets
         },
     }
-    folder = CompletionsFolder(Path(settings.out or DEFAULT_OUT), record)
+    out = Path(settings.out or DEFAULT_OUT)
+    with held(out):
+        return _scored(settings, CompletionsFolder(out, record), sets, plans)
+
+
+def _scored(
+    settings: Settings,
+    folder: CompletionsFolder,
+    sets: list[tuple[Benchmark, list[Problem]]],
+    plans: dict[str, SamplingPlan],
+) -> list[Score]:
+    """Sample what a folder lacks; return the scores of what is then there."""
+    # Imported here so that a mistyped flag is answered at once.
+    from eval.sampling import make_ready, notes, sample_benchmark
+    from train.models.load import load_for_sampling
+
     folder.take_up({name: plan.samples for name, plan in plans.items()})
     unfinished = [
         (benchmark, problems)
@@ -173,7 +185,18 @@ def evaluate(settings: Settings) -> list[Score]:
 def regrade(settings: Settings, source: str) -> list[Score]:
     """Grade the completions of a file again, print what changed, return the scores."""
     kept, record = read_rows(Path(source)), {"completions": source}
-    folder = CompletionsFolder(Path(settings.out), record) if settings.out is not None else None
+    if settings.out is None:
+        return _regraded(settings, kept, source)[1]
+    out = Path(settings.out)
+    with held(out):
+        folder = CompletionsFolder(out, record)
+        rows, scores = _regraded(settings, kept, source)
+        folder.replace(rows)
+        folder.write_summary([score.as_dict() for score in scores])
+    return scores
+
+
+def _regraded(settings: Settings, kept: list[dict], source: str) -> tuple[list[dict], list[Score]]:
     rows: list[dict] = []
     scores = []
     for benchmark in _named(settings):
@@ -182,10 +205,7 @@ def regrade(settings: Settings, source: str) -> list[Score]:
         print(f"{benchmark.name}: {changes(own, graded)}")
         rows += graded
         scores.append(score(benchmark.name, graded))
-    if folder is not None:
-        folder.replace(rows)
-        folder.write_summary([score.as_dict() for score in scores])
-    return scores
+    return rows, scores
 
 
 def _problems_if_had(settings: Settings, benchmark: Benchmark) -> list[Problem] | None:

@@ -57,7 +57,7 @@ def main() -> None:
     runs = processes.on_main(
         lambda: plan_runs(config, specs, seeds, rates, online, arguments.resume)
     )
-    _train(runs, words, sweep=bool(seeds or rates))
+    _train(runs, words, arguments.resume, sweep=bool(seeds or rates))
 
 
 def _parser(words: list[str]) -> Parser:
@@ -125,7 +125,7 @@ def _online(text: str | None, names: list[str]) -> list[str]:
     return online
 
 
-def _train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
+def _train(runs: "list[PlannedRun]", words: list[str], resume: str | None, sweep: bool) -> None:
     missing = [run for run in runs if not run.done]
     if len(missing) < len(runs):
         print(f"{len(runs) - len(missing)} of {len(runs)} runs are done already")
@@ -134,7 +134,7 @@ def _train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
         return
     from train.run.series import compare, make_runs
 
-    results = make_runs(missing, " ".join([program("train"), *words]), shared=sweep)
+    results = make_runs(missing, " ".join([program("train"), *words]), resume, shared=sweep)
     parent = Path(runs[0].config.out or "runs")
     if sweep:
         print(f"compare them with: {program('eval.compare')} {parent}")
@@ -143,4 +143,4 @@ def _train(runs: "list[PlannedRun]", words: list[str], sweep: bool) -> None:
 
 
 if __name__ == "__main__":
-    command_line(partial(processes.together, main))
+    command_line(partial(processes.together, main), silent=not processes.is_main())

@@ -49,24 +49,19 @@ def train(
     from train.run.result import read_result
     from train.run.session import Session
     from train.run.setup import set_up
-    from train.run.sweep import PlannedRun, as_found, make_way
+    from train.run.sweep import PlannedRun, taken_up
     from train.store.card import provenance
     from train.store.folder import require_no_run
 
     if resume is None:
         require_no_run(folder)
     setup = set_up(config, model=model, data=data) if setup is None else setup.with_config(config)
-    planned = PlannedRun(own, setup.config, folder)
-    if resume is not None:
-        planned = as_found(planned, resume)
-        if planned.done:
-            return read_result(own.name, folder)
     session = Session(setup, own, folder)
-    make_way(planned)
-    origin = provenance(_call(objective, config, hyper))
-    result = session.train(origin, planned.resume)
-    session.present(result, origin)
-    return result
+    with taken_up(PlannedRun(own, setup.config, folder), resume, sweep=False) as found:
+        if found.done:
+            return read_result(own.name, folder)
+        origin = provenance(_call(objective, config, hyper))
+        return session.train(origin, found.resume, show=True)
 
 
 def _call(objective: str, config: Config, hyper: dict[str, object]) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from objectives.errors import InputError, command_line
+from objectives.output_lock import held
 from objectives.whole_files import whole_folder
 from train.config.flags import Parser, add_flags, flag, from_flags
 from train.models.load import is_adapter, load_model
@@ -31,12 +32,13 @@ class Settings:
 def merge(settings: Settings) -> Path:
     """Write what the settings ask for; return the folder."""
     out = Path(settings.out)
-    require_free(out, "files")
-    model, tokenizer = load_model(settings.model)  # added up in float32 and rounded once
-    model.to(getattr(torch, settings.dtype))
-    with whole_folder(out) as folder:
-        write_model(model, folder)
-        tokenizer.save_pretrained(folder)
+    with held(out):
+        require_free(out, "files")
+        model, tokenizer = load_model(settings.model)  # added up in float32 and rounded once
+        model.to(getattr(torch, settings.dtype))
+        with whole_folder(out) as folder:
+            write_model(model, folder)
+            tokenizer.save_pretrained(folder)
     return out
 
 

@@ -21,10 +21,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from eval.answers.final import opened_thinking
 from eval.generation import generate
 from eval.grading import grade
-from eval.problems.files import load_problems, worked_solutions
+from eval.problems.files import Problem, load_problems, worked_solutions
 from eval.prompt_check import Limit, asked, check_prompts, share_cut, solution_lengths
 from eval.prompts import word_problem_prompt
 from objectives.errors import InputError, command_line
+from objectives.output_lock import held
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.models.load import load_for_sampling
 from train.sampling.rollout_parts import Asked, Parts
@@ -115,7 +116,11 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
     )
     digest = hashlib.sha256(Path(settings.problems).read_bytes()).hexdigest()
     record = {k: v for k, v in asdict(settings).items() if k != "out"}
-    parts = Parts(Path(settings.out), record, digest)
+    with held(Path(settings.out)):
+        return _sampled(settings, problems, Parts(Path(settings.out), record, digest))
+
+
+def _sampled(settings: Settings, problems: list[Problem], parts: Parts) -> pd.DataFrame:
     model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
     limit, where = Limit(settings.max_new_tokens), (settings.problems, settings.offset)
     questions = [problem.question for problem in problems]

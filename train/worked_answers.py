@@ -3,6 +3,7 @@
 python -m train.worked_answers --problems asdiv.jsonl --out worked.jsonl
 """
 
+import argparse
 import json
 import re
 from collections import Counter
@@ -13,6 +14,7 @@ import pandas as pd
 from eval.problems.files import load_problems
 from eval.prompts import word_problem_messages
 from objectives.errors import InputError, command_line
+from objectives.output_lock import held
 from objectives.whole_files import write_whole
 from train.config.flags import Parser
 
@@ -51,10 +53,15 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=int, metavar="N", help="problems to read, by default all")
     arguments = parser.parse_args()
-    if arguments.out.exists():
-        raise InputError(f"--out {arguments.out} exists: name another file, or remove it")
     if arguments.out.suffix != ".jsonl":
         raise InputError(f"--out {arguments.out}: expected a name ending in .jsonl")
+    with held(arguments.out):
+        if arguments.out.exists():
+            raise InputError(f"--out {arguments.out} exists: name another file, or remove it")
+        _write(arguments)
+
+
+def _write(arguments: argparse.Namespace) -> None:
     problems = load_problems(arguments.problems, limit=arguments.limit)
     frame = pd.read_json(arguments.problems, lines=True, nrows=arguments.limit)
     if "formula" not in frame:

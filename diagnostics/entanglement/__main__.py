@@ -16,6 +16,7 @@ from typing import Literal
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
+from objectives.output_lock import held
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.config.objective_flags import hyper_parameters, objective_names
 
@@ -89,8 +90,9 @@ def main() -> None:
     folder = Path(settings.out) if settings.out else Path("runs/entanglement")
     if settings.out is None and run is not None:
         folder = run.path / "diagnostics" / f"entanglement-step-{run.step}"
-    require_free(folder, "files")
-    _diagnose(settings, run, names, given, folder)
+    with held(folder):
+        require_free(folder, "files")
+        _diagnose(settings, run, names, given, folder)
 
 
 def _default_names(own: str | None) -> list[str]:

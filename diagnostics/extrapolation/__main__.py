@@ -21,6 +21,7 @@ from diagnostics.extrapolation.words import summarise, words
 from diagnostics.panels import save
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
+from objectives.output_lock import held
 from objectives.whole_files import write_whole
 from train.config.flags import Parser
 from train.config.groups import DiagnosticsConfig
@@ -57,17 +58,23 @@ def main() -> None:
         raise InputError(
             f"--lam {arguments.lam:g}: choose from {', '.join(f'{x:g}' for x in known)}"
         )
+    with held(out):
+        _write(table, arguments.lam, out)
+
+
+def _write(table: pd.DataFrame, lam: float, out: Path) -> None:
+    """Write the forecasts, and their summaries and pictures, and print what these say."""
     write_whole(out / "forecasts.csv", table.to_csv(index=False))
     summaries = []
     for reference in sorted(table["reference"].unique()):
-        summary = summarise(table, reference=reference, lam=arguments.lam)
+        summary = summarise(table, reference=reference, lam=lam)
         summaries.append(summary.assign(reference=reference))
         name = out / f"forecasts-{reference.replace(':', '-')}.png"
-        figure = draw_forecasts(table, reference=reference, lam=arguments.lam)
+        figure = draw_forecasts(table, reference=reference, lam=lam)
         save(figure, name, dpi=130)
-        print(f"\nforecasts from {reference}, medians; skill_fixed is at λ = {arguments.lam:g}")
+        print(f"\nforecasts from {reference}, medians; skill_fixed is at λ = {lam:g}")
         print(summary.to_string(index=False, float_format="{:.2f}".format))
-        print(*words(summary, reference=reference, lam=arguments.lam), name, sep="\n")
+        print(*words(summary, reference=reference, lam=lam), name, sep="\n")
     write_whole(out / "summary.csv", pd.concat(summaries).to_csv(index=False))
 
 

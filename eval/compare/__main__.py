@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from objectives.errors import command_line
+from objectives.output_lock import held
 from objectives.whole_files import write_whole
 from train.config import UNTRAINED
 from train.config.flags import Parser, add_flags, flag, from_flags
@@ -56,7 +57,8 @@ def main() -> None:
     comparison = compare_runs(runs, settings.metric, settings.baseline)
     print(f"{on_screen(display_table(comparison))}\n")
     print(*notes(comparison, []), "", sep="\n")
-    print(*_write(comparison, left_out, Path(settings.out)), sep="\n")
+    with held(Path(settings.out)):
+        print(*_write(comparison, left_out, Path(settings.out)), sep="\n")
 
 
 def _write(comparison, left_out: list[str], folder: Path) -> list[Path]:

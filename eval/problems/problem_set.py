@@ -1,6 +1,6 @@
 """Problems that a policy answers again and again: completed, graded, shared among processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -23,8 +23,8 @@ class Processes(Protocol):
         """Return this process's part of a list."""
         ...
 
-    def gathered(self, items: Sequence) -> list:
-        """Return the list that each process has its share of, in its order."""
+    def gathered(self, make: Callable[[], Sequence]) -> list:
+        """Let each process make its share of a list; return the whole in its order, in each."""
         ...
 
 
@@ -32,8 +32,8 @@ class _Alone:
     def share(self, items: Sequence) -> list:
         return list(items)
 
-    def gathered(self, items: Sequence) -> list:
-        return list(items)
+    def gathered(self, make: Callable[[], Sequence]) -> list:
+        return list(make())
 
 
 ALONE = _Alone()  # one process, which has it all
@@ -83,8 +83,19 @@ class ProblemSet:
         problems, and each of which gets the whole. Raises InputError as `generate` does.
         """
         own = [(index[place], keys[place]) for place in among.share(range(len(index)))]
-        if not own:
-            return among.gathered([])
+
+        def make() -> list[list[tuple[Completion, bool]]]:
+            return self._completed(model, tokenizer, own, **how) if own else []
+
+        return among.gathered(make)
+
+    def _completed(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        own: list[tuple[int, int]],
+        **how,
+    ) -> list[list[tuple[Completion, bool]]]:
         completions = generate(
             model,
             tokenizer,
@@ -101,8 +112,7 @@ class ProblemSet:
                 [c.truncated for _, c in flat],
             )
         )
-        return among.gathered([[(c, bool(next(grades).correct)) for c in row]
-                               for row in completions])  # fmt: skip
+        return [[(c, bool(next(grades).correct)) for c in row] for row in completions]
 
 
 def arithmetic_set(expressions: Sequence[str], max_new_tokens: int | None = None) -> ProblemSet:

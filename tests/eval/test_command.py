@@ -77,7 +77,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(evaluate, tmp_path, monkey
 
     monkeypatch.setattr(sampling, "generate", interrupted)
     status, _, err = evaluate(f"{BUILTIN} --out mine")
-    assert status == 2
+    assert status == 130
     assert "interrupted" in err
     file = tmp_path / "mine" / "completions.jsonl"
     text = file.read_text()

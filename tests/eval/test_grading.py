@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from eval import grading
+from eval import grading_pool
 from eval.grading import grade
 
 EQUIVALENT = [
@@ -42,7 +42,7 @@ def test_what_cannot_be_read_is_said_and_not_confused():
 
 
 def test_a_completion_that_hangs_costs_its_limit_and_its_worker_alone(monkeypatch):
-    monkeypatch.setattr(grading, "PATIENCE", 1000)  # processor time alone ends it
+    monkeypatch.setattr(grading_pool, "PATIENCE", 1000)  # processor time alone ends it
     started = time.monotonic()
     tower = "\\boxed{9^{9^{9^{9^{9}}}}}"
     grades = grade([tower, "\\boxed{3}"], ["3", "3"], workers=1, time_limit=1.0)
@@ -53,7 +53,7 @@ def test_a_completion_that_hangs_costs_its_limit_and_its_worker_alone(monkeypatc
 
 def test_a_worker_that_only_waits_is_ended_too(monkeypatch):
     asleep = "import time; print('ready', flush=True); time.sleep(60)"
-    monkeypatch.setattr(grading, "WORKER", ("-c", asleep))
+    monkeypatch.setattr(grading_pool, "WORKER", ("-c", asleep))
     started = time.monotonic()
     assert grade(["\\boxed{3}"], ["3"], time_limit=0.1)[0].status == "timeout"
     assert time.monotonic() - started < 20
@@ -78,7 +78,7 @@ def test_no_worker_is_left_behind(monkeypatch):
             super().__init__(*args, **options)
             started.append(self)
 
-    monkeypatch.setattr(grading.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(grading_pool.subprocess, "Popen", Recorded)
     with pytest.raises(ZeroDivisionError):
         grade(["1"], ["1"], progress=lambda *_: 1 / 0)
     assert started
@@ -92,7 +92,7 @@ def test_lengths_must_agree():
 
 def test_a_completion_that_takes_all_memory_costs_its_worker_alone(monkeypatch):
     small = "import eval.grading_worker as own; own.MEMORY = 300 << 20; own.main(60)"
-    monkeypatch.setattr(grading, "WORKER", ("-P", "-c", small))
+    monkeypatch.setattr(grading_pool, "WORKER", ("-P", "-c", small))
     bomb = "\\boxed{\\left(1+x\\right)^{3000000}}"  # two gigabytes within five seconds
     grades = grade([bomb, "\\boxed{3}"], ["3", "3"], workers=1, time_limit=60)
     assert [verdict.correct for verdict in grades] == [False, True]

@@ -49,7 +49,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(run, write_rows, tmp_path,
 
     monkeypatch.setattr(rollouts, "sample_part", interrupted)
     status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet")
-    assert status == 2
+    assert status == 130
     assert "interrupted" in err
     status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet --seed 1")
     assert status == 2
@@ -104,7 +104,7 @@ def test_parts_are_used_again_where_a_row_was_taken_out_of_the_file(
 
     monkeypatch.setattr(rollouts, "sample_part", noted)
     command = f"{SAMPLE} --problems {write_rows(WITH_LONG)} --out mine.parquet"
-    assert run(rollouts, command)[0] == 2
+    assert run(rollouts, command)[0] == 130
     assert numbers == [[0, 1], [2], [4, 5]]
     write_rows(PROBLEMS)  # the long one is gone: the first part is still of the same problems
     status, out, err = run(rollouts, command)

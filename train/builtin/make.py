@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from eval.generation import generate
 from eval.problems.arithmetic import MAX_NEW_TOKENS, held_out_problems, is_correct, sample_problems
 from objectives.errors import InputError, command_line
+from objectives.output_lock import held
 from objectives.whole_files import whole_folder
 from train.builtin.base_model import train_base
 from train.config.flags import Parser
@@ -49,17 +50,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="folder to write")
     parser.add_argument("--compare", action="store_true", help="compare with what is shipped")
     arguments = parser.parse_args()
-    if arguments.out.exists():
-        raise InputError(f"--out {arguments.out} exists: name a new folder")
+    with held(arguments.out):
+        if arguments.out.exists():
+            raise InputError(f"--out {arguments.out} exists: name a new folder")
+        _write(arguments.out)
+    print(f"wrote {arguments.out}")
+    if arguments.compare:
+        print(compare(arguments.out))
+
+
+def _write(out: Path) -> None:
     model, tokenizer = train_base(frozenset(held_out_problems()), SEED)
-    with whole_folder(arguments.out) as folder:
+    with whole_folder(out) as folder:
         base, rollouts = folder / "base", folder / "rollouts.parquet"
         model.save_pretrained(base)
         tokenizer.save_pretrained(base)
         make_rollouts(*load_model(str(base))).to_parquet(rollouts, index=False, compression="zstd")
-    print(f"wrote {arguments.out}")
-    if arguments.compare:
-        print(compare(arguments.out))
 
 
 def compare(made: Path) -> str:

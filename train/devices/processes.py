@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from objectives.errors import InputError
+from objectives.signals import Undone, at_once
 
 if TYPE_CHECKING:
     from accelerate import FullyShardedDataParallelPlugin
@@ -62,15 +63,12 @@ def begin(device: str) -> None:
 
 
 def together(main: Callable[[], None]) -> None:
-    """Run a command's `main` in every process; the main process alone prints, and complains."""
+    """Run a command's `main` in every process; the main process alone prints."""
     if is_main():
         main()
     else:
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            try:
-                main()
-            except (InputError, OSError):
-                raise SystemExit(2) from None
+            main()
     if dist.is_initialized():
         wait()  # one that leaves early, as the main process draws still, may be taken for a failure
         dist.destroy_process_group()
@@ -123,15 +121,28 @@ def even_share(parts: Sequence) -> list[tuple[Any, bool]]:
     return [(parts[place % len(parts)], place < len(parts)) for place in places]
 
 
-def gathered(items: Sequence) -> list:
-    """Return the list that each process has its `share` of, in its order."""
+def gathered(make: Callable[[], Sequence]) -> list:
+    """Let each process make its `share` of a list; return the whole in its order, in each.
+
+    A signal may end it in the middle: where it does in one process, all raise Undone.
+    """
     if count() == 1:
-        return list(items)
+        with at_once():
+            return list(make())
     from accelerate.utils import gather_object
 
-    parts: list[list] = gather_object([list(items)])
-    total = sum(map(len, parts))
-    return [parts[place % count()][place // count()] for place in range(total)]
+    made, stopped = [], None
+    try:
+        with at_once():
+            made = list(make())
+    except Undone as signal:
+        stopped = signal.number
+    parts: list[tuple[list, int | None]] = gather_object([(made, stopped)])
+    for _, number in parts:
+        if number is not None:
+            raise Undone(number)
+    lists = [own for own, _ in parts]
+    return [lists[place % count()][place // count()] for place in range(sum(map(len, lists)))]
 
 
 def agree(value: Any) -> Any:

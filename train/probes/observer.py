@@ -22,6 +22,7 @@ from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import Trajectories, learnt, pack
 from objectives import reference_point
 from objectives.errors import InputError
+from objectives.signals import at_once
 from train.config.diagnosis import ProbePlan
 from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatch
@@ -87,8 +88,15 @@ class Observer:
         lam: λ of the run's future policy, None where the objective does not look ahead.
         """
         if step % self.plan.every == 0:
-            with uncompiled():
-                self.write(COLUMNS, self._measured(step, PLAIN_LAM if lam is None else lam))
+            with at_once(), uncompiled():
+                rows = self._measured(step, PLAIN_LAM if lam is None else lam)
+                snapshot = None
+                if self._ring is not None:
+                    snapshot = self.probes.snapshot(self.policies.policy)
+            if self._ring is not None and snapshot is not None:
+                for score in self._ring.push(step, snapshot):
+                    rows += score.rows()
+            self.write(COLUMNS, rows)
 
     def _measured(self, step: int, lam: float) -> list[dict]:
         rows: list[dict] = []
@@ -107,9 +115,6 @@ class Observer:
             for name, value in values.items():
                 ahead = (self.reference, lam) if name.endswith(f"/{AHEAD}") else (None, None)
                 rows.append(_row(step, name, value, *ahead))
-        if self._ring is not None:
-            snapshot = self.probes.snapshot(own)
-            rows += [row for score in self._ring.push(step, snapshot) for row in score.rows()]
         return rows
 
     def evaluated(self, step: int, scores: Scores) -> None:

@@ -1,12 +1,15 @@
 """The loop that trains any objective of the zoo."""
 
+import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from tqdm.auto import tqdm
 
-from objectives.errors import InputError
+from objectives.errors import Stopped
+from objectives.signals import Request, Undone, name_of, postponed
 from train.config import Config
 from train.data.offline import BatchSource
 from train.devices import processes
@@ -17,10 +20,11 @@ from train.learning.self_check import check_start
 from train.probes.observer import Observer
 from train.run.result import Result, read_history
 from train.run.step import Updater
-from train.run.stopping import StopRequest
 from train.sampling.evaluator import Evaluator, Scores
 from train.store.folder import RunFolder
 from train.store.run_state import RunState
+
+LOOKS = ("observe", "evaluate")  # at the policy after a step, in this order
 
 
 @dataclass
@@ -44,10 +48,14 @@ class Run:
     def policies(self) -> Policies:
         return self.updater.policies
 
-    def train(self, stop: StopRequest, resume: bool = False) -> Result:
+    def train(
+        self, resume: bool = False, present: Callable[[Result], object] = lambda result: None
+    ) -> Result:
         """Run from the first evaluation, or from the last checkpoint, to the end.
 
-        Asked to stop, it writes a checkpoint after the step and raises InputError.
+        present: called with the result at the end, and not interrupted then. Asked to stop by
+        SIGINT or SIGTERM once steps are taken, it leaves what it samples, but not the step that is
+        begun, writes a checkpoint and raises Stopped.
         """
         done = self._resume() if resume else 0
         self.started = time.monotonic() - self.updater.cost.seconds
@@ -57,12 +65,21 @@ class Run:
         ) as bar:  # fmt: skip
             if not resume:
                 self._begin()
-            for step in range(done + 1, self.config.steps + 1):
-                self.step(step)
-                self._after(step, stop)
-                bar.set_postfix(self._figures(), refresh=False)
-                bar.update()
-        return self._end()
+            with postponed(_announce) as stop:
+                for step in range(done + 1, self.config.steps + 1):
+                    try:
+                        self.step(step)
+                    except Undone as signal:  # while it sampled: nothing has changed
+                        if step == 1:
+                            raise
+                        self.save(step - 1)
+                        raise self._stopped(step - 1, signal.number) from None
+                    self._after(step, stop)
+                    bar.set_postfix(self._figures(), refresh=False)
+                    bar.update()
+                result = self._end()
+                present(result)
+        return result
 
     def step(self, step: int) -> None:
         """Take step `step` (from 1) and keep its metrics."""
@@ -76,34 +93,51 @@ class Run:
         micros = gradients.batcher.micro_batches(batch, gradients.divergence(batch))
         check_start(gradients.spec, gradients.policies, next(micros), self.updater.lam)
 
+    def save(self, step: int, unseen: Sequence[str] = ()) -> None:
+        """Write the checkpoint after `step` updates.
+
+        unseen: which of LOOKS at the policy are to be made still.
+        """
+        self.updater.cost.seconds = time.monotonic() - self.started
+        self.state.save(step, {"lam": self.updater.lam, "looks": list(unseen)})
+
     def _begin(self) -> None:
         if not self.data.online:
             self.check_start()
-        if self.observer is not None:
-            self.observer.observe(0, self.updater.lam)
-        self._evaluate(0)
+        for look in LOOKS:
+            self._look(look, 0)
 
-    def _after(self, step: int, stop: StopRequest) -> None:
+    def _after(self, step: int, stop: Request) -> None:
         """Look at the policy after a step, and write a checkpoint, where they are due."""
-        last = step == self.config.steps
-        if self.observer is not None:
-            self.observer.observe(step, self.updater.lam)
-        if last or due(step, self.config.eval_every):
-            self._evaluate(step)
-        stopped = processes.any_of(stop.name is not None)
+        last, unseen = step == self.config.steps, []
+        for look in LOOKS if last or due(step, self.config.eval_every) else LOOKS[:1]:
+            try:
+                self._look(look, step)
+            except Undone:
+                unseen.append(look)
+        stopped = processes.any_of(stop.number is not None)
+        if stopped:  # the observer is in the main process alone
+            unseen = processes.agree(unseen)
         if last or stopped or due(step, self.config.checkpoint_every):
-            self.updater.cost.seconds = time.monotonic() - self.started
-            self.state.save(step)
-        if stopped and not last:
-            raise InputError(
-                f"stopped by {stop.name or 'another process'} after step {step} of {self.name}: "
-                f"its checkpoint is in "
-                f"{self.folder.path}; go on with --resume"
-            )
+            self.save(step, unseen)
+        if stopped and (unseen or not last):
+            raise self._stopped(step, stop.number)
+
+    def _stopped(self, step: int, number: int | None) -> Stopped:
+        number = processes.highest(number or 0)  # in one process it may not have come
+        return Stopped(
+            f"stopped by {name_of(number)} after step {step} of {self.name}: its checkpoint is in "
+            f"{self.folder.path}; go on with --resume",
+            number,
+        )
 
     def _resume(self) -> int:
-        done = self.state.load()
+        done, unseen = self.state.load()
         self.evaluations, self.history = read_history(self.folder.path)
+        if unseen.get("looks"):
+            self.updater.lam = unseen["lam"]
+            for look in unseen["looks"]:
+                self._look(look, done)
         return done
 
     def _end(self) -> Result:
@@ -120,12 +154,16 @@ class Run:
         )
         return Result(self.name, self.folder.path, self.evaluations, self.history, cost.seconds)
 
-    def _evaluate(self, step: int) -> None:
-        if self.evaluator is None:
-            return
-        policy = self.policies.policy
-        evaluate = self.evaluator.evaluate if step else self.evaluator.evaluate_base
-        scores = evaluate(policy)
+    def _look(self, look: str, step: int) -> None:
+        """Make one of LOOKS at the policy after `step` updates, and keep what it shows."""
+        if look == "observe":
+            if self.observer is not None:
+                self.observer.observe(step, self.updater.lam)
+        elif self.evaluator is not None:
+            self._evaluate(self.evaluator, step)
+
+    def _evaluate(self, evaluator: Evaluator, step: int) -> None:
+        scores = (evaluator.evaluate if step else evaluator.evaluate_base)(self.policies.policy)
         self.evaluations.append((step, scores))
         self.folder.write_metrics({"step": step, **scores.metrics()})
         self.folder.write_completions(step, scores.completions)
@@ -141,3 +179,8 @@ class Run:
             figures["sampled"] = f"{last['rollout/accuracy']:.2f}"
         figures["tokens/s"] = f"{cost.tokens_trained / cost.training_seconds:.0f}"
         return figures
+
+
+def _announce(line: str) -> None:
+    if processes.is_main():
+        print(f"\n{line}", file=sys.stderr, flush=True)

@@ -1,23 +1,23 @@
 """Planned runs, made one after another from one set-up."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from train.devices import processes
+from objectives.output_lock import InUse
 from train.run.result import Result, comparison_table
 from train.run.session import Session
 from train.run.setup import set_up
-from train.run.sweep import PlannedRun, as_found, make_way
+from train.run.sweep import PlannedRun, taken_up
 from train.store.card import provenance
-from train.store.folder import RunFolder
 
 
-def make_runs(planned: Sequence[PlannedRun], command: str, shared: bool) -> list[Result]:
+def make_runs(
+    planned: Sequence[PlannedRun], command: str, resume: str | None, shared: bool
+) -> list[Result]:
     """Make planned runs in their order, print of each what comes out, and return the results.
 
-    command: by which they are made, for their records. shared: other commands may make some of
-    them meanwhile, which are then passed over.
+    command: by which they are made, for their records. resume: as `plan_runs` has it. shared: in
+    a sweep, of which other commands may make some runs meanwhile, which are then passed over.
     Raises InputError, before anything is trained, where one of the objectives cannot be.
     """
     # One set-up for all: with a sampler where any of them is online.
@@ -34,21 +34,20 @@ def make_runs(planned: Sequence[PlannedRun], command: str, shared: bool) -> list
     for number, entry in enumerate(planned, 1):
         if len(planned) > 1:
             print(f"run {number} of {len(planned)}: {entry.folder}")
-        if shared:
-            if processes.on_main(RunFolder(entry.folder).in_use):
-                print("another command is at it", flush=True)
-                continue
-            entry = processes.on_main(partial(as_found, entry))
-            if entry.done:
-                print("done meanwhile", flush=True)
-                continue
-        own, origin = session(entry), provenance(command)
-        print(own.describe(), flush=True)
-        processes.on_main(partial(make_way, entry))
-        result = own.train(origin, entry.resume)
-        own.present(result, origin)
-        results.append(result)
-        print(result.table(), *result.pictures, "", sep="\n", flush=True)
+        try:
+            with taken_up(entry, resume, shared) as found:
+                if found.done:
+                    print("done meanwhile", flush=True)
+                    continue
+                own, origin = session(found), provenance(command)
+                print(own.describe(), flush=True)
+                results.append(own.train(origin, found.resume, show=True))
+        except InUse:
+            if not shared:
+                raise
+            print("another command is at it", flush=True)
+            continue
+        print(results[-1].table(), *results[-1].pictures, "", sep="\n", flush=True)
     return results
 
 

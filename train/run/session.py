@@ -19,7 +19,6 @@ from train.run.loop import Run
 from train.run.result import Result, run_table
 from train.run.setup import Setup
 from train.run.step import Updater
-from train.run.stopping import stop_on_signals
 from train.sampling.online import OnlineData
 from train.store.card import model_card
 from train.store.folder import RunFolder
@@ -53,18 +52,22 @@ class Session:
             lines.append("       " + spec.future.memory(size))
         return "\n".join(lines)
 
-    def train(self, origin: dict, resume: bool = False) -> Result:
+    def train(self, origin: dict, resume: bool = False, show: bool = False) -> Result:
         """Make the run and train it to the end.
 
         origin: what `config.json` and the model card say of where the run comes from. resume: go on
-        from the last checkpoint. Asked to stop by SIGINT or SIGTERM it writes a checkpoint after
-        the step and raises InputError.
+        from the last checkpoint. show: draw its pictures and write its model card too. Who calls
+        holds the folder. Raises Stopped, with a checkpoint, at SIGINT or SIGTERM.
         """
-        with self.folder.locked(), stop_on_signals() as stop:
-            if not resume:
-                self.folder.create(self._record(origin))
-            reset_peak_memory(self.setup.base.device)
-            return self.run().train(stop, resume)
+        if not resume:
+            self.folder.create(self._record(origin))
+        reset_peak_memory(self.setup.base.device)
+
+        def present(result: Result) -> None:
+            if show:
+                self._present(result, origin)
+
+        return self.run().train(resume, present)
 
     def run(self) -> Run:
         """Make the models, the optimizer and all else that the loop needs."""
@@ -142,11 +145,8 @@ class Session:
         left_out = {**self.data.left_out, **(evaluator.problems.left_out if evaluator else {})}
         return settings | {"objective": spec.name, "left_out": left_out, **origin}
 
-    def present(self, result: Result, origin: dict) -> None:
-        """Draw the pictures of a trained run and write its model card.
-
-        origin: as `train` has it.
-        """
+    def _present(self, result: Result, origin: dict) -> None:
+        """Draw the pictures of a trained run and write its model card."""
         if not processes.is_main():
             return
         from diagnostics.curves.plots import plot_diagnostics

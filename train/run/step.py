@@ -44,9 +44,9 @@ class Updater:
         Raises InputError where loss or gradient is not finite, before the update.
         """
         begun, sampled = time.monotonic(), self.cost.generation_seconds
+        batch = self.data.draw(step, self.policies.policy)  # first: it may be left Undone
         if self.auto_lam is not None:
             self.lam = processes.agree(self.auto_lam.update(self.policies.policy, step - 1))
-        batch = self.data.draw(step, self.policies.policy)
         metrics = self.gradients.of(batch, self.lam)
         norm = self._clipped_norm()
         if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):

@@ -1,16 +1,19 @@
 """Many runs from one command: objectives, learning rates and seeds, skipping what is done."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from objectives.errors import InputError
 from objectives.json_files import read_object
+from objectives.output_lock import InUse, held
 from train.config.flags import flag_name, unchanging
 from train.config.settings import Config
 from train.config.spec import ObjectiveSpec, objective_spec
+from train.devices import processes
 from train.store.checkpoints import find_checkpoints
-from train.store.folder import require_no_run
+from train.store.folder import RunFolder, require_no_run
 
 UNCOMPARED = unchanging(Config, "figures")  # settings that may differ where a run is done
 
@@ -64,19 +67,44 @@ def plan_runs(
             PlannedRun(own, settings, parent if alone else parent / own.name)
             for own, settings in planned
         ]
-    if not sweep and resume is None:
-        for run in runs:
-            require_no_run(run.folder)
-        return runs
-    return [as_found(run, resume) for run in runs]
+    return [_looked_up(run, resume, sweep) for run in runs]
 
 
-def as_found(run: PlannedRun, resume: str | None = None) -> PlannedRun:
+def _looked_up(run: PlannedRun, resume: str | None, sweep: bool) -> PlannedRun:
+    """Look what there is, as another command may be about to write it."""
+    if not run.folder.exists():
+        return as_found(run, resume, sweep)
+    try:
+        with held(run.folder):
+            return as_found(run, resume, sweep)
+    except InUse:
+        if not sweep:
+            raise
+        return run  # it may be done when its turn comes
+
+
+@contextmanager
+def taken_up(run: PlannedRun, resume: str | None, sweep: bool) -> Iterator[PlannedRun]:
+    """Hold a run's folder, then look what there is, then move aside what cannot be gone on with.
+
+    Raises InUse where another command holds it, and InputError as `as_found` does.
+    """
+    with RunFolder(run.folder).locked():
+        found = processes.on_main(lambda: as_found(run, resume, sweep))
+        if not found.done:
+            processes.on_main(lambda: _make_way(found))
+        yield found
+
+
+def as_found(run: PlannedRun, resume: str | None, sweep: bool) -> PlannedRun:
     """Say of a planned run whether it is finished or can go on, by what is in its folder now.
 
-    resume: as `plan_runs` has it.
+    resume, sweep: as `plan_runs` has them.
     Raises InputError where the folder holds a run of other settings, or nothing to go on from.
     """
+    if not sweep and resume is None:
+        require_no_run(run.folder)
+        return run
     record = run.folder / "config.json"
     if not record.exists():
         if resume == "always":
@@ -107,11 +135,13 @@ def as_found(run: PlannedRun, resume: str | None = None) -> PlannedRun:
     return replace(run, resume=found)
 
 
-def make_way(run: PlannedRun) -> None:
+def _make_way(run: PlannedRun) -> None:
     """Move an unfinished run's folder aside, so that nothing written is lost."""
     if run.resume or not (run.folder / "config.json").exists():
         return
-    number = 1
-    while (aside := run.folder.with_name(f"{run.folder.name}.unfinished-{number}")).exists():
+    place, number = run.folder.resolve(), 1
+    while (aside := place.with_name(f"{place.name}.unfinished-{number}")).exists():
         number += 1
-    run.folder.rename(aside)
+    place.rename(aside)
+    if run.folder.is_symlink():  # to what has another name now
+        place.mkdir()

@@ -51,17 +51,21 @@ class OnlineData:
         Raises InputError where sampling again and again gives the objective nothing to learn from.
         """
         if self._current is None or (step - 1) % self.config.online_updates == 0:
-            self._kept = self._sample(policy)
-            self._current = self._as_draw(*self._kept)
+            rounds, sampled, kept = self._sample(policy)
+            current = self._as_draw(kept, _metrics_of(sampled))
+            # All at once: a signal may end the sampling, and a checkpoint is then written.
+            self.rounds, self._kept, self._current = rounds, (kept, current.metrics), current
+            self.tokens_generated += sum(len(rollout.tokens.completion) for rollout in sampled)
         return self._current
 
-    def _sample(self, policy: LanguageModel) -> tuple[list[Rollout], dict[str, float]]:
-        sampled: list[Rollout] = []
+    def _sample(self, policy: LanguageModel) -> tuple[int, list[Rollout], list[Rollout]]:
+        """Return how many rounds there are then, all that was sampled, and what is kept of it."""
+        rounds, sampled = self.rounds, list[Rollout]()
         kept: list[Rollout] = []
         units = None
         for _ in range(MOST_ROUNDS):
-            fresh = self.sampler.sample(policy, self.rounds)
-            self.rounds += 1
+            fresh = self.sampler.sample(policy, rounds)
+            rounds += 1
             sampled += fresh
             kept = kept + mixed(fresh) if self.config.online_mixed else fresh
             kept = kept[: self.config.batch_size]
@@ -74,14 +78,7 @@ class OnlineData:
                 f"samples, all correct or all incorrect: what was trained so far is kept; try more "
                 f"--online-samples, another --online-temperature or other problems"
             )
-        lengths = [len(rollout.tokens.completion) for rollout in sampled]
-        self.tokens_generated += sum(lengths)
-        metrics = {
-            "rollout/accuracy": sum(r.reward > 0 for r in sampled) / len(sampled),
-            "rollout/truncated": sum(r.truncated for r in sampled) / len(sampled),
-            "rollout/length": sum(lengths) / len(sampled),
-        }
-        return kept, metrics
+        return rounds, sampled, kept
 
     def _as_draw(self, kept: list[Rollout], metrics: dict[str, float]) -> OptimizerBatch:
         data = self.sampler.tokenized(kept)
@@ -128,6 +125,15 @@ class OnlineData:
             kept = [Rollout(Tokens(*tokens), *rest) for tokens, *rest in rows]
             self._kept = kept, metrics
             self._current = self._as_draw(kept, metrics)
+
+
+def _metrics_of(sampled: list[Rollout]) -> dict[str, float]:
+    count = len(sampled)
+    return {
+        "rollout/accuracy": sum(r.reward > 0 for r in sampled) / count,
+        "rollout/truncated": sum(r.truncated for r in sampled) / count,
+        "rollout/length": sum(len(r.tokens.completion) for r in sampled) / count,
+    }
 
 
 def mixed(rollouts: list[Rollout]) -> list[Rollout]:

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from objectives.errors import InputError
 from objectives.json_files import read_objects, require
+from objectives.output_lock import held
 from objectives.whole_files import append_whole, flush, is_partial, write_whole, writing
 from train.devices import processes
 
@@ -74,34 +73,17 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, so that no other run writes to it; freed when the process ends.
+        """Hold the folder, so that no other command writes to it; freed when the process ends.
 
-        Raises InputError where another run holds it.
+        Raises InUse where another does.
         """
         with ExitStack() as stack:
-            processes.on_main(lambda: self._hold(stack))
+
+            def hold() -> None:
+                stack.enter_context(held(self.path))
+
+            processes.on_main(hold)
             yield
-
-    def _hold(self, stack: ExitStack) -> None:
-        try:
-            stack.enter_context(self._lock())
-        except Timeout:
-            raise InputError(
-                f"{self.path}: another run is writing there; name another with --out"
-            ) from None
-
-    def in_use(self) -> bool:
-        """Say whether another run holds the folder."""
-        try:
-            with self._lock():
-                return False
-        except Timeout:
-            return True
-
-    def _lock(self) -> FileLock:
-        # Beside the folder, which may be moved aside.
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False)
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes in bytes of the files that grow while training, once on the disk."""

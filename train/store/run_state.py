@@ -47,18 +47,21 @@ class RunState:
     parts: Mapping[str, Stateful]  # by name
     keep: int = 0  # newest checkpoints to keep; 0: all
 
-    def save(self, step: int) -> None:
-        """Write the checkpoint after `step` updates."""
+    def save(self, step: int, unseen: Mapping[str, Any] | None = None) -> None:
+        """Write the checkpoint after `step` updates.
+
+        unseen: what is to be looked at of the policy still, as values; by default nothing.
+        """
         states = {name: part.state_dict() for name, part in self.parts.items()}
         states["optimizer"] = optimizer_state(self.optimizer)
         states["random"] = random_state()
         values = {"step": step, "cost": vars(self.cost), "files": self.folder.sizes(),
-                  "tokens_at_once": self.budget.tokens}  # fmt: skip
+                  "tokens_at_once": self.budget.tokens, "unseen": dict(unseen or {})}  # fmt: skip
         states["run"] = {}, values
         write_checkpoint(self.folder.path, step, self.policy, self.tokenizer, states, self.keep)
 
-    def load(self) -> int:
-        """Put the parts where the last checkpoint was written; return its step.
+    def load(self) -> tuple[int, dict[str, Any]]:
+        """Put the parts where the last checkpoint was written; return its step and `unseen`.
 
         Lines of metrics, completions and diagnostics written after it are cut off: they will be
         written again. Raises InputError where the checkpoint is not whole, or of another model.
@@ -83,4 +86,4 @@ class RunState:
         self.budget.tokens = values["tokens_at_once"]
         self.folder.cut(values["files"])
         processes.wait()
-        return values["step"]
+        return values["step"], values.get("unseen", {})

@@ -17,8 +17,8 @@ class _OneOf:
     def share(self, items):
         return list(items[self.rank :: self.count])
 
-    def gathered(self, items):
-        self.lists.append(list(items))
+    def gathered(self, make):
+        self.lists.append(list(make()))
         total = sum(map(len, self.lists))
         lists, count = self.lists, len(self.lists)
         return [lists[place % count][place // count] for place in range(total)]

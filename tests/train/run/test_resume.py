@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from objectives.errors import InputError
+from objectives.errors import Stopped
+from objectives.output_lock import InUse
 from tests.helpers.started_runs import session
+from train import train
 from train.__main__ import main
 from train.config.settings import Config
 from train.store.folder import GROWING, RunFolder, read_metrics
@@ -83,8 +85,9 @@ def test_stopped_and_resumed_is_the_same_run(kind, setups, tmp_path):
     make(setups, kind, tmp_path / "whole").train({})
     stopped = make(setups, kind, tmp_path / "stopped")
     stop_after(stopped, step, signal.SIGTERM)
-    with pytest.raises(InputError, match=rf"stopped by SIGTERM after step {step} .* --resume"):
+    with pytest.raises(Stopped, match=rf"stopped by SIGTERM after step {step} .* --resume") as end:
         stopped.train({})
+    assert end.value.status == 143
     handler = signal.getsignal(signal.SIGTERM)
     assert handler == signal.SIG_DFL
     torch.rand(7)  # as whatever else a process does
@@ -138,9 +141,10 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(setups, tmp_path):
 
 def test_a_second_run_in_a_folder_is_refused(setups, tmp_path):
     folder = RunFolder(tmp_path / "run")
-    with folder.locked(), pytest.raises(InputError, match="another run is writing there"):
-        make(setups, "omd", tmp_path / "run").train({})
-    make(setups, "omd", tmp_path / "run").train({})
+    setup = setups[False]
+    with folder.locked(), pytest.raises(InUse, match="another command is writing there"):
+        train("omd", replace(setup.config, out=str(tmp_path / "run")), setup=setup)
+    train("omd", replace(setup.config, out=str(tmp_path / "run")), setup=setup)
 
 
 def test_off_the_main_thread_signals_are_left_alone(setups, tmp_path):

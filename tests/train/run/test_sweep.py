@@ -57,7 +57,7 @@ def test_two_commands_share_a_sweep(train, tmp_path, monkeypatch):
     quick += "--learning-rates 1e-3 "
     train_run = Session.train
 
-    def by_others(run, *arguments):
+    def by_others(run, *arguments, **options):
         if not third.exists():
             third.mkdir(parents=True)
             config = {
@@ -67,7 +67,7 @@ def test_two_commands_share_a_sweep(train, tmp_path, monkeypatch):
             }
             (third / "config.json").write_text(json.dumps(config))
             (third / "result.json").write_text("{}")
-        return train_run(run, *arguments)
+        return train_run(run, *arguments, **options)
 
     monkeypatch.setattr(Session, "train", by_others)
     with RunFolder(first).locked():
