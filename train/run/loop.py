@@ -57,8 +57,8 @@ class Run:
         SIGINT or SIGTERM once steps are taken, it leaves what it samples, but not the step that is
         begun, writes a checkpoint and raises Stopped.
         """
-        done = self._resume() if resume else 0
         self.started = time.monotonic() - self.updater.cost.seconds
+        done = self._resume() if resume else 0
         with tqdm(
             total=self.config.steps, initial=done, desc=self.name, unit="step",
             dynamic_ncols=True, disable=not processes.is_main(),
@@ -133,11 +133,13 @@ class Run:
 
     def _resume(self) -> int:
         done, unseen = self.state.load()
+        self.started = time.monotonic() - self.updater.cost.seconds
         self.evaluations, self.history = read_history(self.folder.path)
         if unseen.get("looks"):
             self.updater.lam = unseen["lam"]
             for look in unseen["looks"]:
                 self._look(look, done)
+            self.save(done)
         return done
 
     def _end(self) -> Result:

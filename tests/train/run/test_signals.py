@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in whatever a run is at: what is saved is whole, and it ends in the same bits."""
+"""Ctrl-C and SIGTERM in whatever a run is at: what is saved is whole, and ends in the same bits."""
 
 import json
 import signal
@@ -163,9 +163,8 @@ def test_the_cache_is_left_and_gone_on_with(setups, tmp_path, monkeypatch):
         train, "fpa", replace(QUICK, out=str(folder), reference_cache=str(cache)),
         setup=setups[False], resume="auto",
     )  # fmt: skip
-    monkeypatch.setattr(reference_states, "TOKENS_AT_ONCE", 1000)
     with monkeypatch.context() as patch:
-        delay(patch, reference_states, "_flush", lambda: _progress(cache) == 3)
+        delay(patch, reference_states, "flush", lambda: _progress(cache) == 3)
         filling = Forked(start, tmp_path / "one")
         filling.wait_for("it waits")
         other = replace(QUICK, out=str(tmp_path / "other"), reference_cache=str(cache))
