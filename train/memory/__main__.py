@@ -9,9 +9,7 @@ import sys
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-import transformers
-
-from objectives.errors import InputError, command_line
+from objectives.errors import command_line
 from objectives.text_table import aligned
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.config.recipe import add_recipe_flag, ready_config, recipe_of
@@ -29,6 +27,7 @@ from train.memory.footprint import (
     shape_of,
 )
 from train.models.load import locate
+from train.models.pretrained import read_config
 
 DEFAULT_CONTEXT = 4096  # where a model states none
 COUNTS = (1, 2, 4, 8)  # devices
@@ -108,13 +107,7 @@ def _shape(name: str) -> tuple[Shape, int]:
     """Return a model's sizes and its context, from its configuration alone."""
     ready = ready_config(name)
     source, options = locate(name) if ready is None else (str(ready), {})
-    try:
-        config = transformers.AutoConfig.from_pretrained(source, **options)
-    except Exception as error:  # a configuration may hold anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"--model {name}: its configuration cannot be had ({reason:.160})"
-        ) from None
+    config = read_config(name, source, **options)
     context = getattr(config.get_text_config(), "max_position_embeddings", None)
     return shape_of(config), context or DEFAULT_CONTEXT
 

@@ -1,14 +1,16 @@
 """Models that are no causal language models, and weights that are not there, in one line each."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from objectives.errors import InputError
 
 # Quantised in a way that transformers undoes while it loads, where it cannot compute with it.
 UNDONE = {"mxfp4"}
+# Of rotary embeddings and causal masks, in files of years ago.
+FORMER_BUFFERS = (".inv_freq", ".masked_bias")
 OTHERS = {  # how the names of classes end
     "ForSequenceClassification": "a classifier",
     "ForTokenClassification": "a classifier",
@@ -53,17 +55,44 @@ def _kind(config: PreTrainedConfig, made: str) -> str | None:
     return None
 
 
-def check_complete(name: str, missing: Collection[str]) -> None:
-    """Raise InputError where a model's class has weights that its files lack.
+def check_complete(name: str, model: PreTrainedModel, found: Mapping[str, Collection]) -> None:
+    """Raise InputError where a model's files and its class do not have the same weights.
 
-    They would be random: of a head, where the files are of a classifier or of a model without one.
+    What the files lack would be random: a head, where they are of a classifier or of a model
+    without one. What the class has no place for would be dropped: layers, or a head of another
+    kind. found: what transformers tells of loading it, less what it leaves out on purpose.
     """
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    made = type(model).__name__
+    surplus = [key for key in found["unexpected_keys"] if not _is_computed(model, key)]
+    if missing := found["missing_keys"]:
+        others = f"; they have {first_of(surplus)}, which {made} does not" if surplus else ""
         raise InputError(
-            f"--model {name}: its files lack the weights {min(missing)}{more}: it is no causal "
-            f"language model, or not all of one"
+            f"--model {name}: its files lack the weights {first_of(missing)}{others}: it is no "
+            f"causal language model, or not all of one"
         )
+    if surplus:
+        raise InputError(
+            f"--model {name}: its files have the weights {first_of(surplus)}, which {made} has not "
+            f"by its config.json: it is another model's, or of one that is more than text"
+        )
+    if others := {key: shapes for key, *shapes in found["mismatched_keys"]}:
+        theirs, ours = others[min(others)]
+        raise InputError(
+            f"--model {name}: its files and its config.json differ in the shape of "
+            f"{first_of(others)}: {tuple(theirs)} and {tuple(ours)}"
+        )
+
+
+def first_of(names: Collection[str]) -> str:
+    """Return the first of some names, and how many there are besides."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{min(names)}{more}"
+
+
+def _is_computed(model: PreTrainedModel, key: str) -> bool:
+    """Say whether a weight is a buffer that the model makes itself, or made in earlier versions."""
+    buffers = (name for name, _ in model.named_buffers())
+    return key.endswith(FORMER_BUFFERS) or any(f".{name}".endswith(f".{key}") for name in buffers)
 
 
 def _quantised_by(config: PreTrainedConfig) -> str | None:

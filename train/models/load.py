@@ -8,17 +8,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import torch
 import transformers
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from diagnostics.parameters import has_adapter
@@ -26,7 +19,8 @@ from eval.decoding.choice import check_decoding
 from eval.decoding.unused_settings import unused_settings
 from objectives.errors import InputError
 from train.devices.choice import choose_device
-from train.models.kinds import check_complete, check_kind
+from train.models.kinds import check_kind
+from train.models.pretrained import read_config, read_tokenizer, read_weights
 from train.models.usable import check_usable
 
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?", re.ASCII)
@@ -55,28 +49,11 @@ def load_model(
         )
     if "gguf_file" in options:
         print(f"reading {options['gguf_file']} (about 20 seconds)", flush=True)
-    try:
-        with _quiet():
-            if "gguf_file" not in options:
-                check_kind(name, AutoConfig.from_pretrained(source))
-            tokenizer = AutoTokenizer.from_pretrained(source, **options)
-            if "gguf_file" not in options:
-                options["use_safetensors"] = True
-            model, found = cast(
-                "tuple[PreTrainedModel, dict]",
-                AutoModelForCausalLM.from_pretrained(
-                    source, dtype=dtype, output_loading_info=True, **options
-                ),
-            )
-    except InputError:
-        raise
-    except Exception as error:  # a folder may hold anything, and loading it fail in any way
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"--model {name}: not a causal model that can be loaded from here or the hub "
-            f"({reason[0]:.160})"
-        ) from None
-    check_complete(name, found["missing_keys"])
+    with _quiet():
+        if "gguf_file" not in options:
+            check_kind(name, read_config(name, source))
+        tokenizer = read_tokenizer(name, source, **options)
+        model = read_weights(name, source, dtype, **options)
     if "gguf_file" in options:
         _forget_quantisation(model)
     check_usable(name, source, model, tokenizer)
@@ -142,7 +119,7 @@ def _load_adapted(
         reason = str(error).removeprefix("--model ")
         raise InputError(f"--model {folder}: the adapter's base: {reason}") from None
     if (folder / "tokenizer_config.json").is_file():
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer = read_tokenizer(str(folder), str(folder))
     with _quiet():
         return merged(model, str(folder)).eval(), tokenizer
 

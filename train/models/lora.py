@@ -27,7 +27,9 @@ from diagnostics.parameters import trained_parameters
 from objectives.errors import InputError
 from train.config.settings import Config
 from train.models.copies import copy_around
+from train.models.kinds import first_of
 from train.models.language_model import LanguageModel, open_model
+from train.models.load import ADAPTER_CONFIG
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # of names in peft's files
@@ -104,18 +106,32 @@ def merged(base: PreTrainedModel, folder: str) -> PreTrainedModel:
     """Return the base with a folder's adapter added to its weights, which it changes in place.
 
     Takes any adapter of peft's that can be merged. Raises InputError for others, for one that is
-    not in safetensors, and for one of another model.
+    not in safetensors, for one of another model, and where weights are missing or too many.
     """
     if not (Path(folder) / ADAPTER_WEIGHTS).is_file():
         raise InputError(f"--model {folder}: it has no {ADAPTER_WEIGHTS} (pickles are not read)")
     try:
-        return PeftModel.from_pretrained(base, folder).merge_and_unload()
+        model = PeftModel.from_pretrained(base, folder)
+        # Again: only so does peft say which weights it did not find, or had no place for.
+        found = model.load_adapter(folder, model.active_adapter)
+        _check_complete(folder, found.missing_keys, found.unexpected_keys)
+        return model.merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError,
             RecursionError, SafetensorError) as error:  # fmt: skip
         raise InputError(
             f"--model {folder}: its adapter cannot be merged into its base model "
             f"({_first_line(error)})"
         ) from None
+
+
+def _check_complete(folder: str, missing: list[str], surplus: list[str]) -> None:
+    if missing or surplus:
+        lack = f"lacks {first_of(missing)}" if missing else ""
+        has = f"has {first_of(surplus)}, for which there is no place" if surplus else ""
+        raise InputError(
+            f"--model {folder}: its {ADAPTER_WEIGHTS} {'; it '.join(filter(None, (lack, has)))}: "
+            f"it is not, or not all, of an adapter of its base model with its {ADAPTER_CONFIG}"
+        )
 
 
 def _settings(model: PreTrainedModel) -> LoraConfig:
