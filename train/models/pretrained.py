@@ -29,7 +29,7 @@ def read_config(name: str, source: str, **options) -> PreTrainedConfig:
     name: of the model, for messages. source, options: as `load.locate` returns them.
     Raises InputError where they cannot be had, or are of code that comes with the model.
     """
-    with _reading(name, "its configuration cannot be had"):
+    with _reading(name):
         config = AutoConfig.from_pretrained(source, **NO_CODE, **options)
     attention = getattr(config, "_attn_implementation", None)
     if isinstance(attention, str) and "/" in attention:
@@ -42,7 +42,7 @@ def read_config(name: str, source: str, **options) -> PreTrainedConfig:
 
 def read_tokenizer(name: str, source: str, **options) -> PreTrainedTokenizerBase:
     """Return a model's tokenizer, as `read_config` reads the settings."""
-    with _reading(name, "its tokenizer cannot be read"):
+    with _reading(name):
         return AutoTokenizer.from_pretrained(source, **NO_CODE, **options)
 
 
@@ -54,7 +54,7 @@ def read_weights(name: str, source: str, dtype: torch.dtype, **options) -> PreTr
     if "gguf_file" not in options:
         _refuse_pickles(name, Path(source))
         options["use_safetensors"] = True
-    with _reading(name, "not a causal model that can be loaded from here or the hub"):
+    with _reading(name):
         model, found = cast(
             "tuple[PreTrainedModel, dict]",
             AutoModelForCausalLM.from_pretrained(
@@ -86,7 +86,7 @@ def _refuse_pickles(name: str, folder: Path) -> None:
 
 
 @contextmanager
-def _reading(name: str, otherwise: str) -> Iterator[None]:
+def _reading(name: str) -> Iterator[None]:
     """Make one line of whatever fails; a folder may hold anything."""
     try:
         yield
@@ -99,4 +99,7 @@ def _reading(name: str, otherwise: str) -> Iterator[None]:
                 f"{transformers.__version__} has itself, or take a newer transformers"
             ) from None
         reason = text.splitlines() or [type(error).__name__]
-        raise InputError(f"--model {name}: {otherwise} ({reason[0]:.160})") from None
+        raise InputError(
+            f"--model {name}: not a causal model that can be loaded from here or the hub "
+            f"({reason[0]:.160})"
+        ) from None

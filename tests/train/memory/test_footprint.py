@@ -271,7 +271,7 @@ def test_the_command_takes_a_folder(memory, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--model nobody/nothing", "--model nobody/nothing: its configuration cannot be had"),
+        ("--model nobody/nothing", "--model nobody/nothing: not a causal model"),
         ("--model ./nowhere", "--model ./nowhere: no model folder there"),
         ("--devices 0", "--devices 0: must be above 0"),
         ("--recipe mine", "--recipe mine: not one of deepseek-math-7b"),
