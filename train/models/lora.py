@@ -113,7 +113,7 @@ def merged(base: PreTrainedModel, folder: str) -> PreTrainedModel:
     try:
         model = PeftModel.from_pretrained(base, folder)
         # Again: only so does peft say which weights it did not find, or had no place for.
-        found = model.load_adapter(folder, model.active_adapter)
+        found = model.load_adapter(folder, str(model.active_adapter))
         _check_complete(folder, found.missing_keys, found.unexpected_keys)
         return model.merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError,
