@@ -33,7 +33,13 @@ def check_kind(name: str, config: PreTrainedConfig) -> None:
             f"--model {name}: its weights are quantised ({method}), and can be neither trained nor "
             f"sampled from here: name the model that they were made from, or a .gguf file of them"
         )
-    made = next(iter(config.architectures or []), None) or type(config).__name__
+    named = config.architectures or []
+    if not (isinstance(named, list | tuple) and all(isinstance(each, str) for each in named)):
+        raise InputError(
+            f"--model {name}: in its config.json `architectures` is {named!r:.40}, and must be a "
+            f"list of names of classes"
+        )
+    made = next(iter(named), "") or type(config).__name__
     kind = _kind(config, made)
     if kind is not None:
         raise InputError(
