@@ -89,7 +89,8 @@ def test_diagnostics_are_those_of_the_old_run(resumed):
         return
     old, new = (pd.read_csv(run / "diagnostics.csv") for run in resumed)
     assert set(old["step"]) == {0, 2, 4}
-    pd.testing.assert_frame_equal(new, old, rtol=1e-3, atol=1e-5)
+    # On another CPU a skill, a quotient of small differences, moved by two parts in a thousand.
+    pd.testing.assert_frame_equal(new, old, rtol=1e-2, atol=1e-5)
 
 
 def test_the_last_checkpoint_has_the_same_files(resumed):
