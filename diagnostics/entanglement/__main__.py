@@ -17,10 +17,14 @@ from typing import Literal
 from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
-from train.config.flags import Parser, add_flags, check, flag, from_flags
+from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
+from train.config.future import FUTURE_FLAGS, INITIAL
 from train.config.objective_flags import hyper_parameters, objective_names
 
 DEFAULT_OBJECTIVES = ("dpo", "rpo", "ipo", "fpa")  # simper's ratio is offline_rl's
+# Settings of a run that say what its objective sees.
+KEPT = ("model", "data", "data_config", "data_split", "max_tokens", "advantage", "online",
+        "online_updates")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,13 @@ def main() -> None:
         run = open_run(Path(settings.run), settings.checkpoint)
     if names is None:
         names = _default_names(run.config["objective"] if run else None)
-    given = hyper_parameters(rest, names, parser.flags)
+    specs = _specs(names, hyper_parameters(rest, names, parser.flags), run)
     folder = Path(settings.out) if settings.out else Path("runs/entanglement")
     if settings.out is None and run is not None:
         folder = run.path / "diagnostics" / f"entanglement-step-{run.step}"
     with held(folder):
         require_free(folder, "files")
-        _diagnose(settings, run, names, given, folder)
+        _diagnose(settings, run, specs, folder)
 
 
 def _default_names(own: str | None) -> list[str]:
@@ -106,7 +110,21 @@ def _default_names(own: str | None) -> list[str]:
     return first + [n for n in DEFAULT_OBJECTIVES if not own or base(n) != base(own)]
 
 
-def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Path) -> None:
+def _specs(names: list[str], given: dict[str, dict], run) -> dict:
+    """Return the objectives with what was given, the run's own else as it was trained."""
+    from train.config.spec import objective_spec
+
+    own = run.spec if run is not None else None
+    specs = {}
+    for name in names:
+        for word in FUTURE_FLAGS.keys() & given[name].keys():
+            raise InputError(f"{flag_name(word)} is for training; here λ is set by --lam")
+        recorded = own.record() if own is not None and own.name == name else {}
+        specs[name] = objective_spec(name, {**recorded, **given[name]})
+    return specs
+
+
+def _diagnose(settings: Settings, run, specs: dict, folder: Path) -> None:
     from diagnostics.entanglement.measure import coefficient_columns, measure_pairs, token_cosines
     from diagnostics.entanglement.report import write_report
     from diagnostics.entanglement.summary import summarise
@@ -114,41 +132,47 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
     from diagnostics.entanglement.words import in_words, summary_table
     from diagnostics.parameters import select_parameters
     from train.models.language_model import open_model
-    from train.probes.pairs import drawn_pairs, probe_batch, probe_log_probs
+    from train.probes.checkpoint import SeenModels, probe_batch, seen_at
+    from train.probes.pairs import drawn_pairs, probe_log_probs
     from train.run.setup import set_up
     from train.store.opened import load_checkpoint
 
-    setup = set_up(_config(settings, run))
+    config = _config(settings, run)
+    setup = set_up(config.with_online(False))
     print(setup.describe())
     base, tokenizer, data = setup.base.model, setup.base.tokenizer, setup.data
-    policy, place, lam = base, "the base itself", settings.lam
-    hyper = {name: dict(values) for name, values in given.items()}
+    seen, place, lam = SeenModels(base, base, base), "the base itself", settings.lam
     if run is not None:
         policy = open_model(load_checkpoint(run, base.model, tokenizer))
+        seen = seen_at(run, policy, base, config)
         place = f"{run.config['objective']} after {run.step} steps"
         lam = run.lam if lam is None else lam
-        own = run.config["objective"]
-        if own in hyper:
-            hyper[own] = {**run.hyper, **hyper[own]}
     lam = 1.0 if lam is None else lam
     pairs = drawn_pairs(data, settings.pairs, settings.seed)
     print(f"pairs  {len(pairs.number)} of {pairs.total}, seed {settings.seed}; policy: {place}")
+    print(*(f"       {note}" for note in seen.notes), sep="\n", end="\n" if seen.notes else "")
+    policy = seen.policy
     try:
         select_parameters(policy.model, settings.parameters)
     except ValueError as error:
         raise InputError(f"--parameters: {error}") from None
 
     def look(tokens):
-        return probe_log_probs(tokens, policy, base, lam)
+        return probe_log_probs(tokens, policy, base, lam, seen.origin)
 
     prompts = tokenizer.batch_decode(
         [list(row[0]) for row in pairs.tokens[::2]], skip_special_tokens=True
     )
     measured = measure_pairs(policy.model, policy.head, pairs, prompts, settings.parameters, look)
+    own = None if run is None else run.spec
     columns = []
-    for objective in (OBJECTIVES[name] for name in names):
-        batch = probe_batch(measured, objective, data, policy, base)
-        columns.append(coefficient_columns(measured, objective, batch, hyper[objective.name]))
+    for spec in specs.values():
+        # Anchors are of the run's own outer steps.
+        same = own is not None and (own.name, own.settings) == (spec.name, spec.settings)
+        batch = probe_batch(
+            measured, spec, config, data, seen if same else seen._replace(anchors=None)
+        )
+        columns.append(coefficient_columns(measured, spec.objective, batch, spec.hyper))
     table = measured.table(columns)
     summary = {
         "policy": place,
@@ -158,9 +182,12 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
         "seed": settings.seed,
         "parameters": settings.parameters,
         "lam": lam,
-        "hyper_parameters": hyper,
+        "future_from": own.settings["future_from"] if own and own.future else INITIAL,
+        "advantage": config.advantage,
+        "notes": seen.notes,
+        "hyper_parameters": {name: dict(spec.hyper) for name, spec in specs.items()},
         "at_reference": bool((measured.batch.anchor == measured.batch.reference).all()),
-        **summarise(table, names),
+        **summarise(table, list(specs)),
     }
     number = most_entangled(table)
     summary["most_entangled_pair"] = int(table["pair"][number])
@@ -173,14 +200,14 @@ def _diagnose(settings: Settings, run, names: list[str], given: dict, folder: Pa
 
 
 def _config(settings: Settings, run):
+    """Return the run's settings of data and of coefficients, to be computed in float32 here."""
     from train.config.settings import Config
 
     source = run.config if run is not None else {}
-    longest = source.get("max_tokens") if settings.max_tokens is None else settings.max_tokens
+    kept = {name: source[name] for name in KEPT if name in source}
+    asked = {"model": settings.model, "data": settings.data, "max_tokens": settings.max_tokens}
     return Config(
-        model=settings.model or source.get("model", "builtin"),
-        data=settings.data or source.get("data", "builtin"),
-        max_tokens=longest,
+        **{**kept, **{name: value for name, value in asked.items() if value is not None}},
         seed=settings.seed,
         device=settings.device,
         dtype="float32",

@@ -1,6 +1,6 @@
 """Gradient entanglement of pairs of a data set, under a policy and its reference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from diagnostics.entanglement.ches import Ches, ches
-from diagnostics.entanglement.coefficients import coefficients_now_and_ahead
+from diagnostics.entanglement.coefficients import (
+    PairCoefficients,
+    coefficients_now_and_ahead,
+    pair_coefficients,
+)
 from diagnostics.entanglement.gram import GRADIENT_ELEMENTS, pair_grams
 from diagnostics.entanglement.head import head_gram, head_pair_grams
 from diagnostics.entanglement.overlap import Overlap, token_overlap
@@ -136,24 +140,24 @@ def join_log_probs(parts: list[ProbeLogProbs]) -> Batch:
 
 def objective_batch(
     batch: Batch,
-    objective: Objective,
     reward: Tensor,
     group: Tensor,
     weight: Tensor,
-    divergence: Tensor | None,
+    *,
+    anchors: tuple[Tensor, Tensor],
+    divergence: Tensor | None = None,
 ) -> Batch:
     """Return the batch of probe pairs as one objective wants it.
 
     batch: of `join_log_probs`. reward, group, weight: (2N,), the reward as the objective sees it.
-    divergence: KTO's z0. An anchor is the policy itself where the objective renews it during
-    training (as if an outer step began here), and otherwise the reference, which sampled the data.
+    anchors: (2N, T) log-probs under the anchor and the one before. divergence: KTO's z0.
     """
     rows, device = len(batch.mask), batch.mask.device
-    anchor = batch.anchor if objective.settings.get("period") else batch.reference
     mean_length = batch.mask.sum() / rows
+    anchor, previous = anchors
     return batch._replace(
         anchor=anchor,
-        previous_anchor=anchor,
+        previous_anchor=previous,
         reward=reward.to(device),
         group=group.to(device),
         weight=weight.to(device),
@@ -163,18 +167,20 @@ def objective_batch(
 
 
 def coefficient_columns(
-    measured: MeasuredPairs, objective: Objective, batch: Batch, hyper: dict
+    measured: MeasuredPairs, objective: Objective, batch: Batch, hyper: Mapping
 ) -> pd.DataFrame:
-    """Return an objective's columns: its ratio and the regime, now and at the future policy.
+    """Return an objective's columns: its ratio and the regime, at each of TIMES.
 
-    batch: of `objective_batch`. hyper: hyper-parameters that differ from the objective's defaults;
-    settings are ignored.
+    batch: of `objective_batch`. hyper: hyper-parameters that differ from the objective's defaults.
     """
-    own = {n: value for n, value in hyper.items() if n in objective.hyper_parameters}
-    now, ahead = coefficients_now_and_ahead(objective.loss, measured.batch.anchor, batch, **own)
-    now, ahead = (type(c)(*(x.cpu() for x in c)) for c in (now, ahead))
+    policy, loss = measured.batch.anchor, objective.loss
+    times = (
+        *coefficients_now_and_ahead(loss, policy, batch, **hyper),
+        pair_coefficients(loss, policy, batch, **hyper),
+    )
+    on_cpu = [PairCoefficients(*(x.cpu() for x in each)) for each in times]
     of = whole_products(measured.gram, measured.overlaps)
-    return objective_columns(of, objective.name, now, ahead)
+    return objective_columns(of, objective.name, *on_cpu)
 
 
 class TokenCosines(NamedTuple):

@@ -10,7 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from diagnostics.entanglement.summary import contributions, regime_shares
-from diagnostics.entanglement.table import TIMES
+from diagnostics.entanglement.table import times_apart
 from diagnostics.panels import COLOURS, style
 
 REGIME_COLOURS = {
@@ -31,10 +31,10 @@ def draw_entanglement(table: pd.DataFrame, objectives: Sequence[str], title: str
     """Return a figure of three panels from a table of pairs with the objectives' columns.
 
     Cosine against token overlap; what kinds of tokens add to the cosine; the share of pairs in
-    each regime under each objective, now and at the future policy.
+    each regime under each objective, now, at the future policy, and as used where that is neither.
     """
     with style():
-        bars = 1 + 2 * len(objectives)
+        bars = 1 + sum(len(times_apart(table, name)) for name in objectives)
         figure = Figure(figsize=(17.5, max(4.8, 1.9 + 0.36 * bars)), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.35, 1.35))
         _cosines(left, table)
@@ -70,7 +70,8 @@ def _where(axis: Axes, parts: pd.DataFrame) -> None:
 def _regimes(axis: Axes, table: pd.DataFrame, objectives: Sequence[str]) -> None:
     columns = {"equal weights": "regime"}
     for name in objectives:
-        columns |= {f"{name}, {time}": f"regime_{name}_{time}" for time in TIMES}
+        times = times_apart(table, name)
+        columns |= {f"{name}, {time}": f"regime_{name}_{time}" for time in times}
     shares = [regime_shares(table[column]) for column in columns.values()]
     places, start = np.arange(len(columns)), np.zeros(len(columns))
     for regime, colour in REGIME_COLOURS.items():

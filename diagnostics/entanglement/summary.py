@@ -3,7 +3,7 @@
 import pandas as pd
 
 from diagnostics.entanglement.pair_products import REGIMES
-from diagnostics.entanglement.table import TIMES, UNDEFINED
+from diagnostics.entanglement.table import UNDEFINED, times_apart
 
 SHARES = ("shared", "shared_distinct", "distinct_shared", "distinct_distinct")
 PARTS = ("prefix", "decision")
@@ -50,7 +50,7 @@ def summarise(table: pd.DataFrame, objectives: list[str]) -> dict:
                     "ratio_median": _finite(table[f"ratio_{name}_{time}"].median()),
                     "regimes": regime_shares(table[f"regime_{name}_{time}"]),
                 }
-                for time in TIMES
+                for time in times_apart(table, name)
             }
             for name in objectives
         },

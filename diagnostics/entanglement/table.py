@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import numpy as np
 import pandas as pd
 import torch
 from einops import rearrange
@@ -13,7 +14,7 @@ from diagnostics.entanglement.overlap import Overlap
 from diagnostics.entanglement.pair_products import REGIMES, Products, Split, products, regime
 from diagnostics.entanglement.parts import PARTS, shared_parts
 
-TIMES = ("now", "future")
+TIMES = ("now", "future", "used")  # at θ, at the future policy, and by the objective itself
 UNDEFINED = "undefined"  # the regime where a coefficient or a gradient is nan
 
 
@@ -74,20 +75,31 @@ def pair_table(gram: Tensor, overlaps: list[Overlap], ches: Ches | None = None) 
 
 
 def objective_columns(
-    of: Products, name: str, now: PairCoefficients, ahead: PairCoefficients
+    of: Products, name: str, now: PairCoefficients, ahead: PairCoefficients, used: PairCoefficients
 ) -> pd.DataFrame:
-    """Return columns of an objective: `ratio_NAME_now`, `weight_`, `regime_`, and of the future.
+    """Return columns of an objective: `ratio_NAME_now`, `weight_`, `regime_`, `_future`, `_used`.
 
-    of: from `whole_products`. now, ahead: of the N pairs at θ and at the future policy.
+    of: from `whole_products`. now, ahead: of the N pairs at θ and at the future policy. used: by
+    the objective itself, which may take one side's at θ and the other's at the future policy.
     The ratio is `c_l / c_w`, the weight `c_w`; the regime is that of a small step with both.
     """
     columns = {}
-    for time, each in zip(TIMES, (now, ahead), strict=True):
+    for time, each in zip(TIMES, (now, ahead, used), strict=True):
         chosen, rejected = (c.to(of.inner) for c in each)
         columns[f"ratio_{name}_{time}"] = _numbers(each.ratio)
         columns[f"weight_{name}_{time}"] = _numbers(each.chosen)
         columns[f"regime_{name}_{time}"] = _names(regime(of, chosen, rejected))
     return pd.DataFrame(columns)
+
+
+def times_apart(table: pd.DataFrame, name: str) -> tuple[str, ...]:
+    """Return those of TIMES to show of an objective: what it uses only where it is neither."""
+    now, future, used = (
+        table[[f"{what}_{name}_{time}" for what in ("ratio", "weight")]].to_numpy()
+        for time in TIMES
+    )
+    known = any(np.array_equal(used, other, equal_nan=True) for other in (now, future))
+    return TIMES[:2] if known else TIMES
 
 
 def most_entangled(table: pd.DataFrame) -> int:

@@ -9,17 +9,17 @@ NEARLY_ORTHOGONAL = 0.1  # of a cosine
 
 
 def summary_table(summary: dict) -> str:
-    """Return a line per objective: median ratio and regimes, now and at the future policy."""
+    """Return a line per objective and time: median ratio and regimes."""
     rows: list[tuple[str, ...]] = [
         ("objective", "policy", "c_l/c_w", "ideal", "both up", "both down", "other")
     ]
     equal = summary["regimes_at_equal_coefficients"]
     rows.append(("(equal weights)", "", "1.00", *_regimes(equal)))
     for name, times in summary["objectives"].items():
-        for time, label in (("now", "now"), ("future", "future")):
-            ratio = times[time]["ratio_median"]
+        for time, of in times.items():
+            ratio = of["ratio_median"]
             shown = "-" if ratio is None else f"{ratio:.3g}" if ratio < 0.01 else f"{ratio:.2f}"
-            rows.append((name, label, shown, *_regimes(times[time]["regimes"])))
+            rows.append((name, time, shown, *_regimes(of["regimes"])))
     return aligned(rows)
 
 
@@ -124,6 +124,8 @@ def _ahead(name: str, times: dict) -> str:
     size = ""
     if None not in weights and weights[0] > 0:
         size = f" The chosen's median weight there is {weights[1] / weights[0]:.2g} times that now."
+    if "used" in times:
+        size += f" What it uses, one side now and the other ahead: {_state(times['used'])}."
     if _state(now) == _state(future):
         return f"{owner}: {_state(now)}, the same at the future policy.{size}"
     change = future["regimes"]["ideal"] - now["regimes"]["ideal"]

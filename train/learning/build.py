@@ -12,6 +12,7 @@ from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatcher, TokenBudget
 from train.data.offline import BatchSource, OfflineData
 from train.devices.sharding import is_sharded
+from train.learning.past import past_plan
 from train.learning.policies import Policies
 from train.models.base import Base
 from train.models.language_model import LanguageModel, compile_layers, recompute_layers
@@ -42,17 +43,12 @@ def build_policies(
     folder: of the run. last: nobody needs the base after this run, which may train it itself.
     watched: probes look at the reference itself while the run trains.
     """
-    needs, lag = spec.objective.needs, spec.future and spec.future.lag
+    needs, past = spec.objective.needs, past_plan(spec, data.online, config.online_updates)
+    anchored, lag = past.anchored, past.lag
     placed = base.placed()
     cached = None
     if isinstance(data, OfflineData) and _may_be_cached(spec, config):
         cached = cached_reference(placed, data.tokenized, data.units.rows, config, folder)
-    # Where each step samples anew and the anchor is what sampled, it is the policy itself.
-    period = int(spec.settings.get("period", 0))
-    on_policy = data.online and period == 0 and config.online_updates == 1
-    anchored = "anchor" in needs and not on_policy
-    if data.online and period == 0:
-        period = config.online_updates
     wanted = anchored or "reference" in needs or ("future" in needs and not lag)
     # With its states on disk the reference itself is needed no more.
     needless = bool(cached) and not (anchored or lag or watched)
@@ -67,9 +63,9 @@ def build_policies(
         needs,
         policy,
         reference,
-        Anchors(placed, policy, period) if anchored else None,
+        Anchors(placed, policy, past.period) if anchored else None,
         LaggedPolicy(placed, policy, lag) if lag else None,
-        on_policy,
+        past.on_policy,
         cached and cached[0],
     )
     return Built(policies, cached[1] if cached else 0)

@@ -7,21 +7,15 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from diagnostics.entanglement.measure import (
-    MeasuredPairs,
-    ProbeLogProbs,
-    SampledPairs,
-    objective_batch,
-)
+from diagnostics.entanglement.measure import ProbeLogProbs, SampledPairs
 from diagnostics.extrapolation.score import ProbeTokens
 from diagnostics.extrapolation.snapshot import Snapshot, take_snapshot
-from objectives import ADVANTAGES, Batch, Objective, reference_point, token_log_probs
+from objectives import token_log_probs
 from objectives.errors import InputError
 from train.data.input_rows import collate, spread
 from train.data.micro_batches import MicroBatch, micro_batch
 from train.data.offline import mean_length
 from train.data.tokenized import TokenizedData, Tokens
-from train.learning.divergence import mismatched_ratios
 from train.models.language_model import LanguageModel
 
 SEED = 20_250_919  # of the choice, the same in every run so that runs can be compared
@@ -110,14 +104,27 @@ def require_probes(
 
 @torch.no_grad()
 def probe_log_probs(
-    tokens: Sequence[Tokens], policy: LanguageModel, reference: LanguageModel, lam: float
+    tokens: Sequence[Tokens],
+    policy: LanguageModel,
+    reference: LanguageModel,
+    lam: float,
+    origin: LanguageModel | None = None,
 ) -> ProbeLogProbs:
-    """Return the rows' log-probs under policy, reference and future policy, by a forward pass."""
+    """Return the rows' log-probs under policy, reference and future policy, by a forward pass.
+
+    origin: what the future policy is extrapolated from, by default the reference.
+    """
     rows = collate(list(tokens)).to(policy.model.device)
     hidden = policy.hidden(rows)
     before = hidden if reference is policy else reference.hidden(rows)
+    other = None if origin is None or origin is reference else (origin.hidden(rows), origin.head)
     out = token_log_probs(
-        hidden, policy.head, rows.targets, reference=(before, reference.head), lam=lam
+        hidden,
+        policy.head,
+        rows.targets,
+        reference=(before, reference.head),
+        origin=other,
+        lam=lam,
     )
     spread_hidden = hidden.new_zeros(*rows.mask.shape, hidden.shape[-1])
     spread_hidden[rows.mask] = hidden
@@ -125,30 +132,3 @@ def probe_log_probs(
     assert out.future is not None
     values = (spread(x, rows) for x in (out.policy, out.reference, out.future))
     return ProbeLogProbs(rows.mask, spread_hidden, *values)
-
-
-def probe_batch(
-    measured: MeasuredPairs,
-    objective: Objective,
-    data: TokenizedData,
-    policy: LanguageModel,
-    reference: LanguageModel,
-) -> Batch:
-    """Return measured pairs of a data set as an objective's batch, for its coefficients.
-
-    policy, reference: those that the pairs were measured under.
-    Raises InputError where the objective compares with other prompts' completions (KTO's z0) and
-    all pairs are of one prompt.
-    """
-    index = measured.pairs.index
-    reward = ADVANTAGES[objective.advantage](data.reward, data.group)
-    divergence = None
-    if "divergence" in objective.needs:
-        if len(data.group[index].unique()) < 2:
-            raise InputError(
-                f"--objective {objective.name} compares with other prompts' completions, and all "
-                f"pairs are of one prompt: ask for more with --pairs"
-            )
-        divergence = reference_point(mismatched_ratios(policy, reference, data, index, 32))
-    known = (column[index] for column in (reward, data.group, data.weight))
-    return objective_batch(measured.batch, objective, *known, divergence=divergence)

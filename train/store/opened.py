@@ -9,7 +9,7 @@ from objectives.errors import InputError
 from objectives.json_files import read_object, require, shown
 from train.config.flags import flagged
 from train.config.settings import Config
-from train.config.spec import recorded_spec
+from train.config.spec import ObjectiveSpec, recorded_spec
 from train.config.values import expected, fits
 from train.models.load import is_adapter, load_model
 from train.store.checkpoints import find_checkpoints
@@ -26,9 +26,9 @@ class CheckpointedRun:
     checkpoint: Path
 
     @property
-    def hyper(self) -> dict:
-        """The hyper-parameters of the objective's loss that the run was made with."""
-        return dict(recorded_spec(self.config).hyper)
+    def spec(self) -> ObjectiveSpec:
+        """The objective as the run was made with it."""
+        return recorded_spec(self.config)
 
     @property
     def lam(self) -> float | None:

@@ -108,7 +108,7 @@ def test_the_base_model(diagnose, tmp_path, encoded, data):
     assert status == 0, err
     table = pd.read_csv(tmp_path / "mine" / "pairs.csv")
     names = ("dpo", "rpo", "ipo", "fpa")
-    own = [f"{q}_{n}_{t}" for n in names for t in ("now", "future")
+    own = [f"{q}_{n}_{t}" for n in names for t in ("now", "future", "used")
            for q in ("ratio", "weight", "regime")]  # fmt: skip
     assert list(table.columns) == COLUMNS + own
     assert table["pair"].is_monotonic_increasing
