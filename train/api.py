@@ -50,8 +50,8 @@ def train(
     from train.run.session import Session
     from train.run.setup import set_up
     from train.run.sweep import PlannedRun, taken_up
-    from train.store.card import provenance
     from train.store.folder import require_no_run
+    from train.store.provenance import provenance
 
     if resume is None:
         require_no_run(folder)

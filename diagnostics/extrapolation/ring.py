@@ -8,6 +8,8 @@ from diagnostics.extrapolation.score import LAMS, ProbeTokens, Score, reference_
 from diagnostics.extrapolation.snapshot import Snapshot
 from objectives import Head
 
+PARTS = ("hidden", "weight", "bias")  # of a snapshot, by the names of `Snapshot.tensors`
+
 
 class ProbeRing:
     """Scores forecasts of several horizons, from several references, as training goes on.
@@ -100,10 +102,14 @@ class ProbeRing:
             heads[str(step)] = None if head is None else [head.scale, head.softcap]
         return tensors, {**self._settings(), "last": self._last, "heads": heads}
 
-    def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
+    def load_state_dict(
+        self, tensors: dict[str, Tensor], values: dict, shape: tuple[int, int] | None = None
+    ) -> None:
         """Go on where the ring stood whose `state_dict` this is.
 
-        Raises ValueError where that ring was asked for other horizons, lags, λ or steps.
+        shape: (N, V) of the snapshots to come, where that is known.
+        Raises ValueError where that ring was asked for other horizons, lags, λ or steps, and where
+        its snapshots are not whole or of another shape.
         """
         settings = self._settings()
         differing = [name for name in settings if settings[name] != values[name]]
@@ -113,14 +119,44 @@ class ProbeRing:
         # Copied: a file's tensors lie in memory as they come, and a matrix product's last bits
         # depend on where its operands begin.
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-        self._last = values["last"]
-        self._snapshots = {}
-        for step, head in values["heads"].items():
-            if head is not None:
-                weight, bias = tensors[f"{step}.weight"], tensors.get(f"{step}.bias")
-                head = Head(weight, bias, *head)
-            self._snapshots[int(step)] = Snapshot(tensors[f"{step}.hidden"], head)
+        snapshots = {}
+        for step, how in values["heads"].items():
+            own = {name: tensors.pop(f"{step}.{name}", None) for name in PARTS}
+            snapshots[int(step)] = _restored(step, how, own, shape)
+        if tensors:
+            raise ValueError(f"it has {min(tensors)}, for which there is no place")
+        last = values["last"]
+        if type(last) is not (int if snapshots else type(None)) or last != max(
+            snapshots, default=None
+        ):
+            raise ValueError(f"its last snapshot is not that of step {last}")
+        self._last, self._snapshots = last, snapshots
 
     def _settings(self) -> dict:
         named = {"horizons": self.horizons, "lags": self.lags, "lams": self.lams}
         return {"every": self.every, **{name: list(value) for name, value in named.items()}}
+
+
+def _restored(
+    step: str, how: list | None, parts: dict[str, Tensor | None], shape: tuple[int, int] | None
+) -> Snapshot:
+    """Return a snapshot from its tensors; how: scale and softcap of its head, None without one."""
+    hidden, weight, bias = (parts[name] for name in PARTS)
+    needed = {"hidden": hidden} | ({} if how is None else {"weight": weight})
+    for name, tensor in needed.items():
+        if tensor is None or tensor.dim() != 2 or not tensor.is_floating_point():
+            raise ValueError(f"its snapshot of step {step} has no matrix {name}")
+    assert hidden is not None  # it was just checked
+    head = None
+    if how is not None:
+        assert weight is not None
+        head = Head(weight, bias, *how)
+        fits = hidden.shape[1] == weight.shape[1] and (
+            bias is None or bias.shape == weight.shape[:1]
+        )
+        if not fits:
+            raise ValueError(f"hidden states and head of its snapshot of step {step} do not fit")
+    snapshot = Snapshot(hidden, head)
+    if shape is not None and snapshot.shape != shape:
+        raise ValueError(f"its snapshot of step {step} is {snapshot.shape}, not {shape}")
+    return snapshot

@@ -1,13 +1,15 @@
 """Where rows come from: files, the hub or memory, a few at a time, never all as objects."""
 
+import functools
 import glob
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import pyarrow as pa
 from datasets import Dataset, disable_progress_bars, load_dataset
 
 from objectives.errors import InputError
@@ -17,6 +19,7 @@ from train.data.row_forms import listed
 
 Row = tuple[str, dict]  # where it stands, `FILE row 3`, and what it holds
 HELD_OUT = re.compile(r"(?:^|[-_.])(test|valid|validation|val|dev|eval)(?:[-_.]|$)")
+ROWS_AT_ONCE = 1000  # of a data set, that are hashed
 TRAINED = re.compile(r"(?:^|[-_.])train(?:[-_.]|$)")
 
 
@@ -64,7 +67,7 @@ def of_hub(source: str, config: str | None = None, split: str | None = None) -> 
         lambda: _placed(source, arrow_rows(dataset)),
         len(dataset),
         dataset.data.nbytes,
-        lambda: dataset._fingerprint,
+        functools.cache(lambda: _content(dataset)),
     )
 
 
@@ -89,7 +92,7 @@ def rows_in_memory(rows: Dataset | Sequence[dict], name: str) -> RowSource:
             lambda: _placed(name, arrow_rows(rows)),
             len(rows),
             rows.data.nbytes,
-            lambda: rows._fingerprint,
+            functools.cache(lambda: _content(rows)),
         )
     rows = [listed(row) for row in rows]
     try:
@@ -100,6 +103,19 @@ def rows_in_memory(rows: Dataset | Sequence[dict], name: str) -> RowSource:
     return RowSource(
         lambda: _placed(name, in_parts(iter(rows))), len(rows), len(text), lambda: digest
     )
+
+
+def _content(dataset: Dataset) -> str:
+    """Return a digest of what is in a data set: its fingerprint has files' times."""
+    digest = hashlib.blake2b(digest_size=16)
+    table = dataset.with_format("arrow")
+    digest.update(str(table.features).encode())
+    for batch in table.iter(ROWS_AT_ONCE):
+        whole = cast(pa.Table, batch).replace_schema_metadata(None).combine_chunks()
+        with pa.ipc.new_stream(sink := pa.BufferOutputStream(), whole.schema) as stream:
+            stream.write_table(whole)
+        digest.update(sink.getvalue())
+    return digest.hexdigest()
 
 
 def _placed(name: str, batches: Iterator[list[dict]]) -> Iterator[list[Row]]:
@@ -147,6 +163,7 @@ def _file(path: Path, name: str, expected: str) -> RowSource:
     if ending(path) == ".parquet":
         count, size = parquet_size(path)
 
+    @functools.cache
     def identity() -> str:
         # The same bytes are other rows as CSV than as TSV.
         return file_digest(path) + (str(ending(path)) if ending(path) in (".csv", ".tsv") else "")
@@ -165,8 +182,12 @@ def _joined(parts: list[RowSource]) -> RowSource:
         batches,
         sum(counts) if len(counts) == len(parts) else None,
         sum(part.bytes for part in parts),
-        lambda: " ".join(part.identity() for part in parts),
+        functools.cache(lambda: _of_all(part.identity() for part in parts)),
     )
+
+
+def _of_all(digests: Iterable[str]) -> str:
+    return hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest()
 
 
 def _not_had(source: str, config: str | None, split: str, error: Exception) -> InputError:

@@ -1,7 +1,7 @@
 """Copies of a model, and what is trained of it written from one into another."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,9 @@ from transformers import PreTrainedModel
 
 from diagnostics.parameters import trained_parameters
 from train.devices.sharding import backbone_of, forget_whole, own_part, shard, spread_like
+from train.models.kinds import first_of
 from train.models.language_model import LanguageModel
+from train.models.misfit import misfit
 
 
 def sharded(whole: LanguageModel, device: torch.device) -> LanguageModel:
@@ -56,12 +58,34 @@ def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:
     }
 
 
+def check_models(
+    tensors: Mapping[str, Tensor], models: Collection[str], known: Collection[str]
+) -> None:
+    """Raise ValueError where tensors, as `parameters_of` returns them, are of none of the models.
+
+    known: the names that models may have.
+    """
+    if strange := set(models) - set(known):
+        raise ValueError(f"it has a policy {first_of(strange)}, for which there is no place")
+    strange = {name for name in tensors if name.split(".", 1)[0] not in models}
+    if strange:
+        raise ValueError(f"it has {first_of(strange)}, for which there is no place")
+
+
 @torch.no_grad()
 def load_parameters(model: LanguageModel, name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Write into a model what `parameters_of` returned under a name."""
+    """Write into a model what `parameters_of` returned under a name.
+
+    Raises ValueError where something is missing, too many, or of another shape or dtype.
+    """
     forget_whole(model.model)
-    for parameter, value in trained_parameters(model.model).items():
-        own_part(value).copy_(tensors[f"{name}.{parameter}"])
+    start = f"{name}."
+    found = {n.removeprefix(start): x for n, x in tensors.items() if n.startswith(start)}
+    wanted = {n: own_part(value) for n, value in trained_parameters(model.model).items()}
+    if reason := misfit(found, wanted):
+        raise ValueError(f"of policy {name}: {reason}")
+    for parameter, value in wanted.items():
+        value.copy_(found[parameter])
 
 
 @torch.no_grad()

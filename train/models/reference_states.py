@@ -28,6 +28,7 @@ from train.data.input_rows import collate
 from train.data.kept_file import alone, file_digest
 from train.data.tokenized import TokenizedData
 from train.devices import processes
+from train.models.identity import update_with_weights
 from train.models.language_model import LanguageModel
 
 TOKENS_AT_ONCE = 8192  # of a batch that the reference reads, padding included
@@ -233,9 +234,7 @@ def _key(reference: LanguageModel, data: TokenizedData, layout: Layout) -> str:
     digest.update(
         f"{layout.dtype} {layout.width} {reference.model.config.to_json_string()}".encode()
     )
-    for name, value in reference.model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    update_with_weights(digest, reference.model)
     for part in data.tokens.parts(layout.rows):
         digest.update(part.numpy().tobytes())
     return digest.hexdigest()

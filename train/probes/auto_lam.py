@@ -6,6 +6,7 @@ from torch import Tensor
 
 from diagnostics.extrapolation.lam_rule import LamRule, LamState, lam_at, observe
 from diagnostics.extrapolation.ring import ProbeRing
+from objectives.json_files import require
 from train.models.language_model import LanguageModel
 from train.probes.pairs import ProbePairs
 
@@ -21,7 +22,9 @@ class AutoLam:
     Until the first is scored, the policy is taken to move at a steady speed.
     """
 
-    def __init__(self, rule: LamRule, probes: ProbePairs):
+    def __init__(self, rule: LamRule, probes: ProbePairs, vocabulary: int):
+        """vocabulary: how many logits the policy gives."""
+        self._shape = probes.positions, vocabulary
         self.rule, self.probes, self.state = rule, probes, LamState()
         common = math.gcd(rule.horizon, rule.lag or rule.horizon)
         self.every = max(n for n in range(1, MOST_STEPS + 1) if common % n == 0)
@@ -43,6 +46,9 @@ class AutoLam:
         return tensors, {"ring": values, "pace": self.state.pace}
 
     def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
-        """Go on from what `state_dict` returned."""
-        self._ring.load_state_dict(tensors, values["ring"])
+        """Go on from what `state_dict` returned; raises ValueError for what is of another run."""
+        self._ring.load_state_dict(tensors, values["ring"], self._shape)
+        require("it", values, {"pace": (int, float)})
+        if not math.isfinite(values["pace"]):
+            raise ValueError(f"its pace is {values['pace']}")
         self.state = LamState(values["pace"])

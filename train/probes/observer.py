@@ -80,6 +80,7 @@ class Observer:
             lags = (None,) if lag is None else (None, lag)
             tokens = ProbeTokens(*(x.to(policies.device) for x in probes.tokens))
             self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
+        self._shape = probes.positions, len(base.head.weight)
         self._solved: Mapping[int, bool] | None = None
 
     def observe(self, step: int, lam: float | None) -> None:
@@ -136,9 +137,9 @@ class Observer:
         return tensors, {"ring": ring, "solved": solved}
 
     def load_state_dict(self, tensors: dict[str, Tensor], values: dict) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned; raises ValueError for what is of another run."""
         if self._ring is not None:
-            self._ring.load_state_dict(tensors, values["ring"])
+            self._ring.load_state_dict(tensors, values["ring"], self._shape)
         self._solved = None if values["solved"] is None else dict(map(tuple, values["solved"]))
 
     def _micro(self) -> MicroBatch:

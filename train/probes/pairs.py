@@ -79,6 +79,11 @@ class ProbePairs:
         return take_snapshot(hidden, policy.head)
 
     @property
+    def positions(self) -> int:
+        """How many tokens of completions there are."""
+        return int(self.micro.rows.mask.sum())
+
+    @property
     def tokens(self) -> ProbeTokens:
         """The sampled tokens at the probe positions, in the order of the mask."""
         return ProbeTokens(self.micro.rows.targets, self.micro.rows.mask)

@@ -8,7 +8,7 @@ from train.run.result import Result, comparison_table
 from train.run.session import Session
 from train.run.setup import set_up
 from train.run.sweep import PlannedRun, taken_up
-from train.store.card import provenance
+from train.store.provenance import provenance
 
 
 def make_runs(

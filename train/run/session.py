@@ -21,7 +21,10 @@ from train.run.setup import Setup
 from train.run.step import Updater
 from train.sampling.online import OnlineData
 from train.store.card import model_card
+from train.store.digests import check_digests
 from train.store.folder import RunFolder
+from train.store.opened import open_run
+from train.store.provenance import changes
 from train.store.run_state import RunState
 
 
@@ -59,7 +62,9 @@ class Session:
         from the last checkpoint. show: draw its pictures and write its model card too. Who calls
         holds the folder. Raises Stopped, with a checkpoint, at SIGINT or SIGTERM.
         """
-        if not resume:
+        if resume:
+            self._compare(origin)
+        else:
             self.folder.create(self._record(origin))
         reset_peak_memory(self.setup.base.device)
 
@@ -68,6 +73,19 @@ class Session:
                 self._present(result, origin)
 
         return self.run().train(resume, present)
+
+    def _compare(self, origin: dict) -> None:
+        """Print what is other than when the run began, or not known.
+
+        Raises InputError where that is what it is made from.
+        """
+        begun = open_run(self.folder.path)
+        lines = (
+            check_digests(begun.checkpoint, self.setup.digests(), begun.config),
+            changes(begun.config, origin),
+        )
+        for line in filter(None, lines):
+            print(f"       {line}", flush=True)
 
     def run(self) -> Run:
         """Make the models, the optimizer and all else that the loop needs."""
@@ -94,7 +112,7 @@ class Session:
         state = RunState(
             self.folder, base.model.model, base.tokenizer, policies.policy.model, optimizer, cost,
             batcher.budget, {n: part for n, part in parts.items() if part is not None},
-            config.keep_checkpoints,
+            config.keep_checkpoints, setup.digests(),
         )  # fmt: skip
         updater = Updater(
             Gradients(spec, policies, batcher), optimizer, self.data, cost, self.folder, config,
@@ -119,7 +137,8 @@ class Session:
         future = self.spec.future
         if future is None or future.rule is None:
             return None
-        return AutoLam(future.rule, self._probes(PAIRS, "--lam auto", ": give --lam a number"))
+        probes = self._probes(PAIRS, "--lam auto", ": give --lam a number")
+        return AutoLam(future.rule, probes, len(self.setup.base.model.head.weight))
 
     def _watched(self) -> ProbePairs | None:
         plan = self.setup.config.diagnose_plan()
@@ -143,7 +162,12 @@ class Session:
         settings = {**self.setup.config.record(), **spec.record()}
         evaluator = self.setup.evaluator
         left_out = {**self.data.left_out, **(evaluator.problems.left_out if evaluator else {})}
-        return settings | {"objective": spec.name, "left_out": left_out, **origin}
+        return settings | {
+            "objective": spec.name,
+            "left_out": left_out,
+            "digests": self.setup.digests(),
+            **origin,
+        }
 
     def _present(self, result: Result, origin: dict) -> None:
         """Draw the pictures of a trained run and write its model card."""

@@ -1,6 +1,7 @@
 """What all runs of a command share: the base model, the data and the test problems."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -9,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.decoding.choice import check_decoding
 from eval.decoding.unused_settings import unused_settings
+from eval.problems.benchmark import problems_digest
 from eval.problems.files import worked_solutions
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from eval.prompt_check import Limit, share_cut, solution_lengths
@@ -18,16 +20,20 @@ from train.data.sources import check_of_hub, may_be_on_hub, of_hub
 from train.data.table import TrajectoryTable, read_table, table_of
 from train.data.token_file import token_folder
 from train.data.tokenized import TokenizedData, encode
+from train.devices import processes
 from train.models.base import Base, open_base
+from train.models.identity import loaded_digest, model_digest
 from train.models.load import name_of
 from train.sampling.evaluator import EVAL_LIMIT, Evaluator, open_evaluator
 from train.sampling.sampler import ONLINE_LIMIT, Sampler
+from train.store.digests import BASE, DATA, EVAL_PROBLEMS
 
 # The settings that a set-up is made by, and that its runs therefore have in common.
 SHARED = (
     "model", "data", "data_config", "data_split", "max_tokens", "token_cache", "device", "dtype",
     "share_prefixes", "eval_problems", "eval_limit", "eval_max_new_tokens", "online_max_new_tokens",
 )  # fmt: skip
+PROBLEMS = "problems"  # that are sampled from, online, where there may be data too
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 Rows = datasets.Dataset | Sequence[dict]
 
@@ -41,6 +47,7 @@ class Setup:
     data: TokenizedData
     evaluator: Evaluator | None
     sampler: Sampler | None = None  # of training problems, online
+    contents: Callable[[], dict[str, str]] = dict  # digests of what is there, as `_contents` has it
 
     def with_config(self, config: Config) -> "Setup":
         """Return the same model, data and problems for a run with other settings of its own.
@@ -63,6 +70,17 @@ class Setup:
             evaluator=self.evaluator and self.evaluator.with_config(config),
             sampler=sampler and sampler.with_config(config),
         )
+
+    def digests(self) -> dict[str, str]:
+        """Return digests of the contents of base, data and problems of evaluations.
+
+        Not of what has none: a model of the hub's whose files are somewhere else.
+        """
+        found = self.contents()
+        # Of a command with both kinds of runs, each knows what it is trained on itself.
+        data = found.get(PROBLEMS if self.config.online else DATA)
+        chosen = {BASE: found.get(BASE), DATA: data, EVAL_PROBLEMS: found.get(EVAL_PROBLEMS)}
+        return {what: own for what, own in chosen.items() if own is not None}
 
     def describe(self) -> str:
         """Return a line each about the model and the data."""
@@ -143,7 +161,30 @@ def set_up(
     else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
         assert sampler is not None  # there is no table online alone
         tokenized = sampler.tokenized(sampler.sample(base.model, 0))
-    return Setup(config, base, tokenized, evaluator, sampler)
+    contents = functools.cache(lambda: _contents(config.model, model, table, evaluator, sampler))
+    return Setup(config, base, tokenized, evaluator, sampler, contents)
+
+
+def _contents(
+    name: str,
+    loaded: Loaded | None,
+    table: TrajectoryTable | None,
+    evaluator: Evaluator | None,
+    sampler: Sampler | None,
+) -> dict[str, str]:
+    """Return digests by what they are of: the base, the table, the problems of both kinds."""
+
+    def digests() -> dict[str, str]:
+        base = model_digest(name) if loaded is None else loaded_digest(loaded[0])
+        found = {} if base is None else {BASE: base}
+        if table is not None:
+            found[DATA] = table.source.identity()
+        for what, user in ((PROBLEMS, sampler), (EVAL_PROBLEMS, evaluator)):
+            if user is not None:
+                found[what] = problems_digest(user.problems.problems)
+        return found
+
+    return processes.on_main(digests)
 
 
 def _training_problems(

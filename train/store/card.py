@@ -1,40 +1,6 @@
-"""Where a run comes from: its command, versions and revision, and its model card."""
+"""A run's model card: what was trained, how, and how it went."""
 
-import platform
-import subprocess
 from collections.abc import Mapping
-from importlib.metadata import version
-from pathlib import Path
-
-import torch
-
-PACKAGES = ("torch", "transformers", "peft", "datasets")
-
-
-def provenance(command: str) -> dict:
-    """Return the command, versions and git revision that a run was made with."""
-    versions = {"python": platform.python_version()}
-    versions |= {name: version(name) for name in PACKAGES}
-    return {
-        "command": command,
-        "versions": versions,
-        "git_revision": _git_revision(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _git_revision() -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return None
-    return found.stdout.strip() or None
 
 
 def model_card(config: dict, table: str, pictures: Mapping[str, str]) -> str:
@@ -44,7 +10,7 @@ def model_card(config: dict, table: str, pictures: Mapping[str, str]) -> str:
     show.
     """
     shown = "".join(f"![{what}](plots/{name})\n\n" for what, name in pictures.items())
-    versions = ", ".join(f"{name} {text}" for name, text in config["versions"].items())
+    versions = ", ".join(f"{name} {text}" for name, text in config["versions"].items() if text)
     return (
         f"# {config['objective']} from {config['model']}\n\n"
         f"Trained by objective-zoo with the objective `{config['objective']}` on "

@@ -101,7 +101,7 @@ def test_settings_that_are_no_hyper_parameters():
         "eval_max_new_tokens", "eval_batch_size", "checkpoint_every", "keep_checkpoints",
         "diagnose_every", "diagnose", "horizons", "diagnose_pairs",
     }  # fmt: skip
-    beside = {"objective", "left_out", "command", "versions", "git_revision", "threads"}
+    beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
     assert of_config | beside == UNTRAINED | IDENTITY
     assert of_config <= DEFAULTS.keys()
 
