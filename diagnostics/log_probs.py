@@ -10,7 +10,7 @@ from objectives.batch import log_prob_mean, log_prob_sum, masked
 LOGPS, MEAN_LOGPS, REWARDS = "logps", "mean_logps", "rewards"
 CHOSEN, REJECTED = SIDES = ("chosen", "rejected")
 MARGINS = f"{REWARDS}/margins"
-_ROWS = "rows"
+ROWS = "rows"  # how many there are
 
 
 def log_prob_totals(policy: Tensor, batch: Batch, beta: float | None = None) -> dict[str, Tensor]:
@@ -22,7 +22,7 @@ def log_prob_totals(policy: Tensor, batch: Batch, beta: float | None = None) -> 
     rows the count, the sum of `s`, of `m` and of the implicit reward.
     """
     values = {
-        _ROWS: torch.ones_like(batch.reward),
+        ROWS: torch.ones_like(batch.reward),
         LOGPS: log_prob_sum(policy, batch.mask),
         MEAN_LOGPS: log_prob_mean(policy, batch.mask),
     }
@@ -45,8 +45,8 @@ def log_prob_metrics(totals: dict[str, float]) -> dict[str, float]:
     metrics = {}
     for key, total in totals.items():
         name, side = key.split("/")
-        count = totals[f"{_ROWS}/{side}"]
-        if name != _ROWS and count:
+        count = totals[f"{ROWS}/{side}"]
+        if name != ROWS and count:
             metrics[key] = total / count
     chosen, rejected = (metrics.get(f"{REWARDS}/{side}") for side in SIDES)
     if chosen is not None and rejected is not None:

@@ -3,11 +3,18 @@
 import json
 from pathlib import Path
 
+from train.store.folder import read_metrics
+
 COSTS = {
     "steps": 2, "seconds": 90.0, "training_seconds": 40.0, "generation_seconds": 20.0,
     "tokens_trained": 2000, "tokens_generated": 500, "flops": 3e12, "parameters": 640_000,
     "peak_memory_bytes": 2_500_000_000, "online": False,
 }  # fmt: skip
+
+
+def step_lines(folder: Path) -> list[dict]:
+    """Return the lines of a run's metrics that are of steps."""
+    return [line for line in read_metrics(folder) if "loss" in line]
 
 
 def write_run(

@@ -124,7 +124,7 @@ def test_no_steps_evaluate_the_base_and_end_well(train, tmp_path, problems):
     evaluated, folder = "none" not in problems, tmp_path / "runs" / "dpo"
     assert status == 0
     assert ("greedy accuracy" in out) == evaluated
-    assert len(read_metrics(folder)) == evaluated
+    assert len(read_metrics(folder)) == 1 + evaluated  # fixed rows
     assert (folder / "plots" / "training.png").exists() == evaluated
     assert ("training.png" in (folder / "README.md").read_text()) == evaluated
     assert "2 of 2 runs are done already" in train(f"{words} --resume")[1]

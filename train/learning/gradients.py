@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from diagnostics.log_probs import log_prob_metrics, log_prob_totals
-from objectives import reference_point
+from diagnostics.log_probs import ROWS, log_prob_metrics, log_prob_totals
+from objectives import Batch, reference_point
 from objectives.errors import InputError
 from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatch, MicroBatcher
@@ -75,10 +75,24 @@ class Gradients:
             values["tokens"] = micro.rows.tokens
             values["computed"] = micro.rows.attention_mask.sum()
             values["places"] = torch.tensor(micro.rows.input_ids.numel())
-            for name, value in values.items():
-                value = value if micro.counted else torch.zeros_like(value)
-                totals[name] = totals.get(name, 0.0) + value.to(policy.device)
+            _add(totals, {name: x.to(policy.device) for name, x in values.items()}, micro.counted)
         return totals
+
+    @torch.no_grad()
+    def log_probs(self, batch: OptimizerBatch) -> dict[str, float]:
+        """Return the number of a batch's chosen and rejected rows, and their mean log-probs."""
+
+        def work() -> dict[str, Tensor]:
+            totals: dict[str, Tensor] = {}
+            for micro in self.batcher.micro_batches(batch):
+                rows, policy = micro.rows.to(self.policies.device), self.policies.policy
+                known = micro.batch.map(lambda x: x.to(self.policies.device), Batch._fields)
+                _add(totals, log_prob_totals(policy.log_probs(rows), known), micro.counted)
+            return totals
+
+        named = _over_processes(self._fitting(batch, work))
+        counts = {name: total for name, total in named.items() if name.startswith(f"{ROWS}/")}
+        return {**counts, **log_prob_metrics(named)}
 
     def divergence(self, batch: OptimizerBatch) -> Tensor | None:
         """Return KTO's z0 over an optimizer batch; None for objectives that need none."""
@@ -117,11 +131,19 @@ class Gradients:
 
 def step_metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
     """Return a step's metrics from the sums over its micro-batches in all processes."""
-    sums = torch.stack([total.double() for total in totals.values()])
-    numbers = processes.add_up(sums).tolist()
-    named = dict(zip(totals, numbers, strict=True))
+    named = _over_processes(totals)
     loss, tokens, computed = (named.pop(name) for name in ("loss", "tokens", "computed"))
     entropy = named.pop("entropy") / named.pop("completion_tokens")
     padding = 1 - computed / named.pop("places")
     values = {"loss": loss, "entropy": entropy, "padding": padding, **log_prob_metrics(named)}
     return StepMetrics(int(tokens), int(tokens - computed), int(computed) * frozen_models, values)
+
+
+def _add(totals: dict[str, Tensor], values: dict[str, Tensor], counted: bool) -> None:
+    for name, value in values.items():
+        totals[name] = totals.get(name, 0.0) + (value if counted else torch.zeros_like(value))
+
+
+def _over_processes(totals: dict[str, Tensor]) -> dict[str, float]:
+    sums = torch.stack([total.double() for total in totals.values()])
+    return dict(zip(totals, processes.add_up(sums).tolist(), strict=True))

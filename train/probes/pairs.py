@@ -27,7 +27,7 @@ def spread_pairs(data: TokenizedData, count: int) -> SampledPairs:
     Draws from a generator of its own, so that training draws what it would without.
     """
     pairs = data.all_pairs()
-    order = _shuffled(pairs, SEED)
+    order = shuffled(torch.arange(len(pairs)), SEED)
     _, group, size = data.group[pairs[order, 0]].unique(return_inverse=True, return_counts=True)
     together = group.argsort(stable=True)
     before = torch.empty_like(group)  # how many pairs of the same prompt came before
@@ -51,13 +51,14 @@ def drawn_pairs(data: TokenizedData, count: int, seed: int) -> SampledPairs:
             f"correct (reward above 0), and a pair needs a correct and an incorrect one of one "
             f"prompt{' (' + left + ')' if left else ''}"
         )
-    drawn = _shuffled(pairs, seed)[:count]
+    drawn = shuffled(torch.arange(len(pairs)), seed)[:count]
     longest = data.tokens.lengths[pairs[drawn]].amax(1)
     return _sampled(data, pairs, drawn[longest.argsort(stable=True)])
 
 
-def _shuffled(pairs: Tensor, seed: int) -> Tensor:
-    return torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
+def shuffled(rows: Tensor, seed: int) -> Tensor:
+    """Return the first dimension's rows in an order drawn from a generator of its own."""
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
 
 
 def _sampled(data: TokenizedData, pairs: Tensor, number: Tensor) -> SampledPairs:

@@ -11,12 +11,13 @@ from tqdm.auto import tqdm
 from objectives.errors import Stopped
 from objectives.signals import Request, Undone, name_of, postponed
 from train.config import Config
-from train.data.offline import BatchSource
+from train.data.offline import BatchSource, OptimizerBatch
 from train.devices import processes
 from train.devices.peak_memory import peak_memory
 from train.learning.policies import Policies
 from train.learning.schedule import due
 from train.learning.self_check import check_start
+from train.probes.fixed_rows import look_at
 from train.probes.observer import Observer
 from train.run.result import Result, read_history
 from train.run.step import Updater
@@ -40,9 +41,11 @@ class Run:
     folder: RunFolder
     evaluator: Evaluator | None
     observer: Observer | None
+    fixed: OptimizerBatch | None = None  # rows that are looked at before and after
     started: float = field(default_factory=time.monotonic)  # as if it had run without a break
     evaluations: list[tuple[int, Scores]] = field(default_factory=list)
     history: list[dict] = field(default_factory=list)  # the metrics of every step
+    probes: list[dict] = field(default_factory=list)  # of the fixed rows
 
     @property
     def policies(self) -> Policies:
@@ -75,7 +78,7 @@ class Run:
                         self.save(step - 1)
                         raise self._stopped(step - 1, signal.number) from None
                     self._after(step, stop)
-                    bar.set_postfix(self._figures(), refresh=False)
+                    bar.set_postfix(_figures(self), refresh=False)
                     bar.update()
                 result = self._end()
                 present(result)
@@ -104,12 +107,15 @@ class Run:
     def _begin(self) -> None:
         if not self.data.online:
             self.check_start()
+        self._probe(0)
         for look in LOOKS:
             self._look(look, 0)
 
     def _after(self, step: int, stop: Request) -> None:
         """Look at the policy after a step, and write a checkpoint, where they are due."""
         last, unseen = step == self.config.steps, []
+        if last:
+            self._probe(step)
         for look in LOOKS if last or due(step, self.config.eval_every) else LOOKS[:1]:
             try:
                 self._look(look, step)
@@ -134,7 +140,7 @@ class Run:
     def _resume(self) -> int:
         done, unseen = self.state.load()
         self.started = time.monotonic() - self.updater.cost.seconds
-        self.evaluations, self.history = read_history(self.folder.path)
+        self.evaluations, self.history, self.probes = read_history(self.folder.path)
         if unseen.get("looks"):
             self.updater.lam = unseen["lam"]
             for look in unseen["looks"]:
@@ -154,7 +160,15 @@ class Run:
                 **cost.as_dict(),
             }
         )
-        return Result(self.name, self.folder.path, self.evaluations, self.history, cost.seconds)
+        told = self.evaluations, self.history, self.probes
+        return Result(self.name, self.folder.path, *told, cost.seconds)
+
+    def _probe(self, step: int) -> None:
+        """Look at the fixed rows after `step` updates; not interrupted, as a step is not."""
+        if self.fixed is not None:
+            line = {"step": step, **look_at(self.fixed, self.updater.gradients)}
+            self.probes.append(line)
+            self.folder.write_metrics(line)
 
     def _look(self, look: str, step: int) -> None:
         """Make one of LOOKS at the policy after `step` updates, and keep what it shows."""
@@ -172,15 +186,17 @@ class Run:
         if self.observer is not None:
             self.observer.evaluated(step, scores)
 
-    def _figures(self) -> dict[str, str]:
-        cost, last = self.updater.cost, self.history[-1]
-        figures = {"loss": f"{last['loss']:.4f}"}
-        if self.evaluations:
-            figures["accuracy"] = f"{self.evaluations[-1][1].greedy.mean:.3f}"
-        if "rollout/accuracy" in last:
-            figures["sampled"] = f"{last['rollout/accuracy']:.2f}"
-        figures["tokens/s"] = f"{cost.tokens_trained / cost.training_seconds:.0f}"
-        return figures
+
+def _figures(run: Run) -> dict[str, str]:
+    """Return what the progress bar tells."""
+    cost, last = run.updater.cost, run.history[-1]
+    figures = {"loss": f"{last['loss']:.4f}"}
+    if run.evaluations:
+        figures["accuracy"] = f"{run.evaluations[-1][1].greedy.mean:.3f}"
+    if "rollout/accuracy" in last:
+        figures["sampled"] = f"{last['rollout/accuracy']:.2f}"
+    figures["tokens/s"] = f"{cost.tokens_trained / cost.training_seconds:.0f}"
+    return figures
 
 
 def _announce(line: str) -> None:

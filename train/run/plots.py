@@ -25,7 +25,7 @@ def plot_run(folder: Path, title: str) -> Path | None:
     None where there is nothing to draw, as of no steps without an evaluation.
     """
     metrics = pd.DataFrame(read_metrics(folder))
-    if metrics.empty:
+    if not {GREEDY, "loss"} & set(metrics):
         return None
     panels = 1 + (GREEDY in metrics)
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):

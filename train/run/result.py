@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagnostics.log_probs import MEAN_LOGPS, SIDES
+from diagnostics.log_probs import MEAN_LOGPS, ROWS, SIDES
 from objectives.errors import InputError
 from objectives.json_files import read_object, require
 from objectives.text_table import aligned
+from train.probes.fixed_rows import PREFIX
 from train.sampling.evaluator import Scores
 from train.store.folder import read_metrics
 
@@ -27,6 +28,7 @@ class Result:
     folder: Path
     evaluations: list[tuple[int, Scores]]  # (step, scores), empty without problems
     history: list[dict]  # the metrics of every step
+    probes: list[dict]  # of fixed rows before and after; of old runs none, or only after
     seconds: float
     pictures: list[Path] = field(default_factory=list)
 
@@ -45,24 +47,30 @@ class Result:
         return run_table(self)
 
     def metrics(self) -> "pd.DataFrame":
-        """Return the metrics of every step, a row each, and of the evaluations."""
+        """Return the metrics of every step, a row each, of the evaluations and of fixed rows."""
         import pandas as pd
 
         scores = [{"step": step, **found.metrics()} for step, found in self.evaluations]
-        steps = pd.DataFrame(self.history, columns=None if self.history else ["step"])
-        evaluated = pd.DataFrame(scores, columns=None if scores else ["step"])
-        return steps.merge(evaluated, on="step", how="outer").sort_values("step", ignore_index=True)
+        steps, *others = (
+            pd.DataFrame(lines, columns=None if lines else ["step"])
+            for lines in (self.history, scores, self.probes)
+        )
+        for other in others:
+            steps = steps.merge(other, on="step", how="outer")
+        return steps.sort_values("step", ignore_index=True)
 
 
-def read_history(folder: Path) -> tuple[list[tuple[int, Scores]], list[dict]]:
-    """Return the evaluations and the metrics of every step that a run has written so far.
+def read_history(folder: Path) -> tuple[list[tuple[int, Scores]], list[dict], list[dict]]:
+    """Return evaluations, metrics of every step and those of fixed rows that a run has written.
 
     Raises InputError for lines that are not of a run.
     """
-    evaluations, history = [], []
+    evaluations, history, probes = [], [], []
     for line in read_metrics(folder):
         if "loss" in line:
             history.append(line)
+        elif any(name.startswith(PREFIX) for name in line):
+            probes.append(line)
         else:
             try:
                 evaluations.append((line["step"], Scores.from_metrics(line)))
@@ -71,7 +79,7 @@ def read_history(folder: Path) -> tuple[list[tuple[int, Scores]], list[dict]]:
                     f"{folder / 'metrics.jsonl'}: the line of step {line['step']} has neither a "
                     f"loss nor {error.args[0]}"
                 ) from None
-    return evaluations, history
+    return evaluations, history, probes
 
 
 def read_result(objective: str, folder: Path) -> Result:
@@ -92,9 +100,10 @@ def run_table(result: Result) -> str:
         if after.sampled is not None:
             rows.append(("sampled accuracy", str(before.sampled), str(after.sampled)))
     for side in SIDES:
-        key = f"{MEAN_LOGPS}/{side}"
-        ends = [f"{m[key]:.4f}" if key in m else "-" for m in _ends(result)]
-        rows.append((f"mean log-prob, {side}", *ends))
+        ends = [_probed(line, side) for line in _ends(result)]
+        counts = [int(line[f"{PREFIX}{ROWS}/{side}"]) for line in result.probes if _has(line, side)]
+        if counts:
+            rows.append((f"mean log-prob, {counts[0]} fixed {side}", *ends))
     return aligned(rows)
 
 
@@ -112,11 +121,20 @@ def _line(result: Result) -> tuple[str, ...]:
         best = f"{accuracy.mean:.3f} ({step})"
         last = result.evaluations[-1][1].sampled
         sampled = "-" if last is None else f"{last.mean:.3f}"
-    last = _ends(result)[1]
-    sides = [last.get(f"{MEAN_LOGPS}/{side}") for side in SIDES]
-    shown = ["-" if value is None else f"{value:.3f}" for value in sides]
+    shown = [_probed(_ends(result)[1], side, digits=3) for side in SIDES]
     return result.objective, before, after, best, sampled, *shown, f"{result.seconds / 60:.1f}"
 
 
 def _ends(result: Result) -> tuple[dict, dict]:
-    return (result.history[0], result.history[-1]) if result.history else ({}, {})
+    """Return the fixed rows' figures before and after, empty where they are not known."""
+    known = {line["step"]: line for line in result.probes}
+    done = result.history[-1]["step"] if result.history else 0
+    return known.get(0, {}), known.get(done, {})
+
+
+def _has(line: dict, side: str) -> bool:
+    return bool(line.get(f"{PREFIX}{ROWS}/{side}"))
+
+
+def _probed(line: dict, side: str, digits: int = 4) -> str:
+    return f"{line[f'{PREFIX}{MEAN_LOGPS}/{side}']:.{digits}f}" if _has(line, side) else "-"

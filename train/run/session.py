@@ -12,6 +12,7 @@ from train.learning.build import build_batcher, build_optimizer, build_policies
 from train.learning.gradients import Gradients
 from train.learning.schedule import rate_factor
 from train.probes.auto_lam import PAIRS, AutoLam
+from train.probes.fixed_rows import fixed_rows
 from train.probes.observer import Observer, check_lag
 from train.probes.pairs import ProbePairs, require_probes
 from train.run.cost import begin_cost
@@ -120,7 +121,7 @@ class Session:
         )  # fmt: skip
         return Run(
             spec.name, config, base.device, self.data, updater, state, self.folder,
-            setup.evaluator, observer,
+            setup.evaluator, observer, fixed_rows(setup.data),
         )  # fmt: skip
 
     def _data(self) -> BatchSource:

@@ -1,6 +1,5 @@
 """The learning rate's schedules: ours to the bit, and those of transformers after our warm-up."""
 
-import json
 import math
 from functools import partial
 from typing import get_args
@@ -9,6 +8,7 @@ import pytest
 import torch
 from transformers import SchedulerType, get_scheduler
 
+from tests.helpers.run_folders import step_lines
 from train.__main__ import main
 from train.config.schedule import Own, Schedule
 from train.config.settings import Config
@@ -75,8 +75,7 @@ def test_a_run_follows_the_schedule(train, tmp_path):
     words = f"{QUICK} --steps 4 --schedule "
     words += "cosine_with_restarts --schedule-options num_cycles=2"
     assert train(words)[0] == 0
-    lines = (tmp_path / "runs/sft/metrics.jsonl").read_text().splitlines()
-    rates = [json.loads(line)["learning_rate"] for line in lines]
+    rates = [line["learning_rate"] for line in step_lines(tmp_path / "runs/sft")]
     assert rates == pytest.approx([1e-5, 5e-6, 1e-5, 5e-6])
 
 

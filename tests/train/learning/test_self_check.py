@@ -8,10 +8,10 @@ import torch
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from tests.helpers.run_folders import step_lines
 from tests.helpers.started_runs import first_micro_batch, session, started, trained, with_config
 from train.config.settings import Config
 from train.data.table import BUILTIN_ROLLOUTS
-from train.store.folder import read_metrics
 
 QUICK = Config(
     steps=2, batch_size=8, eval_problems="none", device="cpu", dtype="bfloat16", warmup_steps=0
@@ -41,7 +41,7 @@ def test_objectives_begin_from_cached_states_in_bfloat16(name, setup, states, tm
     run, _ = trained(session(with_config(setup, reference_cache=states), name, tmp_path / "run"))
     cached = run.policies.states is not None
     assert cached == (name in CACHED and "divergence" not in run.policies.needs)
-    losses = [line["loss"] for line in read_metrics(tmp_path / "run")]
+    losses = [line["loss"] for line in step_lines(tmp_path / "run")]
     assert len(losses) == 2
     assert torch.tensor(losses).isfinite().all()
 

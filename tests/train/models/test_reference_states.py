@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from objectives.errors import InputError
+from tests.helpers.run_folders import step_lines
 from tests.helpers.started_runs import session, with_config
 from tests.helpers.started_runs import trained as completed
 from train.config.settings import Config
@@ -20,7 +21,6 @@ from train.models import reference_states as module
 from train.models.copies import frozen_copy
 from train.models.reference_states import lay_out, reference_states
 from train.run.setup import set_up
-from train.store.folder import read_metrics
 
 QUICK = Config(steps=3, batch_size=8, eval_problems="none", learning_rate=1e-3, warmup_steps=0)
 
@@ -229,7 +229,7 @@ def test_the_last_run_trains_the_base_itself(tmp_path):
     assert before.policies.policy.model is not few.base.model.model
     assert last.policies.policy.model is few.base.model.model
     assert last.policies.reference is None
-    losses = [[line["loss"] for line in read_metrics(tmp_path / n)] for n in ("copy", "last")]
+    losses = [[line["loss"] for line in step_lines(tmp_path / n)] for n in ("copy", "last")]
     assert losses[0] == losses[1]
 
 

@@ -136,7 +136,7 @@ def test_a_run_leaves_its_folder(setup, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     assert (config["objective"], config["lam"], config["seed"]) == ("fpa", 0.5, 0)
     lines = read_metrics(folder)
-    assert [line["step"] for line in lines] == [0, 1, 2, 2]  # two of evaluations
+    assert [line["step"] for line in lines] == [0, 0, 1, 2, 2, 2]  # of fixed rows and evaluations
     assert {"eval/greedy_accuracy_low", "eval/sampled_accuracy"} <= set(lines[-1])
     kept = [json.loads(line) for line in (folder / "eval.jsonl").read_text().splitlines()]
     assert len(kept) == 2 * 6 * 2

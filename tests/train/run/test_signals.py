@@ -11,6 +11,7 @@ import pytest
 
 from eval.problems import problem_set
 from tests.helpers.forked import Forked
+from tests.helpers.run_folders import step_lines
 from train import train
 from train.__main__ import main
 from train.config.settings import Config
@@ -197,7 +198,7 @@ def test_a_sweep_is_gone_on_with_by_the_same_command(tmp_path):
     step = max(find_checkpoints(second))
     again = Forked(main, tmp_path, words)
     assert again.wait()[0] == 0, again.said()
-    lines = read_metrics(second)
+    lines = step_lines(second)
     assert [line["step"] for line in lines] == list(range(1, 41))
     assert step < 40
     assert "1 of 3 runs are done already" in again.said()

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from tests.helpers.run_folders import step_lines
 from train.__main__ import main
 from train.run.session import Session
 from train.store.folder import RunFolder
@@ -83,8 +84,7 @@ def test_two_commands_share_a_sweep(train, tmp_path, monkeypatch):
 def test_runs_of_a_sweep_differ_by_seed(train, tmp_path):
     train(SWEEP)
     losses = [
-        json.loads((tmp_path / f"sweep/sft/lr-0.001/seed-{seed}/metrics.jsonl").read_text())["loss"]
-        for seed in (0, 1)
+        step_lines(tmp_path / f"sweep/sft/lr-0.001/seed-{seed}")[0]["loss"] for seed in (0, 1)
     ]
     assert losses[0] != losses[1]
 

@@ -11,13 +11,13 @@ from eval.problems import problem_set
 from eval.problems.arithmetic import is_correct
 from objectives import OBJECTIVES, group_normalised
 from objectives.errors import InputError
+from tests.helpers.run_folders import step_lines
 from tests.helpers.started_runs import session, started, trained, with_config
 from train.__main__ import main
 from train.config.settings import Config
 from train.models.copies import frozen_copy
 from train.sampling.online import OnlineData, mixed
 from train.sampling.sampler import Rollout
-from train.store.folder import read_metrics
 
 QUICK = Config(
     steps=3, batch_size=24, online=True, online_samples=4, eval_problems="none", warmup_steps=0,
@@ -34,7 +34,7 @@ def setup(setup_of):
 def test_every_kind_of_objective_trains_online(name, setup, tmp_path):
     run, result = trained(session(setup, name, tmp_path / "run"))
     assert len(result.history) == 3
-    lines = read_metrics(tmp_path / "run")
+    lines = step_lines(tmp_path / "run")
     assert {"rollout/accuracy", "rollout/truncated", "rollout/length"} <= set(lines[0])
     cost = json.loads((tmp_path / "run" / "result.json").read_text())
     assert cost["online"]
@@ -137,7 +137,7 @@ def test_nothing_to_learn_from_gets_one_line_and_keeps_what_is_there(setup, tmp_
     run.data.sampler.problems = replace(run.data.sampler.problems, grade=grade)
     with pytest.raises(InputError, match="grpo finds nothing to learn from in 10 batches"):
         run.train({})
-    assert len(read_metrics(tmp_path / "run")) == 2
+    assert len(step_lines(tmp_path / "run")) == 2
     assert not (tmp_path / "run" / "result.json").exists()
 
 
@@ -151,7 +151,7 @@ def test_some_objectives_online_beside_others_that_are_not(call, tmp_path):
         assert config["online"] is online
         assert config["online_samples"] == (4 if online else 8)
         assert json.loads((folder / "result.json").read_text())["online"] is online
-        sampled = "rollout/accuracy" in read_metrics(folder)[0]
+        sampled = "rollout/accuracy" in step_lines(folder)[0]
         assert sampled is online
 
 
@@ -178,7 +178,7 @@ def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
     assert status == 0
     assert "8 problems, 2 at a time, 4 samples each" in out
     assert set(graded) <= {str(n + 2) for n in range(1, 9)}
-    assert len(read_metrics(tmp_path / "run")) == 2
+    assert len(step_lines(tmp_path / "run")) == 2
 
 
 @pytest.mark.parametrize(
