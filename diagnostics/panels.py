@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from objectives.figures import literal
 from objectives.whole_files import write_whole
 
 COLOURS = sns.color_palette("colorblind")
@@ -44,8 +45,9 @@ def panel_grid(
 
 
 def save(figure: Figure, target: Path, dpi: int) -> None:
-    """Write a figure as a PNG, whole or not at all.
+    """Write a figure as a PNG, its text as it is, whole or not at all.
 
     Raises InputError naming the file where it cannot be written.
     """
+    literal(figure)
     write_whole(target, partial(figure.savefig, format="png", dpi=dpi))

@@ -10,6 +10,7 @@ python -m train --objective fpa --recipe qwen2.5-math-7b --data rollouts.parquet
 python -m train --list                           # the objectives, their own flags, the recipes
 """
 
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -133,11 +134,12 @@ def _train(runs: "list[PlannedRun]", words: list[str], resume: str | None, sweep
         print(*(run.folder for run in runs), sep="\n")
         return
     from train.run.series import compare, make_runs
+    from train.store.provenance import called
 
-    results = make_runs(missing, " ".join([program("train"), *words]), resume, shared=sweep)
+    results = make_runs(missing, called("train"), resume, shared=sweep)
     parent = Path(runs[0].config.out or "runs")
     if sweep:
-        print(f"compare them with: {program('eval.compare')} {parent}")
+        print(f"compare them with: {program('eval.compare')} {shlex.quote(str(parent))}")
     elif len(results) > 1 and processes.is_main():
         print(*compare(results, parent), sep="\n")
 

@@ -18,7 +18,7 @@ ACCURACY = "eval/greedy_accuracy"  # of metrics.jsonl
 SHARE = (0, 1.05)  # limits of y
 # Title, y label, quantity, limits of y.
 PANELS = [
-    ("1  how entangled pairs are", "mean cosine of $g_w$ and $g_l$", COSINE, (-1, 1)),
+    ("1  how entangled pairs are", "mean cosine of g_w and g_l", COSINE, (-1, 1)),
     ("2  weight of rejected over chosen", "median of $c_l / c_w$", f"{RATIO}/used", (0, None)),
     ("3  weights inside the window", "share of pairs", f"{INSIDE}/used", SHARE),
     ("4  problems solved", "greedy accuracy", ACCURACY, SHARE),

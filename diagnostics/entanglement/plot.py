@@ -115,7 +115,7 @@ def draw_token_matrix(
         _write(axis.xaxis, rejected, upright=False)
         _write(axis.yaxis, chosen, upright=True)
         axis.set(xlabel="rejected (bold blue: shared)", ylabel="chosen (bold blue: shared)")
-        figure.suptitle(title, parse_math=False, fontsize="medium")
+        figure.suptitle(title, fontsize="medium")
     return figure
 
 
@@ -124,7 +124,6 @@ def _write(axis: Axis, tokens: Sequence[tuple[str, bool]], *, upright: bool) -> 
     axis.set_ticklabels([text for text, _ in tokens], fontsize=9)
     for label, (text, shared) in zip(axis.get_ticklabels(), tokens, strict=True):
         label.set_rotation(0 if upright or len(text) == 1 else 90)
-        label.set_parse_math(False)
         label.set_fontfamily("monospace")
         if shared:
             label.set_color(COLOURS[0])

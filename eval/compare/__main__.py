@@ -65,6 +65,7 @@ def _write(comparison, left_out: list[str], folder: Path) -> list[Path]:
     from eval.compare.html_report import html_report
     from eval.compare.plots import pictures
     from eval.compare.words import display_sweep, display_table, markdown, notes, sweep_caption
+    from objectives.markdown import plain
 
     table, said, drawn = (
         display_table(comparison),
@@ -74,9 +75,9 @@ def _write(comparison, left_out: list[str], folder: Path) -> list[Path]:
     sweep = None
     if comparison.sweep is not None:
         sweep = (sweep_caption(comparison), display_sweep(comparison))
-    paragraphs = [markdown(table), *said]
+    paragraphs = [markdown(table), *map(plain, said)]
     if sweep is not None:
-        paragraphs += [markdown(sweep[1]), sweep[0]]
+        paragraphs += [markdown(sweep[1]), plain(sweep[0])]
     title = f"Objectives compared by {comparison.metric} accuracy"
     files: dict[str, str | bytes] = {
         "comparison.csv": comparison.table.to_csv(index=False),

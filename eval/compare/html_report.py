@@ -70,6 +70,10 @@ def html_report(
 
 
 def _table(table: pd.DataFrame) -> str:
-    cells = table.map(lambda text: INTERVAL.sub(r"<small>\1</small>", escape(text)))
-    head = cells.rename(columns=escape)
+    # Escaped on one line: pandas would write a newline as a backslash and an n.
+    def shown(text: str) -> str:
+        return escape(" ".join(text.split()))
+
+    cells = table.map(lambda text: INTERVAL.sub(r"<small>\1</small>", shown(text)))
+    head = cells.rename(columns=shown)
     return f'<div class="wide">{head.to_html(index=False, border=0, escape=False)}</div>'

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from eval.compare.comparison import Comparison, Line
 from eval.compare.html_report import Picture
 from eval.compare.words import p_value
+from objectives.figures import literal
 
 BLUE, ORANGE = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
 OTHERS = {"color": "0.78", "lw": 1.2}
@@ -44,6 +45,7 @@ def pictures(comparison: Comparison) -> list[Picture]:
     for name, heading, figure, caption in figures:
         if figure is not None:
             content = BytesIO()
+            literal(figure)
             figure.savefig(content, format="png", dpi=DPI)
             inches = float(figure.get_figwidth())
             drawn.append(Picture(name, heading, caption, content.getvalue(), inches))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from eval.compare.caveats import choice, uncertainty, unequal
 from eval.compare.comparison import Comparison
+from objectives.markdown import table_row
 from objectives.text_table import aligned
 
 TRIMMED_FROM = 4  # seeds; of fewer the interquartile mean is the mean
@@ -94,8 +95,9 @@ def on_screen(table: pd.DataFrame) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table as Markdown, its numbers to the right."""
-    rows = [table.columns, ["---", *["---:"] * (table.shape[1] - 1)], *table.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    sides = ["---", *["---:"] * (table.shape[1] - 1)]
+    rule = "| " + " | ".join(sides) + " |"
+    return "\n".join([table_row(table.columns), rule, *map(table_row, table.to_numpy().tolist())])
 
 
 def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:

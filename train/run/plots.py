@@ -120,6 +120,6 @@ def _log_probs(axis: Axes, metrics: pd.DataFrame) -> None:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    figure.tight_layout()
+    figure.set_layout_engine("tight")  # when it is written, and not before
     save(figure, path, dpi=130)
     return path

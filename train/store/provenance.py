@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -35,7 +36,7 @@ def provenance(command: str) -> dict:
 
 def called(module: str) -> str:
     """Return the command that runs now, as `provenance` takes it."""
-    return " ".join([program(module), *sys.argv[1:]])
+    return f"{program(module)} {shlex.join(sys.argv[1:])}".rstrip()
 
 
 def changes(before: Mapping, now: Mapping) -> str | None:
