@@ -153,6 +153,8 @@ def _scored(
     # Imported here so that a mistyped flag is answered at once.
     from eval.sampling import make_ready, notes, sample_benchmark
     from train.models.load import load_for_sampling
+    from train.store.origin import origin_of_samples
+    from train.store.provenance import called
 
     folder.take_up({name: plan.samples for name, plan in plans.items()})
     unfinished = [
@@ -163,6 +165,9 @@ def _scored(
     left_out: dict[str, dict[str, int]] = {}
     if unfinished:
         model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
+        begun = folder.begun if folder.rows else None
+        where, command = f"{folder.path / 'settings.json'}", called("eval")
+        folder.add_making(origin_of_samples(where, settings.model, command, begun))
         ready = [
             make_ready(model, tokenizer, benchmark, problems, plans[benchmark.name],
                        settings.problems or benchmark.name)
@@ -184,6 +189,8 @@ def _scored(
 
 def regrade(settings: Settings, source: str) -> list[Score]:
     """Grade the completions of a file again, print what changed, return the scores."""
+    from train.store.provenance import called, provenance
+
     kept, record = read_rows(Path(source)), {"completions": source}
     if settings.out is None:
         return _regraded(settings, kept, source)[1]
@@ -192,6 +199,7 @@ def regrade(settings: Settings, source: str) -> list[Score]:
         folder = CompletionsFolder(out, record)
         rows, scores = _regraded(settings, kept, source)
         folder.replace(rows)
+        folder.add_making({"made_with": [provenance(called("eval"))]})
         folder.write_summary([score.as_dict() for score in scores])
     return scores
 

@@ -12,6 +12,7 @@ from objectives.whole_files import append_whole, flush, write_whole
 NEEDED = {"benchmark": str, "index": int, "sample": int, "problem": str, "gold": str,
           "completion": str}  # fmt: skip
 OTHERS = {"thinking": "", "status": "", "truncated": False, "boxed": True}  # where they are there
+MAKING = ("digests", "made_with")  # among the settings: how they came, which may differ
 
 
 class CompletionsFolder:
@@ -23,16 +24,28 @@ class CompletionsFolder:
         settings: what the completions depend on, as JSON has it. Raises InputError where the
         folder was begun with others, or holds something else.
         """
-        self.path, self.file, self.settings = path, path / "completions.jsonl", settings
+        self.path, self.file, self.settings = path, path / "completions.jsonl", {**settings}
         record = path / "settings.json"
+        self.begun: dict | None = None  # the settings so far, where there are completions
         begun = self.file.is_file() and self.file.stat().st_size > 0
         if record.is_file():
             if begun:  # nothing is lost by other settings otherwise
-                _require_equal(path, _read_settings(record), settings)
+                self.begun = _read_settings(record)
+                making = {name: own for name, own in self.begun.items() if name in MAKING}
+                _require_equal(path, self.begun, {**making, **settings})
+                self.settings = {**settings, **making}
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} holds something else: name another folder with --out")
-        write_whole(record, json.dumps(settings, indent=2) + "\n")
+        self._write_settings()
         self.rows = read_rows(self.file, torn_end=True, graded=True) if begun else []
+
+    def add_making(self, values: dict) -> None:
+        """Put what says how the completions came, under MAKING, into the settings."""
+        self.settings |= values
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        write_whole(self.path / "settings.json", json.dumps(self.settings, indent=2) + "\n")
 
     def take_up(self, samples: dict[str, int]) -> None:
         """Drop the completions of problems that an interruption left unfinished.

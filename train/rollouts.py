@@ -29,6 +29,8 @@ from objectives.output_lock import held
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.models.load import load_for_sampling
 from train.sampling.rollout_parts import Asked, Parts
+from train.store.origin import origin_of_samples
+from train.store.provenance import called
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,13 @@ class Settings:
     question_column: str | None = flag(None, "by default recognised", "NAME")
     answer_column: str | None = flag(None, "by default recognised", "NAME")
     limit: int | None = flag(None, "problems to sample on; by default all", above=0)
-    offset: int = flag(0, "problems to skip first")
+    offset: int = flag(0, "problems to skip first", least=0)
     samples: int = flag(8, "completions of each problem", above=0)
-    temperature: float = flag(0.7, "of the samples")
-    top_p: float = flag(1.0, "nucleus to sample from")
+    temperature: float = flag(0.7, "of the samples", least=0)
+    top_p: float = flag(1.0, "nucleus to sample from", above=0)
     max_new_tokens: int = flag(256, "length limit of a completion", "TOKENS", above=0)
     batch_size: int = flag(96, "completions at a time, and of a part", above=0)
-    seed: int = flag(0, "seed of the samples")
+    seed: int = flag(0, "seed of the samples", least=0)
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = flag(
         "auto", "of the weights; auto: bfloat16 on cuda, else float32"
@@ -132,7 +134,8 @@ def _sampled(settings: Settings, problems: list[Problem], parts: Parts) -> pd.Da
     for place in checked.kept:
         entry = Asked(settings.offset + place, problems[place], prompts[place])
         groups[place // per_part].append(entry)
-    missing = parts.open(groups)
+    where, command = f"{parts.record}", called("train.rollouts")
+    missing = parts.open(groups, origin_of_samples(where, settings.model, command, parts.before))
     for line in checked.lines():
         print(line)
     lengths = solution_lengths(tokenizer, worked_solutions(problems))

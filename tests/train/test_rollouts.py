@@ -81,11 +81,11 @@ def test_a_problem_that_does_not_fit_is_left_out_and_counted(run, write_rows, tm
     assert "8 completions of 4 problems" in out
     assert "problems left out for a prompt that does not fit: 1" in out
     table = pd.read_parquet(tmp_path / "with.parquet")
-    assert table.attrs == {"left_out": {reason: 1}}
+    assert table.attrs["left_out"] == {reason: 1}
     other = write_rows([*PROBLEMS[:3], PROBLEMS[0], *PROBLEMS[3:]], "other.jsonl")
     run(rollouts, f"{SAMPLE} --problems {other} --offset 1 --out all.parquet")
     every = pd.read_parquet(tmp_path / "all.parquet")
-    assert every.attrs == {}
+    assert set(every.attrs) == {"settings"}
     same = every[every["group_id"] != 3].reset_index(drop=True)
     pd.testing.assert_frame_equal(table, same)
     assert table["completion"].nunique() > 4
@@ -156,6 +156,10 @@ def test_the_share_of_solutions_that_would_be_cut_is_said_before_the_start(run, 
         ("", "name a file of problems with --problems"),
         ("--problems nowhere.jsonl", "nowhere.jsonl: no such file of problems"),
         ("--problems rows.jsonl --samples 0", "--samples 0: must be above 0"),
+        ("--problems rows.jsonl --temperature nan", "--temperature nan: must be 0 or more"),
+        ("--problems rows.jsonl --top-p 0", "--top-p 0.0: must be above 0"),
+        ("--problems rows.jsonl --seed -5", "--seed -5: must be 0 or more"),
+        ("--problems rows.jsonl --offset -2", "--offset -2: must be 0 or more"),
         ("--problems rows.jsonl --out table.csv", "--out table.csv: expected a name ending in"),
         ("--problems rows.jsonl --question-column q", "--question-column q is not among its"),
     ],

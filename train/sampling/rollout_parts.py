@@ -13,6 +13,7 @@ from objectives.json_files import read_object
 from objectives.whole_files import write_whole
 
 PROBLEMS = ("problems", "problems_sha256")  # settings that may differ where the problems do not
+MAKING = ("digests", "made_with")  # beside the settings: how the parts came
 
 
 class Asked(NamedTuple):
@@ -32,19 +33,23 @@ class Parts:
             raise InputError(f"--out {out} exists: name another file, or remove it")
         self.record = self.folder / "settings.json"
         self.settings = {**settings, "problems_sha256": problems_sha256}
-        self.before = read_object(self.record) if self.record.exists() else None
+        # Without parts nothing is lost by other settings: the first command may not have begun.
+        begun = self.record.exists() and self._paths()
+        self.before = read_object(self.record) if begun else None
         if self.before and (other := self._other_settings()):
             raise self._of_others(f"other settings ({other})")
 
-    def open(self, groups: list[list[Asked]]) -> list[int]:
+    def open(self, groups: list[list[Asked]], making: dict) -> list[int]:
         """Return the numbers of the parts that are to be sampled.
 
-        groups: the problems of each part, those that are left out not among them. Where the file of
+        groups: the problems of each part, those that are left out not among them. making: what is
+        kept of how parts come, under MAKING. Where the file of
         problems has changed, the parts whose problems are still the same are used. Raises
         InputError where none is.
         """
         kept = [int(path.stem.removeprefix("part-")) for path in self._paths()]
-        if self.before and self.before != self.settings:
+        settings = {name: own for name, own in (self.before or {}).items() if name not in MAKING}
+        if self.before and settings != self.settings:
             own = dict(enumerate(groups))
             stale = [number for number in kept if not self._is_of(number, own.get(number, []))]
             if kept and len(stale) == len(kept):
@@ -57,6 +62,7 @@ class Parts:
                     f"problems have changed"
                 )
             kept = [number for number in kept if number not in stale]
+        self.settings |= making
         write_whole(self.record, json.dumps(self.settings))
         return [number for number, group in enumerate(groups) if group and number not in kept]
 
@@ -72,7 +78,7 @@ class Parts:
         return ", ".join(
             f"{name} {json.dumps(before.get(name))} there, {json.dumps(now.get(name))} now"
             for name in dict.fromkeys([*now, *before])
-            if name not in PROBLEMS and before.get(name) != now.get(name)
+            if name not in (*PROBLEMS, *MAKING) and before.get(name) != now.get(name)
         )
 
     def _of_others(self, what: str) -> InputError:
@@ -107,9 +113,10 @@ class Parts:
         """Put the parts together as the table, then remove them; return all rows.
 
         Rows whose gold answer cannot be read are not in the table: they are not wrong.
-        left_out: kept among the table's attributes, where any problem is.
+        left_out: kept among the table's attributes, where any problem is, beside the settings.
         """
         every = pd.concat(map(_read, self._paths()), ignore_index=True)
+        every.attrs = {"settings": self.settings}
         if left_out:
             every.attrs["left_out"] = left_out
         frame = every[every["status"] != "unparseable_gold"]

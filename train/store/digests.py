@@ -22,30 +22,46 @@ def check_digests(checkpoint: Path, now: Mapping[str, str], config: Mapping) -> 
     now: digests of what is there. config: the run's settings. Raises InputError where
     something has changed since.
     """
-    before = _kept(checkpoint)
+    settings = {BASE: "model", DATA: "data", EVAL_PROBLEMS: "eval_problems"}
+    given = {what: config.get(name) for what, name in settings.items()}
+    return compare_digests(f"{checkpoint}", "the run", _kept(checkpoint), now, given)
+
+
+def compare_digests(
+    where: str, whole: str, before: Mapping[str, str], now: Mapping[str, str], given: Mapping
+) -> str | None:
+    """Return a line on what could not be compared; raise InputError where something has changed.
+
+    where: what has the digests `before`. whole: what is made from them. given: by what they are of,
+    what the flag says.
+    """
     changed = [what for what, own in before.items() if now.get(what, own) != own]
     if changed:
         each = " and ".join(
-            f"{WORDS[what]} ({FLAGS[what]} {config.get(what if what != BASE else 'model')})"
-            for what in sorted(changed)
+            f"{WORDS[what]} ({FLAGS[what]} {given.get(what)})" for what in sorted(changed)
         )
         raise InputError(
-            f"{checkpoint}: {each} changed since the run began, by the content: put it back as it "
-            f"was, or start again in another folder with --out"
+            f"{where}: {each} changed since {whole} began, by the content: put it back as it was, "
+            f"or start again with another --out"
         )
     unknown = [what for what in now if what not in before]
     if unknown:
         names = ", ".join(WORDS[what] for what in unknown)
         return (
-            f"{checkpoint}: without digests of {names}, as of an earlier version: whether they "
-            f"changed since the run began could not be compared"
+            f"{where}: without digests of {names}, as of an earlier version: whether they changed "
+            f"since {whole} began could not be compared"
         )
     return None
 
 
 def _kept(checkpoint: Path) -> dict[str, str]:
     """Return the digests in a checkpoint's state, of which one of an earlier version has none."""
-    digests = read_values(checkpoint).get("run", {}).get("digests", {})
-    require(f"{checkpoint}: its state", {"digests": digests}, {"digests": dict})
-    require(f"{checkpoint}: digests of its state", digests, dict.fromkeys(digests, str))
+    return known_digests(f"{checkpoint}: its state", read_values(checkpoint).get("run", {}))
+
+
+def known_digests(where: str, record: Mapping) -> dict[str, str]:
+    """Return the digests that a record holds; raises InputError where they are none."""
+    digests = record.get("digests", {})
+    require(where, {"digests": digests}, {"digests": dict})
+    require(f"{where}: digests", digests, dict.fromkeys(digests, str))
     return {what: own for what, own in digests.items() if what in WORDS}

@@ -91,7 +91,7 @@ def test_what_changed_is_named_and_the_run_is_left_alone(resume, tmp_path, chang
     assert status == 2
     assert err == (
         f"error: {run}/checkpoints/step-1: {what} changed since the run began, by the content: put "
-        f"it back as it was, or start again in another folder with --out\n"
+        f"it back as it was, or start again with another --out\n"
     )
     assert {p: p.read_bytes() for p in (tmp_path / run).rglob("*") if p.is_file()} == before
 

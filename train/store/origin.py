@@ -1,0 +1,33 @@
+"""What a record says of its making, where one command may have begun and another goes on."""
+
+from collections.abc import Mapping
+
+from objectives.errors import InputError
+from objectives.json_files import require
+from train.models.identity import model_digest
+from train.store.digests import BASE, compare_digests, known_digests
+from train.store.provenance import changes, provenance
+
+
+def origin_of_samples(where: str, model: str, command: str, begun: Mapping | None) -> dict:
+    """Return `digests` and `made_with` for a record of samples; print what is other than before.
+
+    where: the record's place. model: as it is named. begun: what the record holds already, None
+    where nothing is sampled yet. `made_with` gets an entry more for other versions, which decide
+    nothing. Raises InputError where the model has changed, by its content.
+    """
+    digest, now = model_digest(model), provenance(command)
+    digests = {} if digest is None else {BASE: digest}
+    if begun is None:
+        return {"digests": digests, "made_with": [now]}
+    before = known_digests(where, begun)
+    made = begun.get("made_with", [])
+    require(where, {"made_with": made}, {"made_with": list})
+    if not all(isinstance(entry, dict) for entry in made):
+        raise InputError(f"{where}: made_with is no list of objects")
+    unknown = compare_digests(where, "sampling", before, digests, {BASE: model})
+    other = changes(made[-1], now) if made else None
+    for line in filter(None, (unknown, other and f"{where}: {other}")):
+        print(line, flush=True)
+    made = [*made, now] if other or not made else made
+    return {"digests": {**digests, **before}, "made_with": made}
