@@ -41,7 +41,8 @@ def model_digest(name: str) -> str | None:
         digests = list(pool.map(_content, files))
     digest = hashlib.blake2b(digest_size=16)
     for path, own in zip(files, digests, strict=True):
-        digest.update(f"{path.name} {own}\n".encode())
+        name = "" if path.suffix == ".gguf" else path.name  # which may be any
+        digest.update(f"{name} {own}\n".encode())
     return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ import pytest
 from objectives.errors import InputError
 from train.config import Config
 from train.data import sources
+from train.data.sources import rows_in_memory
 from train.data.table import read_table
 from train.run.setup import set_up
 
@@ -207,3 +208,24 @@ def test_files_have_no_configuration_and_no_split(flag, write_rows):
             set_up(config)
     with pytest.raises(InputError, match=f"{name}, and rows from Python"):
         set_up(Config(**{flag: "main"}), data=ROWS)
+
+
+def test_a_data_set_is_known_by_its_content(tmp_path):
+    """Not by when its file was written, nor by how its rows lie in memory."""
+    rows = [{"prompt": f"{n}", "completion": "1", "reward": n / 2, "ids": [n, n]} for n in range(5)]
+    make = datasets.Dataset.from_list
+    make(rows).save_to_disk(tmp_path / "saved")
+    sets = [
+        make(rows),
+        datasets.concatenate_datasets([make(rows[:2]), make(rows[2:])]),
+        make(rows[::-1]).select([4, 3, 2, 1, 0]),
+        make([rows[0], *rows]).select(range(1, 6)),
+        datasets.load_from_disk(str(tmp_path / "saved")),
+    ]
+    own = {rows_in_memory(each, "rows").identity() for each in sets}
+    assert len(own) == 1
+    others = [rows[::-1], rows[:4], [{**rows[0], "ids": [0, 1]}, *rows[1:]],
+              [{**row, "more": 1} for row in rows]]  # fmt: skip
+    for other in others:
+        own.add(rows_in_memory(make(other), "rows").identity())
+    assert len(own) == 5

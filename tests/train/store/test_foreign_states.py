@@ -209,7 +209,7 @@ def test_malformed_values_end_in_one_line_or_go_on(made, tmp_path, kind):
     values = json.loads((whole / STATE).with_suffix(".json").read_text())
     parts = {name: own for name, own in values.items() if name != "optimizer"}
     lines = []
-    for number, content in enumerate(mutations(parts, 0, 40).values()):
+    for number, content in enumerate(mutations(parts, 0, 25).values()):
         run = tmp_path / str(number)
         shutil.copytree(whole, run)
         whole_values = {**json.loads(content), "optimizer": values["optimizer"]}
