@@ -96,7 +96,7 @@ class _AtFuture(torch.autograd.Function):
 
     @staticmethod
     def forward(policy, loss, unit, side, *fields):
-        return loss(policy, Batch(*fields))
+        return loss(policy, Batch._make(fields))  # torch 2.11 cannot compile Batch(*fields)
 
     @staticmethod
     def setup_context(ctx, inputs, output):

@@ -1,6 +1,7 @@
 """Fixtures: where the problem sets are, tables of rows, and commands run in this process."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -19,6 +20,28 @@ BENCHMARKS = Path(__file__).parents[2] / "shared" / "benchmarks"
 torch.set_num_threads(1)  # models are tiny: more threads cost more than they give
 hypothesis.settings.register_profile("busy machine", deadline=None)
 hypothesis.settings.load_profile("busy machine")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--gpu",
+        action="store_true",
+        help="leave GPUs visible and skip the tests whose numbers are a CPU's (marked cpu)",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "cpu: of what is the same on every CPU, or forks a process")
+    if not config.getoption("--gpu"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--gpu"):
+        skip = pytest.mark.skip(reason="of a CPU, and --gpu was given")
+        for item in items:
+            if item.get_closest_marker("cpu"):
+                item.add_marker(skip)
 
 
 @pytest.fixture

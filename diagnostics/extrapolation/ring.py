@@ -69,6 +69,9 @@ class ProbeRing:
         for other in self._snapshots.values():
             if other.shape != snapshot.shape:
                 raise ValueError(f"snapshots must be {other.shape}, got {snapshot.shape}")
+        # What was read from a file is on the CPU.
+        device = snapshot.hidden.device
+        self._snapshots = {s: x.to(device) for s, x in self._snapshots.items()}
         self._snapshots[step], self._last = snapshot, step
         scores = [
             self._score(step - horizon, horizon, lag)

@@ -29,6 +29,14 @@ class Snapshot:
         """Bytes that the snapshot takes."""
         return sum(x.numel() * x.element_size() for x in self.tensors().values())
 
+    def to(self, device: torch.device) -> "Snapshot":
+        """Return the snapshot with its tensors on a device."""
+        head = self.head
+        if head is not None:
+            bias = None if head.bias is None else head.bias.to(device)
+            head = head._replace(weight=head.weight.to(device), bias=bias)
+        return Snapshot(self.hidden.to(device), head)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return what the snapshot is made of, by name."""
         head = {} if self.head is None else {"weight": self.head.weight, "bias": self.head.bias}

@@ -75,7 +75,9 @@ class Gradients:
             values["tokens"] = micro.rows.tokens
             values["computed"] = micro.rows.attention_mask.sum()
             values["places"] = torch.tensor(micro.rows.input_ids.numel())
-            _add(totals, {name: x.to(policy.device) for name, x in values.items()}, micro.counted)
+            device = policy.device
+            moved = {name: x.to(device, non_blocking=True) for name, x in values.items()}
+            _add(totals, moved, micro.counted)
         return totals
 
     @torch.no_grad()

@@ -1,11 +1,12 @@
-"""Weights of a GGUF file that transformers leaves out, without a word."""
+"""Weights of a GGUF file that transformers leaves out or misshapes, without a word."""
 
 import re
 import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from transformers import PreTrainedModel
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_gguf_pytorch_utils import (
     TENSOR_PROCESSORS,
     TensorProcessor,
@@ -23,6 +24,17 @@ def left_out(path: Path, model: PreTrainedModel) -> set[str]:
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config={})
     known = get_gguf_hf_weights_map(model, processor)
     return {name for name in names if name not in known and not ELSEWHERE.search(name)}
+
+
+def misshapen(model: PreTrainedModel) -> set[tuple[str, torch.Size, torch.Size]]:
+    """Return the weights that have not the shape which the model's settings ask for, with both.
+
+    Up to transformers 5.17 those of a GGUF file are put in as they are.
+    """
+    with torch.device("meta"):
+        wanted = AutoModelForCausalLM.from_config(model.config).state_dict()
+    shapes = {name: (own.shape, wanted[name].shape) for name, own in model.state_dict().items()}
+    return {(name, *both) for name, both in shapes.items() if both[0] != both[1]}
 
 
 def names_in(path: Path) -> tuple[str, list[str]]:

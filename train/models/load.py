@@ -127,9 +127,10 @@ def base_of_adapter(folder: Path) -> str:
     """
     try:
         name = json.loads((folder / ADAPTER_CONFIG).read_text())[BASE_OF_ADAPTER]
+        itself = Path(name).resolve() == folder.resolve()
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        name = None
-    if not isinstance(name, str) or Path(name).resolve() == folder.resolve():
+        name, itself = None, False
+    if name is None or itself:
         raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
     return _found_from(folder, name)
 

@@ -67,9 +67,10 @@ def read_weights(name: str, source: str, dtype: torch.dtype, **options) -> PreTr
             ),
         )
         if "gguf_file" in options:
-            from train.models.gguf_names import left_out
+            from train.models.gguf_names import left_out, misshapen
 
             found["unexpected_keys"] |= left_out(Path(source) / options["gguf_file"], model)
+            found["mismatched_keys"] |= misshapen(model)
     check_complete(name, model, found)
     return model
 

@@ -54,6 +54,19 @@ def by_brute_force(path, ending):
             )
 
 
+def test_snapshots_of_a_file_follow_those_to_come_to_another_device():
+    ring, other = (ProbeRing(5, (10,), lags=(None, 5)) for _ in range(2))
+    logits = Snapshot(torch.zeros(5, 6))
+    states = Snapshot(torch.zeros(5, 2), Head(torch.zeros(6, 2), torch.zeros(6)))
+    ring.push(0, logits)
+    ring.push(5, states)
+    other.load_state_dict(*ring.state_dict())
+    other.push(10, Snapshot(torch.zeros(5, 6, device="meta")))
+    tensors, _ = other.state_dict()
+    assert {name.split(".")[0] for name in tensors} == {"0", "5", "10"}
+    assert {x.device.type for x in tensors.values()} == {"meta"}
+
+
 def test_every_score_is_that_of_the_whole_history():
     path, ring, count = history(), new_ring(), 0
     for step, logits in path.items():

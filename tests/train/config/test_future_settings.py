@@ -34,6 +34,7 @@ def test_the_lagged_policy_is_that_of_exactly_so_many_updates_ago(setup, lag):
     assert torch.equal(setup.base.model.model.model.norm.weight, path[0])
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("name", ["fpa", "fpa_dpo"])
 def test_the_future_is_extrapolated_from_the_lagged_policy(setup, name, tmp_path):
     run = started(setup, name, tmp_path / "run", future_from="lagged:2", lam=1.5)
@@ -57,6 +58,7 @@ def test_the_future_is_extrapolated_from_the_lagged_policy(setup, name, tmp_path
             torch.testing.assert_close(batch.reference[batch.mask].double(), own, rtol=0, atol=1e-4)
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("origin", ["initial", "lagged:4"])
 def test_lambda_follows_the_rule(setup, origin, tmp_path):
     given = {"lam": "auto", "lam_horizon": 2, "lam_floor": 0.0, "lam_ceiling": 9.0}

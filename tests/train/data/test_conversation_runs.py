@@ -55,6 +55,7 @@ def losses(setup, objective, folder):
     return [line["loss"] for line in run.history]
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("objective", ["dpo", "kto", "fpa", "simpo"])
 def test_sharing_the_cache_and_micro_batches_change_no_loss(objective, setup, tmp_path):
     assert (setup.data.tokens.trained < setup.data.tokens.completions).all()

@@ -170,6 +170,7 @@ def setup(tmp_path_factory):
     return set_up(replace(config, reference_cache="off"))
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize(
     ("objective", "how"),
     [

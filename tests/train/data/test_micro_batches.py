@@ -58,6 +58,7 @@ def test_half_of_what_did_not_fit():
         TokenBudget(40, automatic=False).halve(encoded, chosen)
 
 
+@pytest.mark.cpu
 def test_a_run_goes_on_with_less_at_a_time_and_is_the_same(setup_of, tmp_path):
     config = Config(steps=2, batch_size=8, eval_problems="none", learning_rate=1e-3)
     setup = setup_of(config)

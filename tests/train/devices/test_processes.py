@@ -22,6 +22,8 @@ from train.models.load import load_model
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import read_metrics
 
+pytestmark = pytest.mark.cpu
+
 LAUNCH = {
     "replicated": ["--multi_gpu"],
     "sharded": ["--use_fsdp", "--fsdp_version", "2"],

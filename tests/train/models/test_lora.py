@@ -29,6 +29,8 @@ from train.run.cost import matrix_parameters
 from train.run.setup import set_up
 from train.store.folder import read_metrics
 
+pytestmark = pytest.mark.cpu
+
 CONFIG = Config(
     steps=4, batch_size=8, eval_limit=4, eval_samples=1, eval_every=0, learning_rate=1e-2,
     warmup_steps=0, lora_rank=3, lora_alpha=5,

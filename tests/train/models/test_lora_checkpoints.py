@@ -18,6 +18,8 @@ from train.models.load import load_model
 from train.models.lora import load_adapter
 from train.store.opened import load_checkpoint, open_run
 
+pytestmark = pytest.mark.cpu
+
 
 @pytest.fixture(scope="module")
 def setup(setup_of):

@@ -22,6 +22,8 @@ from train.models.copies import frozen_copy
 from train.models.reference_states import lay_out, reference_states
 from train.run.setup import set_up
 
+pytestmark = pytest.mark.cpu
+
 QUICK = Config(steps=3, batch_size=8, eval_problems="none", learning_rate=1e-3, warmup_steps=0)
 
 

@@ -50,6 +50,7 @@ def test_a_run_with_diagnostics_ends_in_the_same_bits(setup, name, tmp_path):
     assert not one.policies.policy.model.training
 
 
+@pytest.mark.cpu
 def test_the_rows_are_what_one_computes_directly(setup, tmp_path):
     run = started(setup, "fpa_dpo", tmp_path / "run", lam=1.5)
     rows = run.observer.probes.micro.rows

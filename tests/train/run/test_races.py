@@ -17,6 +17,8 @@ from train.run import series
 from train.run.session import Session
 from train.run.sweep import PlannedRun, plan_runs, taken_up
 
+pytestmark = pytest.mark.cpu
+
 TIMES = 20
 QUICK = Config(steps=2, batch_size=8, eval_problems="none", reference_cache="off")
 SPEC = objective_spec("sft", {})

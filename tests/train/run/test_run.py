@@ -39,6 +39,7 @@ def gradients(run, **how):
     return grads, metrics
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("name", KINDS)
 def test_micro_batches_change_nothing(name, setup, tmp_path):
     given = {"aggregate": "token"} if name == "grpo" else {}
@@ -127,6 +128,7 @@ def test_the_self_check_notices_a_loss_that_is_not_its_own(setup, tmp_path):
         run.check_start()
 
 
+@pytest.mark.cpu
 def test_a_run_leaves_its_folder(setup, tmp_path):
     planned = session(setup, "fpa", tmp_path / "run", lam=0.5)
     run, result = trained(

@@ -21,6 +21,8 @@ from train.run import plots
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import GROWING, read_metrics
 
+pytestmark = pytest.mark.cpu
+
 LIMIT = 20  # seconds, on a busy machine, for what takes one; what is interrupted takes 100 more
 STEPS = 4
 QUICK = Config(

@@ -86,6 +86,7 @@ def test_rewards_are_those_of_the_task(setup):
     assert {rollout.reward for rollout in rollouts} == {1.0, -1.0}
 
 
+@pytest.mark.cpu
 def test_updates_on_the_same_samples_keep_the_anchor_that_sampled_them(setup, tmp_path):
     run = started(with_config(setup, online_updates=2), "grpo", tmp_path / "run")
     run.step(1)

@@ -104,6 +104,7 @@ def test_diagnostics_are_those_of_the_old_run(resumed):
     pd.testing.assert_frame_equal(new, old, rtol=1e-2, atol=1e-5)
 
 
+@pytest.mark.cpu
 def test_the_last_checkpoint_has_the_same_files(resumed):
     old, new = (run / "checkpoints" / "step-4" for run in resumed)
     names = sorted(path.name for path in old.iterdir())
