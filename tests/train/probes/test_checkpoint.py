@@ -21,6 +21,8 @@ from train.probes.checkpoint import probe_batch, seen_at
 from train.probes.pairs import drawn_pairs, probe_log_probs
 from train.store.opened import load_checkpoint, open_run
 
+pytestmark = pytest.mark.cpu
+
 QUICK = Config(
     steps=3, batch_size=8, learning_rate=1e-3, warmup_steps=0, eval_problems="none"
 )  # fmt: skip

@@ -15,6 +15,8 @@ from train.probes.pairs import SEED
 from train.run.result import comparison_table, read_result
 from train.run.setup import set_up
 
+pytestmark = pytest.mark.cpu
+
 QUICK = Config(
     steps=2, batch_size=8, learning_rate=1e-3, warmup_steps=0, eval_problems="none"
 )  # fmt: skip

@@ -55,6 +55,7 @@ BROKEN = {  # words of the command that fails, in the place of others, and what 
 }
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize(("wrong", "happens"), BROKEN.values(), ids=BROKEN)
 def test_a_command_that_failed_does_not_block_the_corrected_one(
     call, write_rows, tmp_path, wrong, happens
