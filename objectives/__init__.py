@@ -16,7 +16,8 @@ from objectives.groups import (
     pair_rollouts,
     plus_minus_one,
 )
-from objectives.kernel import Head, TokenLogProbs, token_log_probs
+from objectives.head import Head
+from objectives.kernel import TokenLogProbs, token_log_probs
 from objectives.likelihood import awr, fpa, fpa_topr, offline_rl, reinforce, sft, topr
 from objectives.mirror_descent import (
     TwoSequence,

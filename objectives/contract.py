@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from objectives.batch import ROW_FIELDS, TOKEN_FIELDS, Batch, masked
+from objectives.domains import check_domains, domains_of
 
 Hyper = ParamSpec("Hyper")  # the keyword-only hyper-parameters of an objective
 Unit = Literal["pair", "trajectory"]
@@ -30,8 +31,9 @@ def per_trajectory(*needs: str) -> Callable[[Function[Hyper]], Loss[Hyper]]:
     """Declare a function `f(policy, batch, **hyper) -> (B,)` an objective with a loss per row.
 
     needs: the fields of Batch that it reads besides `mask`.
-    The declared objective raises ValueError for missing fields and wrong shapes, multiplies by
-    `batch.weight`, and gives 0 with zero gradient for a row without tokens.
+    The declared objective raises ValueError for missing fields, wrong shapes and hyper-parameters
+    outside of the domain that their annotation has, multiplies by `batch.weight`, and gives 0 with
+    zero gradient for a row without tokens.
     """
     return lambda function: _declared(function, "trajectory", needs)
 
@@ -46,9 +48,12 @@ def per_pair(*needs: str) -> Callable[[Function[Hyper]], Loss[Hyper]]:
 
 
 def _declared(function: Function[Hyper], unit: Unit, needs: tuple[str, ...]) -> Loss[Hyper]:
+    domains = domains_of(function)
+
     @wraps(function)
     def objective(policy: Tensor, batch: Batch, *args: Hyper.args, **hyper: Hyper.kwargs) -> Tensor:
         check(policy, batch, needs, declared.__name__)
+        check_domains(declared.__name__, domains, hyper)
         mask = batch.mask
         # Masked here, once, so that no objective can let a masked value leak into a gradient, and
         # detached: a batch holds constants, also where they were computed from what is trained.

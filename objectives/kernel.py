@@ -5,6 +5,9 @@ up before the next; the backward pass computes them again. Computed in float32 (
 float64 hidden states) at temperature 1, whatever the model's dtype.
 """
 
+import functools
+import math
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
@@ -12,26 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from objectives.head import Head, check_lam, check_other, check_policy, kernel_dtype
+
 CHUNK_ELEMENTS = 2**24  # logits of a chunk by default: 64 MiB in float32
 CHUNK_POSITIONS = 512  # at least: with fewer the head's products wait for memory
-
-
-class Head(NamedTuple):
-    """A model's output head: `logits = softcap(scale * (hidden @ weight.T + bias))`."""
-
-    weight: Tensor  # (V, d), may be tied to the embedding
-    bias: Tensor | None = None  # (V,)
-    scale: float = 1.0  # factor of the logits (Cohere, Granite, MiniCPM)
-    softcap: float | None = None  # cap * tanh(logits / cap) (Gemma 2)
-    tf32: bool = False  # on CUDA, products of float32 in TF32: of models computing in bfloat16
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits, (N, d) -> (N, V), in float32 or float64."""
-        dtype = _dtype(hidden)
-        bias = None if self.bias is None else self.bias.to(dtype)
-        logits = torch.nn.functional.linear(hidden.to(dtype), self.weight.to(dtype), bias)
-        logits = logits if self.scale == 1.0 else logits.mul_(self.scale)
-        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
 
 
 class TokenLogProbs(NamedTuple):
@@ -62,21 +49,26 @@ def token_log_probs(
     RuntimeError.
 
     hidden: (N, d) final hidden states at the positions that predict the targets.
-    targets: (N,) ids of the sampled tokens.
+    targets: (N,) ids of the sampled tokens. A token whose bias is -inf in one of the heads, as that
+    of a padded vocabulary may be, is none of the future policy's.
     reference: hidden states (N, d') and head of the reference, whose vocabulary must be the same.
     origin: as reference, of the policy from which the future is extrapolated, such as that of
     some steps ago; by default the reference.
     lam: λ >= 0; the future policy is computed where it is given. entropy: compute it too.
     chunk_size: positions at a time, by default as many as fill 64 MiB with logits, 512 or more.
-    Raises ValueError for shapes that do not fit, `lam` without a reference or origin, and an origin
-    without `lam`.
+    Raises ValueError for shapes and numbers that do not fit, targets outside of the vocabulary (on
+    a GPU torch itself stops there), `lam` without a reference or origin, and an origin without
+    `lam`.
     """
-    _check_policy(hidden, head, targets)
+    check_policy(hidden, head, targets)
     for name, other in (("reference", reference), ("origin", origin)):
         if other is not None:
-            _check_other(hidden, head, name, *other)
-    _check_lam(lam, reference, origin)
-    chunk_size = chunk_size or max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
+            check_other(hidden, head, name, *other)
+    check_lam(lam, reference, origin)
+    if chunk_size is None:
+        chunk_size = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be 1 or more, got {chunk_size}")
     form = head.scale, head.softcap, head.tf32
     with _in_float32(hidden, head.tf32):
         policy, *rest = _TokenLogProbs.apply(
@@ -89,7 +81,7 @@ def token_log_probs(
 class _TokenLogProbs(torch.autograd.Function):
     @staticmethod
     def forward(hidden, weight, bias, form, targets, reference, origin, lam, entropy, chunk_size):
-        head = Head(weight.to(_dtype(hidden)), bias, *form)  # cast once, not per chunk
+        head = Head(weight.to(kernel_dtype(hidden)), bias, *form)  # cast once, not per chunk
         reference, origin = _cast(reference, hidden), _cast(origin, hidden)
         parts = []
         for rows in _chunks(len(targets), chunk_size):
@@ -116,7 +108,7 @@ class _TokenLogProbs(torch.autograd.Function):
         """Return the gradients of hidden states, weight and bias, None where not asked for."""
         gradient = gradients[0]  # that of the policy's log-probs; the rest is not differentiable
         hidden, weight, bias, targets, log_probs = ctx.saved_tensors
-        dtype = _dtype(hidden)
+        dtype = kernel_dtype(hidden)
         head = Head(weight.to(dtype), bias, *ctx.form)
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         to_hidden = torch.empty_like(hidden) if needs_hidden else None
@@ -173,16 +165,22 @@ class _Once(torch.autograd.Function):
 def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tensor | None, ...]:
     """Return what the kernel returns, for one chunk: its logits are given up at the end."""
     logits = head.logits(hidden)
-    policy, spread = _pick(logits, target, entropy)
+    policy, spread = _pick(logits, target, entropy, _ruled_out(head))
     reference_log_prob = future = other = None
     if reference is not None:
         other = reference[1].logits(reference[0])
         reference_log_prob, _ = _pick(other, target)
-    if lam is not None:
+    if lam == 0:  # whatever another's head rules out
+        future = policy
+    elif lam is not None:
         if origin is not None:
             other = origin[1].logits(origin[0])
         # logits - λ (other - logits): exactly the logits where both are the same.
-        future, _ = _pick(logits.lerp_(other, -lam), target)
+        ahead = logits.lerp_(other, -lam)
+        ruled_out = _ruled_out(head, (origin or reference)[1])
+        if ruled_out is not None:  # inf - inf
+            ahead.masked_fill_(ruled_out, -math.inf)
+        future, _ = _pick(ahead, target)
     return policy, reference_log_prob, future, spread
 
 
@@ -201,15 +199,11 @@ def _in_float32(hidden: Tensor, tf32: bool) -> Iterator[None]:
         matmul.fp32_precision = before
 
 
-def _dtype(hidden: Tensor) -> torch.dtype:
-    return torch.promote_types(hidden.dtype, torch.float32)
-
-
 def _cast(other: tuple[Tensor, Head] | None, hidden: Tensor) -> tuple[Tensor, Head] | None:
     if other is None:
         return None
     states, head = other
-    return states, head._replace(weight=head.weight.to(_dtype(hidden)))
+    return states, head._replace(weight=head.weight.to(kernel_dtype(hidden)))
 
 
 def _at(other: tuple[Tensor, Head] | None, rows: slice) -> tuple[Tensor, Head] | None:
@@ -220,48 +214,29 @@ def _chunks(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(count, 1), size)]
 
 
-def _pick(logits: Tensor, target: Tensor, entropy: bool = False) -> tuple[Tensor, Tensor | None]:
+def _ruled_out(*heads: Head) -> Tensor | None:
+    """Return (V,) whether a bias gives a token no probability; None where no head has one."""
+    biases = [head.bias for head in heads if head.bias is not None]
+    return functools.reduce(operator.or_, [x == -math.inf for x in biases]) if biases else None
+
+
+def _pick(
+    logits: Tensor, target: Tensor, entropy: bool = False, ruled_out: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
     """Return log-probs of the targets and the entropy, with one temporary of the logits' size."""
     top = logits.amax(-1, keepdim=True)
     weights = (logits - top).exp_()
     total = weights.sum(-1)
     normaliser = total.log() + top.squeeze(-1)
     log_probs = logits.gather(-1, target).squeeze(-1) - normaliser
-    spread = normaliser - weights.mul_(logits).sum(-1) / total if entropy else None
-    return log_probs, spread
+    if not entropy:
+        return log_probs, None
+    products = weights.mul_(logits)
+    if ruled_out is not None:  # 0 * inf
+        products.masked_fill_(ruled_out, 0.0)
+    return log_probs, normaliser - products.sum(-1) / total
 
 
 def _concatenate(column: tuple[Tensor | None, ...]) -> Tensor | None:
     parts = [part for part in column if part is not None]
     return torch.cat(parts) if parts else None
-
-
-def _check_policy(hidden, head, targets) -> None:
-    if hidden.dim() != 2 or head.weight.dim() != 2 or hidden.shape[1] != head.weight.shape[1]:
-        raise ValueError(
-            f"hidden must be (N, d) and head.weight (V, d), "
-            f"got {tuple(hidden.shape)} and {tuple(head.weight.shape)}"
-        )
-    if targets.shape != hidden.shape[:1] or targets.dtype != torch.long:
-        raise ValueError(
-            f"targets must be ({len(hidden)},) long, got {tuple(targets.shape)} {targets.dtype}"
-        )
-
-
-def _check_other(hidden, head, name, other, other_head) -> None:
-    if len(other) != len(hidden) or other.shape[1] != other_head.weight.shape[1]:
-        raise ValueError(f"{name} hidden states do not fit: {tuple(other.shape)}")
-    if other_head.weight.shape[0] != head.weight.shape[0]:
-        raise ValueError(
-            f"policy and {name} differ in vocabulary: "
-            f"{head.weight.shape[0]} and {other_head.weight.shape[0]} tokens"
-        )
-
-
-def _check_lam(lam, reference, origin) -> None:
-    if lam is None and origin is not None:
-        raise ValueError("an origin is there to extrapolate from: give lam")
-    if lam is not None and reference is None and origin is None:
-        raise ValueError("lam extrapolates from a reference: give one")
-    if lam is not None and not lam >= 0:
-        raise ValueError(f"lam must be >= 0, got {lam}")

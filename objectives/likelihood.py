@@ -7,6 +7,7 @@ from torch import Tensor
 
 from objectives.batch import Batch, lengths, log_prob_mean
 from objectives.contract import per_trajectory
+from objectives.domains import Positive
 from objectives.future import future_policy
 
 Granularity = Literal["trajectory", "token"]
@@ -61,7 +62,9 @@ fpa_topr = future_policy(topr)
 
 
 @per_trajectory("reward")
-def awr(policy: Tensor, batch: Batch, *, beta: float = 1.0, max_weight: float = 20.0) -> Tensor:
+def awr(
+    policy: Tensor, batch: Batch, *, beta: Positive = 1.0, max_weight: Positive = 20.0
+) -> Tensor:
     """Regress onto every trajectory with a weight exponential in its advantage (arXiv 1910.00177).
 
     policy: (B, T) token log-probs; batch.reward: the advantage r - V, V the mean of the group.

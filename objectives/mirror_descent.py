@@ -11,11 +11,12 @@ from torch import Tensor
 
 from objectives.batch import Batch, lengths, log_prob_mean
 from objectives.contract import per_trajectory
+from objectives.domains import Positive
 from objectives.future import future_policy
 
 
 @per_trajectory("reward", "anchor", "previous_anchor")
-def omd(policy: Tensor, batch: Batch, *, eta: float = 1.0, optimistic: bool = True) -> Tensor:
+def omd(policy: Tensor, batch: Batch, *, eta: Positive = 1.0, optimistic: bool = True) -> Tensor:
     """One outer step of Optimistic Mirror Descent as a loss (arXiv 1311.1869, 2502.16852).
 
     policy: (B, T) token log-probs; batch.anchor, batch.previous_anchor: the same under π_t and

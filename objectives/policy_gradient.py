@@ -1,15 +1,17 @@
 """GRPO: the clipped policy gradient of online reinforcement learning with verifiable rewards."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from objectives.batch import Batch, lengths
 from objectives.contract import per_trajectory
+from objectives.domains import Domain, Positive
 from objectives.future import future_policy
 
 Aggregate = Literal["sequence", "token", "constant"]
+Length = Annotated[int, Domain(least=1)]
 LOG_RATIO_LIMIT = 20.0  # keeps exp and its gradient finite; far outside every sensible clip
 
 
@@ -18,10 +20,10 @@ def grpo(
     policy: Tensor,
     batch: Batch,
     *,
-    clip: float = 0.2,
-    clip_high: float | None = None,
+    clip: Positive = 0.2,
+    clip_high: Positive | None = None,
     aggregate: Aggregate = "sequence",
-    constant_length: int | None = None,
+    constant_length: Length | None = None,
 ) -> Tensor:
     """Clipped importance ratio times a group-normalised advantage (arXiv 2402.03300).
 
@@ -54,7 +56,7 @@ def _length(batch: Batch, aggregate: Aggregate, constant_length: int | None) -> 
         mean = batch.mean_length
         return batch.mask.sum(-1).float().mean().clamp(min=1) if mean is None else mean
     if aggregate == "constant":
-        if not constant_length:
-            raise ValueError("aggregate='constant' divides by constant_length: give it")
+        if constant_length is None:
+            raise ValueError("grpo: aggregate 'constant' divides by constant_length: give it")
         return float(constant_length)
     raise ValueError(f"aggregate must be 'sequence', 'token' or 'constant', got {aggregate!r}")

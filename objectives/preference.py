@@ -1,13 +1,19 @@
 """Objectives over pairs of a chosen (w) and a rejected (l) trajectory."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from objectives.batch import Batch, log_prob_mean, log_ratio_sum
 from objectives.contract import per_pair
+from objectives.domains import Domain, NonNegative, Positive, Probability
 from objectives.future import future_policy
 from objectives.likelihood import Granularity, mean_probability
+
+# Above one half, the pairs would be told the wrong way round.
+Flips = Annotated[float, Domain(least=0, most=0.5)]
 
 
 def _sides(row_values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -16,12 +22,14 @@ def _sides(row_values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 @per_pair("reference")
-def dpo(policy: Tensor, batch: Batch, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
+def dpo(
+    policy: Tensor, batch: Batch, *, beta: Positive = 0.1, label_smoothing: Flips = 0.0
+) -> Tensor:
     """Classify chosen against rejected by their log-ratios to the reference (arXiv 2305.18290).
 
     policy: (B, T) token log-probs.
     beta: strength of the pull to the reference.
-    label_smoothing: assumed share of flipped pairs (conservative DPO), 0 to 0.5.
+    label_smoothing: assumed share of flipped pairs (conservative DPO).
     Loss (P,): `-log σ(β (d_w - d_l))`.
     """
     chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
@@ -33,7 +41,7 @@ fpa_dpo = future_policy(dpo)
 
 
 @per_pair("reference")
-def ipo(policy: Tensor, batch: Batch, *, tau: float = 0.1) -> Tensor:
+def ipo(policy: Tensor, batch: Batch, *, tau: Positive = 0.1) -> Tensor:
     """Regress the difference of mean log-ratios onto 1/(2 tau) (arXiv 2310.12036).
 
     policy: (B, T) token log-probs; means over tokens, as the authors confirmed.
@@ -48,7 +56,7 @@ fpa_ipo = future_policy(ipo)
 
 
 @per_pair("reference")
-def rpo(policy: Tensor, batch: Batch, *, beta: float = 0.1, alpha: float = 1.0) -> Tensor:
+def rpo(policy: Tensor, batch: Batch, *, beta: Positive = 0.1, alpha: NonNegative = 1.0) -> Tensor:
     """DPO plus the chosen trajectory's likelihood: Iterative Reasoning PO (arXiv 2404.19733).
 
     policy: (B, T) token log-probs.
@@ -80,7 +88,9 @@ fpa_simper = future_policy(simper)
 
 
 @per_pair()
-def simpo(policy: Tensor, batch: Batch, *, beta: float = 2.0, gamma_ratio: float = 0.5) -> Tensor:
+def simpo(
+    policy: Tensor, batch: Batch, *, beta: Positive = 2.0, gamma_ratio: NonNegative = 0.5
+) -> Tensor:
     """Classify by mean log-probs with a margin and without a reference (arXiv 2405.14734).
 
     policy: (B, T) token log-probs.
@@ -96,7 +106,7 @@ fpa_simpo = future_policy(simpo)
 
 
 @per_pair()
-def orpo(policy: Tensor, batch: Batch, *, lambda_or: float = 0.1) -> Tensor:
+def orpo(policy: Tensor, batch: Batch, *, lambda_or: NonNegative = 0.1) -> Tensor:
     """Likelihood of the chosen plus a log odds ratio, without a reference (arXiv 2403.07691).
 
     policy: (B, T) token log-probs.
@@ -122,7 +132,9 @@ def _log1mexp(x: Tensor) -> Tensor:
 
 
 @per_pair("reference")
-def dpop(policy: Tensor, batch: Batch, *, beta: float = 0.1, lambda_dpop: float = 50.0) -> Tensor:
+def dpop(
+    policy: Tensor, batch: Batch, *, beta: Positive = 0.1, lambda_dpop: NonNegative = 50.0
+) -> Tensor:
     """DPO with a penalty where the chosen falls below the reference (arXiv 2402.13228).
 
     policy: (B, T) token log-probs.
@@ -138,7 +150,7 @@ fpa_dpop = future_policy(dpop)
 
 
 @per_pair("reference")
-def apo_zero(policy: Tensor, batch: Batch, *, beta: float = 0.1) -> Tensor:
+def apo_zero(policy: Tensor, batch: Batch, *, beta: Positive = 0.1) -> Tensor:
     """Push chosen above and rejected below the reference, each alone (arXiv 2408.06266).
 
     policy: (B, T) token log-probs.
@@ -157,9 +169,9 @@ def gate_dpo(
     policy: Tensor,
     batch: Batch,
     *,
-    beta: float = 0.1,
-    sharpness: float = 10.0,
-    threshold: float = 0.5,
+    beta: Positive = 0.1,
+    sharpness: NonNegative = 10.0,
+    threshold: Probability = 0.5,
 ) -> Tensor:
     """DPO whose push on a rejected trajectory closes as that grows improbable (arXiv 2605.02626).
 

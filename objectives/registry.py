@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from objectives import likelihood, mirror_descent, policy_gradient, preference, unpaired
 from objectives.batch import Batch
 from objectives.contract import Loss, Unit
 from objectives.docstrings import parameter_help
+from objectives.domains import Domain, domains_of, without_domain
 from objectives.future import SOURCE, FutureLoss
 
 LOG_2 = math.log(2)
@@ -24,6 +26,7 @@ SETTINGS_HELP = {
     "period": "optimizer steps after which the policy becomes the new anchor; 0: it stays the "
     "reference or, online, is the policy that sampled",
 }
+SETTINGS_DOMAINS = {"lam": Domain(least=0), "period": Domain(least=0)}
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,19 @@ class Objective:
 
     @property
     def hyper_parameters(self) -> dict[str, inspect.Parameter]:
-        """Keyword-only parameters of the loss, with defaults and annotations."""
+        """Keyword-only parameters of the loss, with defaults and the kinds of their values."""
         parameters = inspect.signature(self.loss).parameters
-        return {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+        return {
+            name: parameter.replace(annotation=without_domain(parameter.annotation))
+            for name, parameter in parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """Which numbers each hyper-parameter and setting may be that is one."""
+        settings = {name: SETTINGS_DOMAINS[name] for name in self.settings}
+        return domains_of(self.loss) | settings
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -84,9 +97,20 @@ class Objective:
 
     @property
     def help(self) -> dict[str, str]:
-        """What each hyper-parameter and setting means; the former as the loss's docstring says."""
+        """What each hyper-parameter and setting means, and its domain where it has one."""
         texts = SETTINGS_HELP | parameter_help(inspect.getdoc(self.loss) or "")
-        return {name: texts.get(name, "") for name in self.defaults}
+        domains = {name: f"; {domain}" for name, domain in self.domains.items()}
+        return {name: texts.get(name, "") + domains.get(name, "") for name in self.defaults}
+
+    def check(self, hyper: Mapping[str, Any]) -> None:
+        """Raise ValueError for hyper-parameters that the loss refuses, or not with each other.
+
+        It is tried on two trajectories of a token each.
+        """
+        token, row = torch.full((2, 1), -1.0), torch.tensor([1.0, -1.0])
+        pairs, group = torch.tensor([[0, 1]]), torch.zeros(2, dtype=torch.long)
+        batch = Batch(token < 0, *[token] * 4, row, group, None, pairs, 0 * row, row.abs())
+        self.loss(token, batch, **hyper)
 
 
 _BASE = [

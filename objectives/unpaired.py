@@ -5,6 +5,7 @@ from torch import Tensor
 
 from objectives.batch import Batch, log_ratio_sum
 from objectives.contract import per_trajectory
+from objectives.domains import NonNegative, Positive
 from objectives.future import future_policy
 
 
@@ -13,9 +14,9 @@ def kto(
     policy: Tensor,
     batch: Batch,
     *,
-    beta: float = 0.1,
-    desirable_weight: float = 1.0,
-    undesirable_weight: float = 1.0,
+    beta: Positive = 0.1,
+    desirable_weight: NonNegative = 1.0,
+    undesirable_weight: NonNegative = 1.0,
 ) -> Tensor:
     """Prospect-theoretic utility of each trajectory against a reference point (arXiv 2402.01306).
 

@@ -1,5 +1,6 @@
 """A policy at fixed probe positions, kept small enough to remember it at many steps."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from objectives import Head
 
+RULED_OUT = 1e4  # so far below all logits a token has no probability in float64
 CHUNK_ELEMENTS = 2**21  # logits of a chunk by default: 16 MiB in float64, a few such at a time
 
 
@@ -108,4 +110,18 @@ def logit_chunks(
     size = chunk_size or max(1, CHUNK_ELEMENTS // vocabulary)
     for start in range(0, positions, size):
         rows = slice(start, start + size)
-        yield weights[rows], *[snapshot.logits(rows) for snapshot in snapshots]
+        logits = [snapshot.logits(rows) for snapshot in snapshots]
+        yield weights[rows], *_without_infinities(logits)
+
+
+def _without_infinities(logits: list[Tensor]) -> list[Tensor]:
+    """Return logits (n, V) in which a token that one rules out, by -inf, has probability 0 in all.
+
+    With one and the same number for it everywhere: the difference of two infinities is none.
+    """
+    least = torch.stack([x.amin() for x in logits]).min()
+    if least > -math.inf:
+        return logits
+    ruled_out = torch.stack([x == -math.inf for x in logits]).any(0)
+    finite = torch.stack([x.masked_fill(ruled_out, math.inf).amin() for x in logits]).min()
+    return [x.masked_fill(ruled_out, finite.item() - RULED_OUT) for x in logits]

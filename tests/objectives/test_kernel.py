@@ -1,6 +1,7 @@
 """The log-prob kernel against a dense computation."""
 
 import functools
+import math
 
 import pytest
 import torch
@@ -298,3 +299,87 @@ def test_a_graph_of_gradients_that_is_not_differentiated_gives_them_as_they_are(
         for graph in (False, True)
     )
     assert torch.equal(plain, kept)
+
+
+PADDED = 5
+
+
+def padded(head, value=-math.inf):
+    """Return a head with tokens more, which have no probability."""
+    weight = torch.cat([head.weight, torch.ones(PADDED, head.weight.shape[1]).to(head.weight)])
+    bias = head.weight.new_zeros(len(head.weight)) if head.bias is None else head.bias
+    return head._replace(weight=weight, bias=torch.cat([bias, bias.new_full((PADDED,), value)]))
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.4, 1.0, 3.0])
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+@pytest.mark.parametrize("who", ["both", "policy", "other"])
+@pytest.mark.parametrize("origin", [False, True])
+def test_a_padded_vocabulary_is_as_if_cut_off(lam, scale, who, origin):
+    hidden, head, targets = make(bias=True, scale=scale)
+    states, theirs, _ = make(d=6, seed=1)
+    wide = padded(head) if who != "other" else padded(head, 1e-3)
+    wide_theirs = padded(theirs) if who != "policy" else padded(theirs, 1e-3)
+    role = "origin" if origin else "reference"
+    upstream = torch.linspace(-1, 1, len(hidden), dtype=torch.float64)
+
+    def computed(head, theirs):
+        def policy(hidden, head):
+            out.append(token_log_probs(
+                hidden, head, targets, lam=lam, entropy=True, chunk_size=4,
+                **{role: (states, theirs)},
+            ))  # fmt: skip
+            return out[0].policy
+
+        out = []
+        _, found = gradients(policy, hidden, head, upstream)
+        return out[0], found
+
+    ours, our_gradients = computed(wide, wide_theirs)
+    cut, cut_gradients = computed(head, theirs)
+    if who == "other" and lam == 0:
+        torch.testing.assert_close(ours.future, ours.policy)
+    else:
+        torch.testing.assert_close(ours.future, cut.future)
+    if who != "other":  # else the policy has the tokens
+        torch.testing.assert_close(ours.policy, cut.policy)
+        torch.testing.assert_close(ours.entropy, cut.entropy)
+        grown = [
+            x if x.dim() == 2 and len(x) == len(hidden) else x[:-PADDED] for x in our_gradients
+        ]
+        torch.testing.assert_close(grown, list(cut_gradients))
+        assert not our_gradients[1][-PADDED:].any()
+        assert not our_gradients[2][-PADDED:].any()
+    if who != "policy" and not origin:
+        torch.testing.assert_close(ours.reference, cut.reference)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"softcap": 0.0}, "head's softcap must be above 0 and finite, got 0.0"),
+        ({"softcap": -2.0}, "head's softcap"),
+        ({"softcap": math.inf}, "head's softcap"),
+        ({"scale": 0.0}, "head's scale"),
+        ({"scale": math.nan}, "head's scale"),
+        ({"lam": math.inf}, "lam must be >= 0 and finite, got inf"),
+        ({"lam": math.nan}, "lam must be"),
+        ({"lam": -0.1}, "lam must be"),
+        ({"chunk_size": 0}, "chunk_size must be 1 or more, got 0"),
+        ({"chunk_size": -3}, "chunk_size must be"),
+        ({"target": -100}, "targets must be ids of a vocabulary of 31, got -100"),
+        ({"target": 31}, "of 31, got 31"),
+        ({"target": -1}, "of 31, got -1"),
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_refused(changed, message):
+    hidden, head, targets = make()
+    form = {name: changed.pop(name) for name in ("softcap", "scale") if name in changed}
+    if "target" in changed:
+        targets[3] = changed.pop("target")
+    given = {"lam": 1.0, **changed}
+    heads = [head._replace(**form), head]
+    for own, theirs in (heads, heads[::-1]) if form else (heads,):
+        with pytest.raises(ValueError, match=message):
+            token_log_probs(hidden, own, targets, reference=(hidden, theirs), **given)

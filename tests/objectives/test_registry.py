@@ -43,7 +43,7 @@ def test_the_zoo_shows_named_objectives_alone_and_a_form_in_full():
     assert status == 0
     assert re.findall(r"^\w+(?=:)", shown, re.MULTILINE) == ["fpa_dpo", "grpo"]
     flags = [line.split(maxsplit=2) for line in shown.splitlines() if line.startswith("    --")]
-    assert flags[0] == ["--beta", "0.1", "strength of the pull to the reference"]
+    assert flags[0] == ["--beta", "0.1", "strength of the pull to the reference; above 0"]
     defaults = {flag: default for flag, default, _ in flags}
     assert defaults["--lam"] == "1.0"
     assert defaults["--clip-high"] == "none"

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import Field, field, fields
@@ -77,7 +78,7 @@ def flag(
 
 
 def check(settings: Any) -> None:
-    """Raise InputError for a field made with `flag` of another kind, or out of its bounds."""
+    """Raise InputError for a field of `flag` of another kind, not finite, or out of its bounds."""
     for entry in flagged(settings):
         value, above, least = (
             getattr(settings, entry.name), entry.metadata["above"], entry.metadata["least"],
@@ -91,6 +92,8 @@ def check(settings: Any) -> None:
             raise InputError(f"{flag_name(entry.name)} {value}: must be above {above:g}")
         if least is not None and not value >= least:
             raise InputError(f"{flag_name(entry.name)} {value}: must be {least:g} or more")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{flag_name(entry.name)} {value}: must be a finite number")
 
 
 def flagged(settings: Any) -> list[Field]:

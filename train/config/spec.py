@@ -52,6 +52,10 @@ def objective_spec(name: str, given: Mapping[str, Any]) -> ObjectiveSpec:
         require_known(flag_name(word), [name])
     values = {word: _value(name, word, value) for word, value in given.items()}
     hyper = {n: values.get(n, p.default) for n, p in objective.hyper_parameters.items()}
+    try:
+        objective.check(hyper)
+    except ValueError as error:
+        raise InputError(f"--objective {error}") from None
     settings = {n: values.get(n, default) for n, default in objective.settings.items()}
     future = None
     if "lam" in settings:
@@ -82,4 +86,7 @@ def _value(objective: str, name: str, value: Any) -> Any:
     annotation = own_flags(objective)[name]
     if not fits(annotation, value):
         raise InputError(f"{flag_name(name)} {value!r}: expected {expected(annotation)}")
+    domain = OBJECTIVES[objective].domains.get(name)
+    if domain is not None and value is not None and value not in domain:
+        raise InputError(f"{flag_name(name)} {value}: must be {domain}")
     return float(value) if annotation is float else value

@@ -1,5 +1,6 @@
 """The loop that trains any objective of the zoo."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from tqdm.auto import tqdm
 
-from objectives.errors import Stopped
+from objectives.errors import InputError, Stopped
 from objectives.signals import Request, Undone, name_of, postponed
 from train.config import Config
 from train.data.offline import BatchSource, OptimizerBatch
@@ -114,6 +115,8 @@ class Run:
     def _after(self, step: int, stop: Request) -> None:
         """Look at the policy after a step, and write a checkpoint, where they are due."""
         last, unseen = step == self.config.steps, []
+        if last or due(step, self.config.eval_every) or due(step, self.config.checkpoint_every):
+            self.updater.check_weights(step)
         if last:
             self._probe(step)
         for look in LOOKS if last or due(step, self.config.eval_every) else LOOKS[:1]:
@@ -169,6 +172,11 @@ class Run:
             line = {"step": step, **look_at(self.fixed, self.updater.gradients)}
             self.probes.append(line)
             self.folder.write_metrics(line)
+            if not all(math.isfinite(value) for value in line.values()):
+                raise InputError(
+                    f"step {step} of {self.name}: log-probs are not finite any more: stopped; what "
+                    f"was written before is kept; try a lower --learning-rate"
+                )
 
     def _look(self, look: str, step: int) -> None:
         """Make one of LOOKS at the policy after `step` updates, and keep what it shows."""

@@ -11,7 +11,7 @@ from objectives.errors import InputError
 from train.config.groups import OptimisationConfig
 from train.data.offline import BatchSource, OptimizerBatch
 from train.devices import processes
-from train.devices.sharding import whole_tensor
+from train.devices.sharding import own_part, whole_tensor
 from train.learning.gradients import Gradients, StepMetrics
 from train.learning.schedule import rate_factor
 from train.probes.auto_lam import AutoLam
@@ -72,6 +72,20 @@ class Updater:
             "lam": self.lam,
         }
         return {name: value for name, value in line.items() if value is not None}
+
+    def check_weights(self, step: int) -> None:
+        """Raise InputError where weights are not finite after `step` updates.
+
+        Before they are looked at or kept, not every step: it waits for the device.
+        """
+        parameters = trained_parameters(self.policies.policy.model).items()
+        broken = [name for name, own in parameters if not own_part(own).isfinite().all()]
+        if processes.any_of(bool(broken)):
+            raise InputError(
+                f"step {step} of {self.gradients.spec.name}: its update left weights that are not "
+                f"finite{f', {broken[0]} first' if broken else ''}: stopped; what was written "
+                f"before is kept; try a lower --learning-rate"
+            )
 
     def _clipped_norm(self) -> float:
         """Clip the gradients; return their norm before."""

@@ -222,3 +222,15 @@ def test_shapes_that_do_not_fit_are_named():
         displacement_cosine(origin[:0], now[:0], later[:0])
     with pytest.raises(ValueError, match="hidden"):
         take_snapshot(torch.zeros(3, 4), Head(torch.zeros(5, 3)))
+
+
+def test_tokens_that_a_bias_rules_out_are_as_if_not_there():
+    generator = torch.Generator().manual_seed(3)
+    policies = list(torch.randn(3, 4, 6, generator=generator, dtype=torch.float64))
+    wide = [torch.cat([x, torch.full((4, 2), -torch.inf)], 1) for x in policies]
+    targets = torch.tensor([0, 5, 2, 1])
+    for lam in (0.0, 0.7, 2.0):
+        ours = forecast_errors(*wide, (lam,)), forecast_log_probs(*wide[:2], targets, (lam,))
+        cut = forecast_errors(*policies, (lam,)), forecast_log_probs(*policies[:2], targets, (lam,))
+        torch.testing.assert_close(ours, cut)
+    assert best_lam(*wide) == pytest.approx(best_lam(*policies))

@@ -1,6 +1,7 @@
 """The groups of settings: what they hold, in which order it is recorded, and what matters where."""
 
 import copy
+import math
 import pickle
 from dataclasses import dataclass, fields, replace
 from typing import get_args
@@ -9,9 +10,10 @@ import pytest
 
 from objectives import ADVANTAGES
 from objectives.errors import InputError
-from train.config.flags import check, flag
+from train.config.flags import check, flag, flag_name, flagged
 from train.config.groups import DataConfig
 from train.config.settings import RECORDED, Config
+from train.config.values import without_none
 
 
 def test_the_record_has_every_setting_once_in_the_order_of_old_runs():
@@ -59,3 +61,13 @@ def test_a_misspelt_setting_is_answered_wherever_it_is_given():
 def test_settings_can_be_copied_and_sent():
     config = Config(steps=3, out="x")
     assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
+
+
+FLOATS = [entry.name for entry in flagged(Config) if without_none(entry.type) is float]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("name", FLOATS)
+def test_numbers_are_finite(name, value):
+    with pytest.raises(InputError, match=f"^{flag_name(name)} {value}: must be "):
+        Config(**{name: value})

@@ -189,6 +189,27 @@ def test_what_is_not_finite_stops_before_the_update(setup, tmp_path):
     assert kept["trajectories"] == run.data.draw(1).units.flatten().tolist()
 
 
+def test_a_run_does_not_end_with_weights_that_are_not_finite(setup, tmp_path):
+    folder = tmp_path / "run"
+    changed = with_config(setup, steps=1, learning_rate=1e39, checkpoint_every=1, warmup_steps=0)
+    with pytest.raises(
+        InputError, match=r"step 1 of sft: its update left weights .*not finite, .*"
+    ):
+        session(changed, "sft", folder).train({})
+    assert not list(folder.glob("**/*.safetensors"))
+    assert json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["step"] == 0
+
+
+def test_a_run_does_not_end_with_log_probs_that_are_not_finite(setup, tmp_path):
+    run = started(setup, "sft", tmp_path / "run")
+    run._probe(1)
+    with torch.no_grad():
+        run.policies.policy.model.model.norm.weight.fill_(3e38)
+    run.updater.check_weights(1)
+    with pytest.raises(InputError, match="step 1 of sft: log-probs are not finite any more"):
+        run._probe(1)
+
+
 def replace_encoded(setup, encoded):
     return replace(setup, data=encoded)
 
