@@ -42,12 +42,6 @@ def check_policy(hidden: Tensor, head: Head, targets: Tensor) -> None:
             f"targets must be ({len(hidden)},) long, got {tuple(targets.shape)} {targets.dtype}"
         )
 
-    if targets.device.type == "cpu" and len(targets):  # elsewhere it would wait for the device
-        for target in (targets.min().item(), targets.max().item()):
-            if not 0 <= target < len(head.weight):
-                raise ValueError(
-                    f"targets must be ids of a vocabulary of {len(head.weight)}, got {target}"
-                )
     _check_form("head", head)
 
 
@@ -55,6 +49,17 @@ def _check_form(name: str, head: Head) -> None:
     for field, value in (("scale", head.scale), ("softcap", head.softcap)):
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name}'s {field} must be above 0 and finite, got {value}")
+
+
+def check_targets(targets: Tensor, vocabulary: int) -> None:
+    """Raise ValueError for an id beyond the vocabulary, where that can be seen without waiting."""
+    if type(targets) is Tensor and targets.device.type == "cpu" and len(targets):
+        ids = targets.numpy()
+        for target in (ids.min(), ids.max()):
+            if not 0 <= target < vocabulary:
+                raise ValueError(
+                    f"targets must be ids of a vocabulary of {vocabulary}, got {target}"
+                )
 
 
 def check_other(hidden: Tensor, head: Head, name: str, other: Tensor, other_head: Head) -> None:

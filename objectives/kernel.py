@@ -15,7 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from objectives.head import Head, check_lam, check_other, check_policy, kernel_dtype
+from objectives.head import (
+    Head,
+    check_lam,
+    check_other,
+    check_policy,
+    check_targets,
+    kernel_dtype,
+)
 
 CHUNK_ELEMENTS = 2**24  # logits of a chunk by default: 64 MiB in float32
 CHUNK_POSITIONS = 512  # at least: with fewer the head's products wait for memory
@@ -81,6 +88,7 @@ def token_log_probs(
 class _TokenLogProbs(torch.autograd.Function):
     @staticmethod
     def forward(hidden, weight, bias, form, targets, reference, origin, lam, entropy, chunk_size):
+        check_targets(targets, len(weight))  # here, where no transform of torch.func hides them
         head = Head(weight.to(kernel_dtype(hidden)), bias, *form)  # cast once, not per chunk
         reference, origin = _cast(reference, hidden), _cast(origin, hidden)
         parts = []
@@ -173,11 +181,13 @@ def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tenso
     if lam == 0:  # whatever another's head rules out
         future = policy
     elif lam is not None:
+        source = reference if origin is None else origin
+        assert source is not None  # check_lam
         if origin is not None:
             other = origin[1].logits(origin[0])
         # logits - λ (other - logits): exactly the logits where both are the same.
         ahead = logits.lerp_(other, -lam)
-        ruled_out = _ruled_out(head, (origin or reference)[1])
+        ruled_out = _ruled_out(head, source[1])
         if ruled_out is not None:  # inf - inf
             ahead.masked_fill_(ruled_out, -math.inf)
         future, _ = _pick(ahead, target)
