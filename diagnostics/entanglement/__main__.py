@@ -50,7 +50,7 @@ class Settings:
         None, "λ of the future policy, by default the run's own, or 1", least=0
     )
     max_tokens: int | None = flag(
-        None, "longer trajectories are left out, as in python -m train", "TOKENS", least=1
+        None, "longer trajectories are left out, as in python -m train", "TOKENS"
     )
     seed: int = flag(0, "seed of the draw")
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")

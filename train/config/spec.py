@@ -86,7 +86,9 @@ def _value(objective: str, name: str, value: Any) -> Any:
     annotation = own_flags(objective)[name]
     if not fits(annotation, value):
         raise InputError(f"{flag_name(name)} {value!r}: expected {expected(annotation)}")
+    if value is None:
+        return None
     domain = OBJECTIVES[objective].domains.get(name)
-    if domain is not None and value is not None and value not in domain:
+    if domain is not None and value not in domain:
         raise InputError(f"{flag_name(name)} {value}: must be {domain}")
     return float(value) if annotation is float else value
