@@ -4,8 +4,10 @@ python -m diagnostics.entanglement                      # the built-in base and 
 python -m diagnostics.entanglement --run runs/dpo       # a run's last checkpoint
 python -m diagnostics.entanglement --run runs/dpo --checkpoint 100 --objective dpo,fpa_dpo
 python -m diagnostics.entanglement --model smollm2 --data pairs.jsonl --parameters head --pairs 8
+python -m diagnostics.entanglement --model POLICY --reference BASE --data PAIRS --log FILE
 
-Writes pairs.csv, summary.json, entanglement.png and token_matrix.png.
+Writes pairs.csv, summary.json, entanglement.png and token_matrix.png; of a policy that is not the
+reference itself also moved.csv and moved.png.
 """
 
 import math
@@ -36,6 +38,9 @@ class Settings:
     model: str | None = flag(
         None, "without --run: as in python -m train, by default builtin", "MODEL"
     )
+    reference: str | None = flag(
+        None, "with --model: what it began from, by default an adapter's base, or itself", "MODEL"
+    )
     data: str | None = flag(
         None, "without --run: as in python -m train, by default builtin", "DATA"
     )
@@ -52,6 +57,9 @@ class Settings:
     max_tokens: int | None = flag(
         None, "longer trajectories are left out, as in python -m train", "TOKENS"
     )
+    log: str | None = flag(
+        None, "what training logged: TRL's trainer_state.json, or metrics.jsonl", "FILE"
+    )
     seed: int = flag(0, "seed of the draw")
     device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
     out: str | None = flag(
@@ -65,6 +73,10 @@ class Settings:
             raise InputError(f"--lam {self.lam}: must be 0 or more")
         if self.run is None and self.checkpoint is not None:
             raise InputError("--checkpoint needs --run, whose checkpoint it names")
+        if self.reference is not None and self.model is None:
+            raise InputError("--reference needs --model, the policy that began from it")
+        if self.log is not None and self.run is None and self.model is None:
+            raise InputError("--log needs --model or --run, the policy whose training it tells of")
         for name in ("model", "data"):
             if self.run is not None and getattr(self, name) is not None:
                 raise InputError(f"--{name}: not with --run, which has its own")
@@ -85,6 +97,11 @@ def main() -> None:
     from train.store.folder import require_free
     from train.store.opened import open_run
 
+    log = None
+    if settings.log is not None:
+        from diagnostics.entanglement.training_log import read_training_log
+
+        log = read_training_log(Path(settings.log))
     run = None
     if settings.run is not None:
         run = open_run(Path(settings.run), settings.checkpoint)
@@ -96,7 +113,7 @@ def main() -> None:
         folder = run.path / "diagnostics" / f"entanglement-step-{run.step}"
     with held(folder):
         require_free(folder, "files")
-        _diagnose(settings, run, specs, folder)
+        _diagnose(settings, run, specs, folder, log)
 
 
 def _default_names(own: str | None) -> list[str]:
@@ -124,20 +141,25 @@ def _specs(names: list[str], given: dict[str, dict], run) -> dict:
     return specs
 
 
-def _diagnose(settings: Settings, run, specs: dict, folder: Path) -> None:
+def _diagnose(settings: Settings, run, specs: dict, folder: Path, log) -> None:
+    from diagnostics.entanglement.explained import explained_in_words
+    from diagnostics.entanglement.explanation import explain
     from diagnostics.entanglement.measure import coefficient_columns, measure_pairs, token_cosines
     from diagnostics.entanglement.report import write_report
     from diagnostics.entanglement.summary import summarise
     from diagnostics.entanglement.table import most_entangled
     from diagnostics.entanglement.words import in_words, summary_table
     from diagnostics.parameters import select_parameters
+    from train.config.spec import objective_spec
     from train.models.language_model import open_model
     from train.probes.checkpoint import SeenModels, probe_batch, seen_at
     from train.probes.pairs import drawn_pairs, probe_log_probs
+    from train.probes.policies import fpa_ratios, policy_beside, reference_of
     from train.run.setup import set_up
     from train.store.opened import load_checkpoint
 
-    config = _config(settings, run)
+    reference = reference_of(settings.model, settings.reference)
+    config = _config(settings, run, reference)
     setup = set_up(config.with_online(False))
     print(setup.describe())
     base, tokenizer, data = setup.base.model, setup.base.tokenizer, setup.data
@@ -147,6 +169,14 @@ def _diagnose(settings: Settings, run, specs: dict, folder: Path) -> None:
         seen = seen_at(run, policy, base, config)
         place = f"{run.config['objective']} after {run.step} steps"
         lam = run.lam if lam is None else lam
+    elif settings.model is not None and reference not in (None, settings.model):
+        policy = open_model(policy_beside(settings.model, base.model, tokenizer, reference))
+        seen, place = SeenModels(policy, base, base), f"{settings.model} (from {reference})"
+    if log is not None and seen.policy is base:
+        raise InputError(
+            f"--log {settings.log}: tells of a training, and --model is the reference itself: name "
+            f"what it began from with --reference"
+        )
     lam = 1.0 if lam is None else lam
     pairs = drawn_pairs(data, settings.pairs, settings.seed)
     print(f"pairs  {len(pairs.number)} of {pairs.total}, seed {settings.seed}; policy: {place}")
@@ -165,15 +195,19 @@ def _diagnose(settings: Settings, run, specs: dict, folder: Path) -> None:
     )
     measured = measure_pairs(policy.model, policy.head, pairs, prompts, settings.parameters, look)
     own = None if run is None else run.spec
-    columns = []
-    for spec in specs.values():
-        # Anchors are of the run's own outer steps.
-        same = own is not None and (own.name, own.settings) == (spec.name, spec.settings)
-        batch = probe_batch(
-            measured, spec, config, data, seen if same else seen._replace(anchors=None)
-        )
-        columns.append(coefficient_columns(measured, spec.objective, batch, spec.hyper))
-    table = measured.table(columns)
+
+    def weighed(of, under: SeenModels):
+        columns = []
+        for spec in specs.values():
+            # Anchors are of the run's own outer steps.
+            same = own is not None and (own.name, own.settings) == (spec.name, spec.settings)
+            batch = probe_batch(
+                of, spec, config, data, under if same else under._replace(anchors=None)
+            )
+            columns.append(coefficient_columns(of, spec.objective, batch, spec.hyper))
+        return of.table(columns)
+
+    table = weighed(measured, seen)
     summary = {
         "policy": place,
         "model": setup.config.model,
@@ -189,23 +223,43 @@ def _diagnose(settings: Settings, run, specs: dict, folder: Path) -> None:
         "at_reference": bool((measured.batch.anchor == measured.batch.reference).all()),
         **summarise(table, list(specs)),
     }
+    explanation = None
+    if policy is not base:
+
+        def look_before(tokens):
+            return probe_log_probs(tokens, base, base, lam)
+
+        before = measure_pairs(
+            base.model, base.head, pairs, prompts, settings.parameters, look_before
+        )
+        fpa = objective_spec("fpa", {})
+        batch = probe_batch(measured, fpa, config, data, seen._replace(anchors=None))
+        explanation = explain(
+            measured, table, weighed(before, SeenModels(base, base, base)), list(specs),
+            fpa_ratios(measured, fpa, batch, policy, base),
+            specs.get("rpo", objective_spec("rpo", {})).hyper["beta"], log,
+        )  # fmt: skip
+        summary["moved"] = explanation.summary
     number = most_entangled(table)
     summary["most_entangled_pair"] = int(table["pair"][number])
 
     def matrix(number: int):
         return token_cosines(policy.model, policy.head, measured, number, look)
 
-    written = write_report(folder, table, summary, number, matrix, tokenizer)
-    print(f"\n{summary_table(summary)}\n\n{in_words(summary)}\n", *written, sep="\n")
+    written = write_report(folder, table, summary, number, matrix, tokenizer, explanation)
+    words = in_words(summary)
+    if explanation is not None:
+        words = f"{explained_in_words(explanation.summary)}\n\n{words}"
+    print(f"\n{summary_table(summary)}\n\n{words}\n", *written, sep="\n")
 
 
-def _config(settings: Settings, run):
+def _config(settings: Settings, run, reference: str | None):
     """Return the run's settings of data and of coefficients, to be computed in float32 here."""
     from train.config.settings import Config
 
     source = run.config if run is not None else {}
     kept = {name: source[name] for name in KEPT if name in source}
-    asked = {"model": settings.model, "data": settings.data, "max_tokens": settings.max_tokens}
+    asked = {"model": reference, "data": settings.data, "max_tokens": settings.max_tokens}
     return Config(
         **{**kept, **{name: value for name, value in asked.items() if value is not None}},
         seed=settings.seed,

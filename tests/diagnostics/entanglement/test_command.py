@@ -188,7 +188,91 @@ def test_identical_completions(diagnose, write_rows, tmp_path, words):
     assert row["share_prefix"] == pytest.approx(1, rel=1e-4)
 
 
+@pytest.fixture
+def trained_elsewhere(tmp_path, trained):
+    """Return the folder of a policy that nobody here trained, and what its trainer logged."""
+    trained.save_pretrained(tmp_path / "policy")
+    load_model("builtin")[1].save_pretrained(tmp_path / "policy")
+    values = [-1.0, -0.8, -0.6, -0.5, -0.9, -1.4, -2.0, -2.6]
+    history = [{"step": 10 * n, "logps/chosen": v, "logps/rejected": -2.0 - n}
+               for n, v in enumerate(values, 1)]  # fmt: skip
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    (tmp_path / "empty.json").write_text('{"log_history": []}')
+    return tmp_path / "policy"
+
+
+def test_a_policy_of_another_trainer(diagnose, tmp_path, trained_elsewhere, encoded, trained, data):
+    status, out, err = diagnose(
+        f"--model {trained_elsewhere} --reference builtin --data {data} --pairs 6 --out mine "
+        f"--objective dpo,rpo --log trainer_state.json"
+    )
+    assert status == 0, err
+    table = pd.read_csv(tmp_path / "mine" / "moved.csv")
+    row = table.iloc[2]
+    sides, overlap, gradients = twin(trained, encoded, row["pair"])
+    agrees(pd.read_csv(tmp_path / "mine" / "pairs.csv").iloc[2], overlap, gradients)
+    base = load_model("builtin")[0]
+    before = twin(base, encoded, row["pair"])[2]
+    for name, tokens in zip(("chosen", "rejected"), sides, strict=True):
+        now, then = (twin_log_probs(m, *tokens[:2]).sum().item() for m in (trained, base))
+        assert row[f"change_{name}"] == pytest.approx(now - then, abs=1e-3)
+    for when, of in (("reference", before), ("policy", gradients)):
+        g_w, g_l = (sum(parts) for parts in of)
+        inner = (g_w @ g_l).item()
+        ideal = inner < min((g_w @ g_w).item(), (g_l @ g_l).item())
+        assert (row[f"regime_dpo_{when}"] == "ideal") == ideal
+    said = json.loads((tmp_path / "mine" / "summary.json").read_text())["moved"]
+    assert said["sides"]["chosen"]["change"]["value"] == pytest.approx(
+        table["change_chosen"].mean()
+    )
+    left = table[
+        (table["regime_dpo_reference"] == "ideal") & (table["regime_dpo_policy"] != "ideal")
+    ]
+    assert said["objectives"]["dpo"]["left"] == left["pair"].tolist()
+    # dpo weighs both alike, so fpa's shares at λ = 0 are those of p̄/n at the policy.
+    inside = 0
+    for line in table.itertuples():
+        pair = twin(trained, encoded, line.pair)[0]
+        c = [twin_log_probs(trained, *t[:2]).mean().exp().item() / len(t[1]) for t in pair]
+        inside += line.window_low < c[1] / c[0] < line.window_high
+    assert said["inside_window"]["fpa_lam"]["0"] == pytest.approx(inside / 6)
+    # Medians of three: -.9 first (of two), -.6 about steps 30 and 40, -2.3 last (of two).
+    assert "In the log, chosen rose from −0.9 to −0.6 and fell from step 40 on, to −2.3" in out
+    assert (tmp_path / "mine" / "moved.png").stat().st_size > 10_000
+
+
+def test_an_adapter_is_held_against_its_base(diagnose, tmp_path, data):
+    import peft
+
+    model, tokenizer = load_model("builtin")
+    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"], r=2))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.05)
+    adapted.peft_config["default"].base_model_name_or_path = "builtin"
+    adapted.save_pretrained(tmp_path / "adapter")
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    status, out, err = diagnose(
+        f"--model adapter --data {data} --pairs 2 --out mine --parameters head"
+    )
+    assert status == 0, err
+    assert "policy: adapter (from builtin)" in out
+    assert (pd.read_csv(tmp_path / "mine" / "moved.csv")["change_chosen"] != 0).all()
+
+
 MISTAKES = [
+    ("--reference builtin", "--reference needs --model, the policy that began from it"),
+    ("--log trainer_state.json", "--log needs --model or --run"),
+    ("--model builtin --log gone.json", "--log gone.json: no such file"),
+    ("--model builtin --log empty.json", "empty.json: no entry has logps/chosen"),
+    ("--model builtin --log trainer_state.json --data rows.jsonl", "--model is the reference"),
+    ("--run runs/mine --reference builtin", "--reference needs --model"),
+    ("--model policy --reference nowhere/at/all", "nowhere/at/all: no model folder there"),
+    (
+        "--model odd --reference builtin --data rows.jsonl",
+        "--model odd has another vocabulary than --reference builtin: 19 and 19 tokens",
+    ),
     ("--objective dpo,fpo", "--objective fpo: not one of fpa, "),
     ("--pairs 0", "--pairs 0: must be above 0"),
     ("--max-tokens 0", "--max-tokens 0: must be above 0"),
@@ -217,7 +301,10 @@ MISTAKES = [
 
 
 @pytest.fixture
-def surroundings(tmp_path, write_rows, run_folder):
+def surroundings(tmp_path, write_rows, run_folder, trained_elsewhere):
+    shutil.copytree(trained_elsewhere, tmp_path / "odd")
+    file = tmp_path / "odd" / "tokenizer.json"
+    file.write_text(file.read_text().replace('"#"', '"@"'))
     write_rows([ROW, WRONG])
     write_rows([ROW, ROW], "right.jsonl")
     write_rows([ROW, {**WRONG, "completion": "", "truncated": True}], "empty.jsonl")

@@ -1,0 +1,89 @@
+"""Policies that others trained, beside the reference that they began from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from diagnostics.entanglement.coefficients import coefficients_now_and_ahead
+from diagnostics.entanglement.explanation import LAMS
+from diagnostics.entanglement.measure import (
+    PAIRS_AT_ONCE,
+    MeasuredPairs,
+    ProbeLogProbs,
+    join_log_probs,
+)
+from objectives import Batch
+from objectives.errors import InputError
+from train.config.spec import ObjectiveSpec
+from train.data.tokens import Tokens
+from train.models.language_model import LanguageModel, open_model
+from train.models.load import base_of_adapter, is_adapter, load_model
+from train.probes.pairs import probe_log_probs
+
+
+def reference_of(model: str | None, reference: str | None) -> str | None:
+    """Return the name of a model's reference: the one given, an adapter's base, or itself."""
+    if reference is None and model is not None and is_adapter(Path(model)):
+        return base_of_adapter(Path(model))
+    return model if reference is None else reference
+
+
+def policy_beside(
+    name: str, reference: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, its_name: str
+) -> PreTrainedModel:
+    """Return a policy, frozen, on its reference's device.
+
+    name: as `load_model` takes it. reference, tokenizer, its_name: of what it began from. Raises
+    InputError where there is none of that name, or where the two do not have the same vocabulary.
+    """
+    model, own = load_model(name, device=str(reference.device))
+    theirs, ours = tokenizer.get_vocab(), own.get_vocab()
+    differ = [token for token in theirs.keys() & ours.keys() if theirs[token] != ours[token]]
+    sizes = [len(open_model(m).head.weight) for m in (model, reference)]
+    # One may have a token more, as for padding, and no row for it in the weights.
+    apart = len(theirs.keys() - ours.keys()) and len(ours.keys() - theirs.keys())
+    if differ or apart or sizes[0] != sizes[1]:
+        raise InputError(
+            f"--model {name} has another vocabulary than --reference {its_name}: {len(ours)} and "
+            f"{len(theirs)} tokens, {sizes[0]} and {sizes[1]} rows of the output head"
+        )
+    return model.requires_grad_(False)
+
+
+def fpa_ratios(
+    measured: MeasuredPairs,
+    spec: ObjectiveSpec,
+    batch: Batch,
+    policy: LanguageModel,
+    reference: LanguageModel,
+) -> dict[float, np.ndarray]:
+    """Return (N,) c_l/c_w of fpa at the future policy, for each of LAMS.
+
+    spec: of fpa. batch: of `probe_batch` with it.
+    """
+    ratios = {}
+    assert measured.batch.anchor is not None  # `join_log_probs` sets it
+    for lam in LAMS:
+        parts = [
+            probe_log_probs(_tokens(measured, at), policy, reference, lam)
+            for at in range(0, len(measured.pairs.number), PAIRS_AT_ONCE)
+        ]
+        ahead = batch._replace(future=join_log_probs([_light(p) for p in parts]).future)
+        _, future = coefficients_now_and_ahead(
+            spec.objective.loss, measured.batch.anchor, ahead, **spec.hyper
+        )
+        ratios[lam] = future.ratio.double().cpu().numpy()
+    return ratios
+
+
+def _tokens(measured: MeasuredPairs, start: int) -> Sequence[Tokens]:
+    # Drawn from a data set, whose rows are these.
+    part = measured.pairs.slice(start, start + PAIRS_AT_ONCE).tokens
+    return cast("Sequence[Tokens]", part)
+
+
+def _light(values: ProbeLogProbs) -> ProbeLogProbs:
+    return values._replace(hidden=values.hidden[..., :0])
