@@ -16,7 +16,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_every_example_is_shown_with_what_it_prints():
-    assert len(EXAMPLES) == PAGE.count("```python\n") == 3
+    assert len(EXAMPLES) == PAGE.count("```python\n") == 4
 
 
 @pytest.mark.parametrize(("code", "shown"), EXAMPLES)
