@@ -24,13 +24,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from diagnostics.parameters import trained_parameters
 from objectives import OBJECTIVES, Batch, Head
+from objectives.causal_lm import backbone_of
 from train.config.recipe import READY, recipe_of
 from train.config.settings import Config
 from train.data.input_rows import collate
 from train.data.micro_batches import MicroBatch
 from train.data.tokens import Tokens
 from train.devices.choice import Precision, forward_precision
-from train.devices.sharding import backbone_of
 from train.learning.policies import Policies
 from train.memory.footprint import MemoryPlan, parts, peak, shape_of
 from train.models.language_model import LanguageModel, recompute_layers

@@ -71,7 +71,8 @@ def test_the_house_is_as_its_rooms_say():
 def test_the_loop_of_ones_own_has_gradients():
     names: dict = {}
     exec(_code(README, 0)[0], names)
-    assert names["seen"].policy.shape == (14,)
+    assert names["found"].shape == (2, 11)
+    assert names["batch"].mask.sum(-1).tolist() == [7, 7]
     assert names["policy"].lm_head.weight.grad.abs().sum() > 0
 
 

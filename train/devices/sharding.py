@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from diagnostics.parameters import has_adapter, trained_parameters
+from objectives.causal_lm import backbone_of
 from train.devices import processes
 
 TRUNK = "trunk"  # the attribute of a sharded model that computes its backbone
@@ -72,12 +73,6 @@ def _copy_parameters(module: nn.Module, device: torch.device) -> None:
 
 def _trunk(model: PreTrainedModel, **inputs):
     return backbone_of(model)(**inputs)
-
-
-def backbone_of(model: PreTrainedModel) -> nn.Module:
-    """Return the part of a causal model that makes its hidden states."""
-    base = model.base_model
-    return getattr(model, "model", base) if base is model else base  # Llama 4 misnames its own
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from diagnostics.parameters import trained_parameters
-from train.devices.sharding import backbone_of, forget_whole, own_part, shard, spread_like
+from objectives.causal_lm import backbone_of
+from train.devices.sharding import forget_whole, own_part, shard, spread_like
 from train.models.kinds import first_of
 from train.models.language_model import LanguageModel
 from train.models.misfit import misfit

@@ -11,16 +11,14 @@ from transformers import PreTrainedModel
 from eval.context import context_of, stretches, turning_lengths
 from eval.rounding import distance, same_but_for_rounding
 from objectives import Head, token_log_probs
+from objectives.causal_lm import backbone_of, output_head
 from objectives.errors import InputError
 from train.data.input_rows import InputRows, collate, spread
 from train.data.tokens import Tokens
 from train.devices.choice import PLAIN, Precision
-from train.devices.sharding import backbone_of, layers_of
+from train.devices.sharding import layers_of
 
 COMPILER = "inductor"
-SOFT_CAPS = (  # of logits: Gemma 2, RecurrentGemma, xLSTM
-    "final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,22 +99,10 @@ def open_model(model: PreTrainedModel, precision: Precision = PLAIN) -> Language
 
 
 def _head(model: PreTrainedModel) -> Head:
-    layer = model.get_output_embeddings()
-    if layer is None or getattr(layer, "weight", None) is None:
-        raise InputError(f"{type(model).__name__} has no linear output head to train through")
-    config = model.config.get_text_config()
-    scale = 1.0
-    if getattr(config, "logit_scale", None):  # Cohere
-        scale *= config.logit_scale
-    if getattr(config, "logits_mup_width_multiplier", None):  # Inkling
-        scale /= config.logits_mup_width_multiplier
-    if getattr(config, "logits_scaling", None):  # Granite, MiniCPM 3
-        scale /= config.logits_scaling
-    elif getattr(config, "dim_model_base", None):  # MiniCPM
-        scale *= config.dim_model_base / config.hidden_size
-    caps = (getattr(config, name, None) for name in SOFT_CAPS)
-    softcap = next(filter(None, caps), None)
-    return Head(layer.weight, getattr(layer, "bias", None), scale, softcap)
+    try:
+        return output_head(model)
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 @torch.no_grad()
