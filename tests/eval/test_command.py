@@ -223,7 +223,7 @@ KEPT = "--completions kept.jsonl --benchmarks"
         ("--benchmarks builtin --seed -1", "--seed -1: must be 0 or more"),
         ("--benchmarks builtin --top-p 0", "--top-p 0.0: must be above 0 and at most 1"),
         ("--benchmarks builtin --temperature -1", "--temperature -1.0: give 0 (greedy)"),
-        ("--benchmarks builtin --temperature nan", "--temperature nan: give 0 (greedy)"),
+        ("--benchmarks builtin --temperature nan", "--temperature nan: must be a finite number"),
         ("--benchmarks builtin --samples 4 --temperature 0", "gives 4 times the same completion"),
         ("--benchmarks builtin --model ./no", "--model ./no: no model folder there"),
         ("--benchmarks builtin --device cuda9", "--device"),
