@@ -17,10 +17,8 @@ from itertools import pairwise
 from statistics import median
 
 import pytest
-import torch
 
-from objectives import pair_rollouts
-from train.data.table import read_table
+from tests.helpers.preference_pairs import builtin_pairs, preference_pair
 
 PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
 THREADS = os.environ.get("TRL_THREADS", "1")
@@ -95,23 +93,12 @@ class Side:
         return [(now - then) / s for s, (then, now) in zip(seconds, totals, strict=True)]
 
 
-def builtin_pairs() -> list[dict]:
-    rows = list(read_table("builtin").trajectories())
-    columns = (torch.tensor([getattr(row, name) for row in rows]) for name in ("reward", "group"))
-    pairs = pair_rollouts(*columns).tolist()
-    return [_pair(rows[w].prompt, rows[w].completion, rows[x].completion) for w, x in pairs]
-
-
 def word_problem_pairs(benchmarks) -> list[dict]:
     """Each problem's own solution against the next one's: real text of natural lengths."""
     rows = [json.loads(line) for line in (benchmarks / "gsm8k.jsonl").read_text().splitlines()]
     others = [*rows[1:], rows[0]]
-    return [_pair(f"{own['question']}\n", own["answer"], other["answer"])
+    return [preference_pair(f"{own['question']}\n", own["answer"], other["answer"])
             for own, other in zip(rows, others, strict=True)]  # fmt: skip
-
-
-def _pair(prompt: str, chosen: str, rejected: str) -> dict:
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
 
 
 def compare(pairs, path, case, rounds):

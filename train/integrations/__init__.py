@@ -1,0 +1,1 @@
+"""This project's objectives within other people's trainers."""
