@@ -26,12 +26,15 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[Group]:
     """Return groups in the order of their names.
 
     Raises InputError naming two runs that cannot be compared: of different problems, ways to
-    evaluate, models or data, or twice the same seed of the same settings.
+    evaluate, models or data (by name, or by digests of their content), or twice the same seed of
+    the same settings.
     """
     _require_equal(runs, "were evaluated on different problems", lambda run: run.problems)
     _require_equal(runs, "began from different models", lambda run: run.config["model"])
+    _require_same_content(runs, "base", "began from models whose files differ")
     for part in _split(runs, lambda run: run.online).values():  # online, data are problems alone
         _require_equal(part, "were trained on different data", lambda run: run.config["data"])
+        _require_same_content(part, "data", "were trained on data of different content")
     for name in EVALUATION:
         _require_equal(
             runs, f"differ in --{name.replace('_', '-')}", lambda r, n=name: r.config.get(n)
@@ -84,6 +87,12 @@ def _require_equal(runs: Sequence[EvaluatedRun], complaint: str, value: Callable
                 f"{runs[0].path} and {run.path} {complaint}: compare those that do not, by naming "
                 f"their folders"
             )
+
+
+def _require_same_content(runs: Sequence[EvaluatedRun], what: str, complaint: str) -> None:
+    """Compare digests of those runs that kept them, which older ones did not."""
+    known = [run for run in runs if what in run.digests]
+    _require_equal(known, complaint, lambda run: run.digests[what])
 
 
 def _require_once(seeds: Sequence[EvaluatedRun]) -> None:

@@ -38,20 +38,20 @@ class Picture(NamedTuple):
 def html_report(
     title: str,
     table: pd.DataFrame,
-    sweep: tuple[str, pd.DataFrame] | None,
+    further: Sequence[tuple[str, pd.DataFrame, str]],
     notes: Sequence[str],
     pictures: Sequence[Picture],
 ) -> str:
-    """Return the page: the table, notes on it, the sweep, and figures.
+    """Return the page: the table, notes on it, further tables, and figures.
 
-    table: text, as `display_table` gives. sweep: its caption and text. Pictures are embedded.
+    table: text, as `display_table` gives. further: of each table its heading, its text and what is
+    said below it. Pictures are embedded.
     """
     parts = [f"<h1>{escape(title)}</h1>", _table(table)]
     parts += ["<h2>What was measured, and what it can tell</h2>", "<ul>"]
     parts += [f"<li>{escape(note)}</li>" for note in notes] + ["</ul>"]
-    if sweep is not None:
-        caption, cells = sweep
-        parts += ["<h2>Learning rates</h2>", _table(cells), f"<p>{escape(caption)}</p>"]
+    for heading, cells, caption in further:
+        parts += [f"<h2>{escape(heading)}</h2>", _table(cells), f"<p>{escape(caption)}</p>"]
     for picture in pictures:
         data = base64.b64encode(picture.png).decode()
         parts += [

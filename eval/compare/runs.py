@@ -54,6 +54,11 @@ class EvaluatedRun:
         return self.config["learning_rate"]
 
     @property
+    def digests(self) -> dict[str, str]:
+        """Of the contents of what it was made from, by what; empty of an older run."""
+        return self.config.get("digests", {})
+
+    @property
     def online(self) -> bool:
         return self.config.get("online", False)
 
@@ -109,6 +114,9 @@ def read_run(folder: Path, unchanging: Collection[str]) -> EvaluatedRun:
     for name, kind in KINDS.items():
         if not isinstance(config[name], kind) or isinstance(config[name], bool):
             raise InputError(f"{folder / 'config.json'}: {name} is {shown(config[name])}")
+    digests = config.get("digests", {})
+    require(str(folder / "config.json"), {"digests": digests}, {"digests": dict})
+    require(f"{folder / 'config.json'}: digests", digests, dict.fromkeys(digests, str))
     _require_number(config["learning_rate"], "learning_rate", str(folder / "config.json"))
     metrics = pd.DataFrame(_read_lines(folder / "metrics.jsonl"))
     if "eval/greedy_accuracy" not in metrics:

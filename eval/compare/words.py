@@ -29,12 +29,12 @@ def display_table(comparison: Comparison) -> pd.DataFrame:
         }
         for mode in ("greedy", "sampled"):
             for name in ("best", "last"):
-                shown[f"{mode}, {name}"] = _interval(row, f"{mode}_{name}")
+                shown[f"{mode}, {name}"] = interval_text(row, f"{mode}_{name}")
         shown |= {
             "drop": share(row["drop"]),
             f"against {comparison.baseline}": "baseline"
             if row["objective"] == comparison.baseline
-            else _interval(row, "difference", signed=True),
+            else interval_text(row, "difference", signed=True),
             "p (Holm)": p_value(row["p_adjusted"]),
             "P(better)": share(row["p_better"]),
             "IQM, last": share(row["iqm_last"]) if many else "",
@@ -131,7 +131,7 @@ def notes(comparison: Comparison, left_out: Sequence[str]) -> list[str]:
 
 
 def _start(row: dict) -> str:
-    parts = [f"{mode} {_interval(row, f'{mode}_start')}" for mode in ("greedy", "sampled")]
+    parts = [f"{mode} {interval_text(row, f'{mode}_start')}" for mode in ("greedy", "sampled")]
     return ", ".join(part for part in parts if "[" in part)
 
 
@@ -159,12 +159,14 @@ def amount(value: float, unit: str = "") -> str:
     return f"{value:.0f} {unit}".strip()
 
 
-def _interval(row: dict, name: str, signed: bool = False) -> str:
+def interval_text(row: dict, name: str, signed: bool = False) -> str:
+    """Return a mean with its interval, of a row's numbers called name, name_low and name_high.
+
+    Where there is no interval it is the mean alone, and empty for none.
+    """
     values = [row[name], row[name + "_low"], row[name + "_high"]]
-    if any(map(math.isnan, values)):
-        return ""
     mean, low, high = (("+" if signed and v > 0 else "") + share(v) for v in values)
-    return f"{mean} [{low}, {high}]"
+    return f"{mean} [{low}, {high}]" if low and high else mean
 
 
 def _rows(table: pd.DataFrame) -> list[list[str]]:

@@ -9,7 +9,13 @@ from objectives.lazy import lazy
 
 if TYPE_CHECKING:
     from eval.statistics.at_k import average_at_k, majority_at_k, pass_at_k
-    from eval.statistics.intervals import Difference, paired_difference, score_interval
+    from eval.statistics.intervals import (
+        Difference,
+        mean_difference,
+        paired_difference,
+        problem_difference,
+        score_interval,
+    )
     from eval.statistics.many_runs import holm, interquartile_mean, probability_of_improvement
 
 __all__ = [
@@ -18,9 +24,11 @@ __all__ = [
     "holm",
     "interquartile_mean",
     "majority_at_k",
+    "mean_difference",
     "paired_difference",
     "pass_at_k",
     "probability_of_improvement",
+    "problem_difference",
     "score_interval",
 ]
 
@@ -32,9 +40,11 @@ __getattr__, __dir__ = lazy(
         "holm": "eval.statistics.many_runs",
         "interquartile_mean": "eval.statistics.many_runs",
         "majority_at_k": "eval.statistics.at_k",
+        "mean_difference": "eval.statistics.intervals",
         "paired_difference": "eval.statistics.intervals",
         "pass_at_k": "eval.statistics.at_k",
         "probability_of_improvement": "eval.statistics.many_runs",
+        "problem_difference": "eval.statistics.intervals",
         "score_interval": "eval.statistics.intervals",
     },
 )

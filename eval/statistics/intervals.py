@@ -69,6 +69,46 @@ def paired_difference(a: np.ndarray, b: np.ndarray, confidence: float = 0.95) ->
     return Difference(mean, max(-1.0, mean - half), min(1.0, mean + half), p_value)
 
 
+def problem_difference(a: np.ndarray, b: np.ndarray, confidence: float = 0.95) -> Difference:
+    """Return the mean of a - b of two models on the same problems, with the paired t-test.
+
+    a, b: (problems,) scores, of several samples their mean. What is said is of these two models on
+    problems such as these; whether training them again would give it too, one model of each cannot
+    tell. p is two-sided and at least SMALLEST_P. Raises ValueError as `paired_difference` does.
+    """
+    mean, low, high, _ = paired_difference(_one_model(a), _one_model(b), confidence)
+    return Difference(mean, low, high, _over_problems(a, b).level(abs(mean)))
+
+
+def mean_difference(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], confidence: float = 0.95
+) -> Difference:
+    """Return the mean over benchmarks of `problem_difference`, each benchmark counting alike.
+
+    pairs: of each benchmark the scores a and b, (problems,) each, with a number of problems of its
+    own. The variance is the sum of theirs over the square of their number, with Satterthwaite's
+    (1946) degrees of freedom. Raises ValueError as `problem_difference` does, and for no pair.
+    """
+    if not pairs:
+        raise ValueError("expected a pair of scores for each benchmark, got none")
+    means = [problem_difference(a, b).mean for a, b in pairs]
+    doubts = [_over_problems(a, b) for a, b in pairs]
+    parts = np.array([doubt.problems for doubt in doubts])
+    degrees = np.array([doubt.problems_freedom for doubt in doubts])
+    variance = float(parts.sum()) / len(pairs) ** 2
+    freedom = float(parts.sum() ** 2 / (parts**2 / degrees).sum())
+    doubt, mean = _Doubt(0.0, 0.0, variance, variance, freedom), float(np.mean(means))
+    half = doubt.half_width(1 - confidence)
+    return Difference(mean, max(-1.0, mean - half), min(1.0, mean + half), doubt.level(abs(mean)))
+
+
+def _one_model(scores: np.ndarray) -> np.ndarray:
+    values = np.asarray(scores, dtype=float)
+    if values.ndim != 1:
+        raise ValueError(f"expected (problems,) scores, got {values.shape}")
+    return values
+
+
 class _Doubt(NamedTuple):
     """Variances of a mean, or of a difference of means, with their degrees of freedom.
 
@@ -106,6 +146,11 @@ class _Doubt(NamedTuple):
         if beyond(least) <= 0:
             return SMALLEST_P
         return math.exp(cast(float, brentq(beyond, least, 0, xtol=1e-9)))
+
+
+def _over_problems(a: np.ndarray, b: np.ndarray) -> _Doubt:
+    """Return the doubt of one model's mean less another's, (problems,) each."""
+    return _doubt([_seeds(a), _seeds(b)], max(1, len(a) - 1))
 
 
 def _doubt(sides: Sequence[np.ndarray], freedom: float) -> _Doubt:

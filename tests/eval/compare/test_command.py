@@ -80,11 +80,11 @@ def test_a_comparison_is_made_again_over_itself(compare, runs, tmp_path):
 
 
 MISTAKES = [
-    ("", "the following arguments are required: FOLDER"),
-    ("nowhere", "nowhere: no such folder of runs"),
+    ("", "the following arguments are required: PATH"),
+    ("nowhere", "nowhere: no such file or folder"),
     ("empty", "empty: no finished run of python -m train there"),
     ("runs --baseline kto", "--baseline kto is not among the runs: name one of fpa, offline_rl"),
-    ("runs --metric best", "argument --metric: invalid choice: 'best'"),
+    ("runs --metric best", "--metric best: of runs it is greedy or sampled"),
     ("runs --metric sampled", "has no sampled completions"),
     ("runs other", "began from different models"),
     ("runs --out note.txt", "note.txt"),

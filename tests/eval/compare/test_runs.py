@@ -155,6 +155,8 @@ def test_online_runs_have_data_of_their_own(tmp_path):
 NOT_COMPARABLE = [
     ({"model": "smollm2"}, "began from different models"),
     ({"data": "rows.parquet"}, "were trained on different data"),
+    ({"digests": {"base": "a"}}, "began from models whose files differ"),
+    ({"digests": {"base": "b", "data": "d"}}, "were trained on data of different content"),
     ({"eval_samples": 8}, "differ in --eval-samples"),
     ({"greedy": {0: "010", 2: "011"}}, "were evaluated on different problems"),
     ({"seed": 0}, "are one run twice: fpa with learning rate 1e-05 and seed 0"),
@@ -164,5 +166,5 @@ NOT_COMPARABLE = [
 @pytest.mark.parametrize(("other", "complaint"), NOT_COMPARABLE)
 def test_runs_that_cannot_be_compared_are_named(tmp_path, other, complaint):
     with pytest.raises(InputError, match=complaint) as error:
-        _groups(tmp_path, {}, {"seed": 1} | other)
+        _groups(tmp_path, {"digests": {"base": "b", "data": "c"}}, {"seed": 1} | other)
     assert f"{tmp_path / '0'} and {tmp_path / '1'} " in str(error.value)

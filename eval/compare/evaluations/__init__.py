@@ -1,0 +1,1 @@
+"""Evaluations of models compared: folders of python -m eval, files of lm-evaluation-harness."""
