@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from train.reporting.callbacks import Callback
     from train.run.result import Result
     from train.run.setup import Setup
 
@@ -25,6 +26,7 @@ def train(
     model: "tuple[PreTrainedModel, PreTrainedTokenizerBase] | None" = None,
     data: "datasets.Dataset | Sequence[dict] | None" = None,
     resume: Literal["always", "auto"] | None = None,
+    callbacks: "Sequence[Callback]" = (),
     **hyper: object,
 ) -> "Result":
     """Train a policy with an objective of the zoo; return how it went.
@@ -32,8 +34,8 @@ def train(
     objective: a name of `objectives.OBJECTIVES`. config: the settings, by default `Config()` or
     those of `setup`. setup: base, data and problems of `set_up`, to be shared by several runs.
     model, data: as `set_up` has them, without one. resume: `always`, to go on from the last
-    checkpoint in the run's folder, or `auto`, where there may be none. hyper: the objective's
-    hyper-parameters, and its settings such as `lam`.
+    checkpoint in the run's folder, or `auto`, where there may be none. callbacks: told how the run
+    goes (`train.Callback`). hyper: the objective's hyper-parameters, and its settings, as `lam`.
     The folder, by default `runs/OBJECTIVE`, then holds the model, metrics, pictures and a card.
     Raises InputError as the command does: for a misspelt objective or hyper-parameter, and for
     data, models and folders that cannot be used.
@@ -56,7 +58,7 @@ def train(
     if resume is None:
         require_no_run(folder)
     setup = set_up(config, model=model, data=data) if setup is None else setup.with_config(config)
-    session = Session(setup, own, folder)
+    session = Session(setup, own, folder, callbacks=callbacks)
     with taken_up(PlannedRun(own, setup.config, folder), resume, sweep=False) as found:
         if found.done:
             return read_result(own.name, folder)

@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("objectives", "diagnostics", "eval", "train")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
-IMPORTED_AS = {"pyyaml": "yaml"}
+IMPORTED_AS = {"pyyaml": "yaml", "mlflow_skinny": "mlflow"}
 NOT_IMPORTED = {
     "gguf": "transformers imports it to read .gguf files",
     "pytest_benchmark": "pytest loads it",
+    "wandb": "accelerate imports it",
     "build": "a command of tests/house/test_packaging.py",
     "import_linter": "a command of tests/house/test_style.py",
     "pyright": "a command of tests/house/test_types.py",

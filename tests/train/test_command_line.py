@@ -42,7 +42,7 @@ MISTAKES = [
     ("--objective fpa --online_sample=3", "; did you mean --online-samples"),
     ("--objective fpa --output_dir x", "error: --output_dir: here it is --out"),
     ("--objective fpa --bf16", "--bf16: here it is --dtype: as in --dtype bfloat16"),
-    ("--objective fpa --report_to=wandb", "--report_to: there is none here: figures go to metrics"),
+    ("--objective fpa --report_to=wandbb", "--report-to wandbb: there are tensorboard, trackio"),
     ("--objective fpa --learning_rate -1", "--learning-rate -1.0: must be above 0"),
     ("--objective fpo --help", "--objective fpo: not one of fpa, "),
     ("--objective dpo --beta much", "--beta much: could not convert"),

@@ -1,6 +1,6 @@
-"""The settings of a run in eight groups, each of which is one group of --help.
+"""The settings of a run in nine groups, each of which is one group of --help.
 
-A function that reads a few settings asks for their group: `Config` is all eight.
+A function that reads a few settings asks for their group: `Config` is all nine.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import Literal
 from train.config.diagnosis import MEASURES, PAIRS
 from train.config.flags import flag
 from train.config.schedule import Schedule
+from train.config.trackers import TRACKERS
 
 
 @dataclass(frozen=True)
@@ -232,3 +233,23 @@ class FolderConfig:
     keep_checkpoints: int = flag(
         0, "newest checkpoints to keep; 0: all", least=0, changes="nothing"
     )
+
+
+@dataclass(frozen=True)
+class ReportingConfig:
+    """What is shown while it trains, and to whom it is told."""
+
+    report_to: str | None = flag(
+        None,
+        f"trackers that get what metrics.jsonl gets, with commas between: {', '.join(TRACKERS)}",
+        "NAMES",
+        changes="nothing",
+    )
+    log_every: int = flag(
+        10,
+        "steps between lines of figures, where standard error is no terminal to show a bar on",
+        "STEPS",
+        above=0,
+        changes="nothing",
+    )
+    quiet: bool = flag(False, "neither bar nor lines while it trains", changes="nothing")

@@ -16,8 +16,10 @@ from train.config.groups import (
     ModelConfig,
     OnlineConfig,
     OptimisationConfig,
+    ReportingConfig,
 )
 from train.config.schedule import read_options
+from train.config.trackers import read_trackers
 
 # The order in which run folders have their settings, from before there were groups: labels of
 # eval.compare name settings in it. What is not here comes after.
@@ -36,6 +38,7 @@ RECORDED = (
 
 @dataclass(frozen=True)
 class Config(
+    ReportingConfig,
     FolderConfig,
     DiagnosticsConfig,
     EvaluationConfig,
@@ -70,6 +73,7 @@ class Config(
             if self.lora_rank is None and getattr(self, name) is not None:
                 raise InputError(f"{flag_name(name)} is for --lora-rank, which is not given")
         read_options(self.schedule, self.schedule_options)
+        read_trackers(self.report_to)
         self.diagnose_plan()
         self._check_online()
 

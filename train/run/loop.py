@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from tqdm.auto import tqdm
 
 from objectives.errors import InputError, Stopped
 from objectives.signals import Request, Undone, name_of, postponed
@@ -20,6 +19,7 @@ from train.learning.schedule import due
 from train.learning.self_check import check_start
 from train.probes.fixed_rows import look_at
 from train.probes.observer import Observer
+from train.reporting.callbacks import Callbacks
 from train.run.result import Result, read_history
 from train.run.step import Updater
 from train.sampling.evaluator import Evaluator, Scores
@@ -43,6 +43,7 @@ class Run:
     evaluator: Evaluator | None
     observer: Observer | None
     fixed: OptimizerBatch | None = None  # rows that are looked at before and after
+    callbacks: Callbacks = field(default_factory=Callbacks)
     started: float = field(default_factory=time.monotonic)  # as if it had run without a break
     evaluations: list[tuple[int, Scores]] = field(default_factory=list)
     history: list[dict] = field(default_factory=list)  # the metrics of every step
@@ -62,12 +63,12 @@ class Run:
         begun, writes a checkpoint and raises Stopped.
         """
         self.started = time.monotonic() - self.updater.cost.seconds
-        done = self._resume() if resume else 0
-        with tqdm(
-            total=self.config.steps, initial=done, desc=self.name, unit="step",
-            dynamic_ncols=True, disable=not processes.is_main(),
-        ) as bar:  # fmt: skip
-            if not resume:
+        try:
+            if resume:
+                done = self._resume()
+            else:
+                done = 0
+                self.callbacks.on_begin(self.folder.path, done)
                 self._begin()
             with postponed(_announce) as stop:
                 for step in range(done + 1, self.config.steps + 1):
@@ -79,16 +80,18 @@ class Run:
                         self.save(step - 1)
                         raise self._stopped(step - 1, signal.number) from None
                     self._after(step, stop)
-                    bar.set_postfix(_figures(self), refresh=False)
-                    bar.update()
                 result = self._end()
                 present(result)
+                self.callbacks.on_end(result)
+        finally:
+            self.callbacks.close()
         return result
 
     def step(self, step: int) -> None:
         """Take step `step` (from 1) and keep its metrics."""
         self.history.append(self.updater.update(step))
         self.folder.write_metrics(self.history[-1])
+        self.callbacks.on_step(step, self.history[-1])
 
     def check_start(self) -> None:
         """Raise InputError unless log-probs, loss and gradient are those of the reference."""
@@ -103,7 +106,8 @@ class Run:
         unseen: which of LOOKS at the policy are to be made still.
         """
         self.updater.cost.seconds = time.monotonic() - self.started
-        self.state.save(step, {"lam": self.updater.lam, "looks": list(unseen)})
+        written = self.state.save(step, {"lam": self.updater.lam, "looks": list(unseen)})
+        self.callbacks.on_checkpoint(step, written)
 
     def _begin(self) -> None:
         if not self.data.online:
@@ -144,6 +148,7 @@ class Run:
         done, unseen = self.state.load()
         self.started = time.monotonic() - self.updater.cost.seconds
         self.evaluations, self.history, self.probes = read_history(self.folder.path)
+        self.callbacks.on_begin(self.folder.path, done)
         if unseen.get("looks"):
             self.updater.lam = unseen["lam"]
             for look in unseen["looks"]:
@@ -177,6 +182,7 @@ class Run:
                     f"step {step} of {self.name}: log-probs are not finite any more: stopped; what "
                     f"was written before is kept; try a lower --learning-rate"
                 )
+            self.callbacks.on_evaluation(step, line)
 
     def _look(self, look: str, step: int) -> None:
         """Make one of LOOKS at the policy after `step` updates, and keep what it shows."""
@@ -189,22 +195,12 @@ class Run:
     def _evaluate(self, evaluator: Evaluator, step: int) -> None:
         scores = (evaluator.evaluate if step else evaluator.evaluate_base)(self.policies.policy)
         self.evaluations.append((step, scores))
-        self.folder.write_metrics({"step": step, **scores.metrics()})
+        line = {"step": step, **scores.metrics()}
+        self.folder.write_metrics(line)
         self.folder.write_completions(step, scores.completions)
+        self.callbacks.on_evaluation(step, line)
         if self.observer is not None:
             self.observer.evaluated(step, scores)
-
-
-def _figures(run: Run) -> dict[str, str]:
-    """Return what the progress bar tells."""
-    cost, last = run.updater.cost, run.history[-1]
-    figures = {"loss": f"{last['loss']:.4f}"}
-    if run.evaluations:
-        figures["accuracy"] = f"{run.evaluations[-1][1].greedy.mean:.3f}"
-    if "rollout/accuracy" in last:
-        figures["sampled"] = f"{last['rollout/accuracy']:.2f}"
-    figures["tokens/s"] = f"{cost.tokens_trained / cost.training_seconds:.0f}"
-    return figures
 
 
 def _announce(line: str) -> None:

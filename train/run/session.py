@@ -1,9 +1,11 @@
 """One planned run: checked before anything is made, then made from its parts and trained."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from objectives.errors import InputError
 from train.config.spec import ObjectiveSpec
+from train.config.trackers import read_trackers
 from train.data.offline import BatchSource, OfflineData
 from train.data.units import advantages
 from train.devices import processes
@@ -15,7 +17,10 @@ from train.probes.auto_lam import PAIRS, AutoLam
 from train.probes.fixed_rows import fixed_rows
 from train.probes.observer import Observer, check_lag
 from train.probes.pairs import ProbePairs, require_probes
-from train.run.cost import begin_cost
+from train.reporting.callbacks import Callback, Callbacks
+from train.reporting.progress import progress
+from train.reporting.trackers import trackers
+from train.run.cost import Cost, begin_cost
 from train.run.loop import Run
 from train.run.result import Result, run_table
 from train.run.setup import Setup
@@ -32,14 +37,22 @@ from train.store.run_state import RunState
 class Session:
     """What one run trains on, with which objective and where it is kept; no model is made yet."""
 
-    def __init__(self, setup: Setup, spec: ObjectiveSpec, folder: Path, last: bool = False):
-        """setup: with the settings of this run. last: nobody needs the base after it.
+    def __init__(
+        self,
+        setup: Setup,
+        spec: ObjectiveSpec,
+        folder: Path,
+        last: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ):
+        """setup: with the settings of this run. last: nobody needs the base after it. callbacks:
+        told how it goes, beside the progress on the screen and the trackers of the settings.
 
         Raises InputError where the data give the objective nothing to train on, or what is to be
         watched cannot be.
         """
         self.setup, self.spec, self.last = setup, spec, last
-        self.folder = RunFolder(folder)
+        self.folder, self.callbacks = RunFolder(folder), callbacks
         self.data = self._data()
         rate_factor(setup.config.warmup_steps, setup.config)  # its options are checked at once
         self.auto_lam = self._auto_lam()
@@ -121,8 +134,13 @@ class Session:
         )  # fmt: skip
         return Run(
             spec.name, config, base.device, self.data, updater, state, self.folder,
-            setup.evaluator, observer, fixed_rows(setup.data),
+            setup.evaluator, observer, fixed_rows(setup.data), self._told(cost),
         )  # fmt: skip
+
+    def _told(self, cost: Cost) -> Callbacks:
+        config = self.setup.config
+        shown = progress(self.spec.name, config.steps, cost, config.log_every, config.quiet)
+        return Callbacks([*shown, *trackers(read_trackers(config.report_to)), *self.callbacks])
 
     def _data(self) -> BatchSource:
         setup, objective = self.setup, self.spec.objective

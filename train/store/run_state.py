@@ -60,8 +60,8 @@ class RunState:
     keep: int = 0  # newest checkpoints to keep; 0: all
     digests: Mapping[str, str] | None = None  # of what the run is made from
 
-    def save(self, step: int, unseen: Mapping[str, Any] | None = None) -> None:
-        """Write the checkpoint after `step` updates.
+    def save(self, step: int, unseen: Mapping[str, Any] | None = None) -> Path:
+        """Write the checkpoint after `step` updates; return its folder.
 
         unseen: what is to be looked at of the policy still, as values; by default nothing.
         """
@@ -72,7 +72,9 @@ class RunState:
                   "tokens_at_once": self.budget.tokens, "unseen": dict(unseen or {}),
                   "digests": dict(self.digests or {})}  # fmt: skip
         states["run"] = {}, values
-        write_checkpoint(self.folder.path, step, self.policy, self.tokenizer, states, self.keep)
+        return write_checkpoint(
+            self.folder.path, step, self.policy, self.tokenizer, states, self.keep
+        )
 
     def load(self) -> tuple[int, dict[str, Any]]:
         """Put the parts where the last checkpoint was written; return its step and `unseen`.

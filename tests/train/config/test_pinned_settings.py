@@ -37,6 +37,7 @@ DEFAULTS = {
     "eval_batch_size": 500, "checkpoint_every": 0, "keep_checkpoints": 0, "diagnose_every": 0,
     "diagnose": None, "horizons": None, "diagnose_pairs": None,
     "data_config": None, "data_split": None,
+    "report_to": None, "log_every": 10, "quiet": False,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -54,7 +55,8 @@ OTHERS = {
     "dtype": "float32", "eval_problems": "none", "eval_every": 10, "eval_limit": 20,
     "eval_samples": 1, "eval_temperature": 0.7, "eval_max_new_tokens": 30, "eval_batch_size": 50,
     "checkpoint_every": 5, "keep_checkpoints": 2, "horizons": "4", "diagnose_pairs": 3,
-    "data_config": "main", "data_split": "test",
+    "data_config": "main", "data_split": "test", "report_to": "none", "log_every": 3,
+    "quiet": True,
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip
@@ -89,7 +91,8 @@ def test_the_settings_and_their_defaults_are_these():
 
 def test_settings_that_a_sweep_does_not_compare():
     assert set(UNCOMPARED) == {
-        "out", "device", "checkpoint_every", "keep_checkpoints", "token_cache",
+        "out", "device", "checkpoint_every", "keep_checkpoints", "token_cache", "report_to",
+        "log_every", "quiet",
     }  # fmt: skip
 
 
@@ -99,7 +102,8 @@ def test_settings_that_are_no_hyper_parameters():
         "share_prefixes", "compile", "gradient_checkpointing", "reference_cache", "token_cache",
         "eval_problems", "eval_every", "eval_limit", "eval_samples", "eval_temperature",
         "eval_max_new_tokens", "eval_batch_size", "checkpoint_every", "keep_checkpoints",
-        "diagnose_every", "diagnose", "horizons", "diagnose_pairs",
+        "diagnose_every", "diagnose", "horizons", "diagnose_pairs", "report_to", "log_every",
+        "quiet",
     }  # fmt: skip
     beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
     assert of_config | beside == UNTRAINED | IDENTITY

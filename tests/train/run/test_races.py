@@ -55,11 +55,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def lengths(generator: random.Random, start) -> list[float]:
-    """Return delays of a second command, from none to as long as the first takes."""
+    """Return delays of a second command, from none to a little longer than the first takes."""
     begun = time.monotonic()
     start()
     length = time.monotonic() - begun
-    return [generator.uniform(0, length) for _ in range(TIMES)]
+    return [generator.uniform(0, 1.3 * length) for _ in range(TIMES)]
 
 
 def test_resume_auto_beside_a_run_without_a_checkpoint(setup, tmp_path, monkeypatch):
