@@ -21,7 +21,6 @@ COMMANDS = {
     "train.merge": (("train.merge", "Settings"), ()),
     "train.rollouts": (("train.rollouts", "Settings"), ("--problems", "problems.jsonl")),
     "eval": (("eval.__main__", "Settings"), ("--problems", "problems.jsonl")),
-    "eval.compare": (("eval.compare.__main__", "Settings"), ("run",)),
     "diagnostics.entanglement": (("diagnostics.entanglement.__main__", "Settings"), ()),
 }
 
@@ -68,6 +67,9 @@ def cases():
         yield "train.worked_answers", words, flag, value
     for flag, value in (("--lam", "x"), ("--lam", "nan"), ("--run", "\ud800"), ("--run", "")):
         yield "diagnostics.extrapolation", (), flag, value
+    for flag, value in (("--metric", "x"), ("--metric", "\ud800"), ("--baseline", "x"),
+                        ("--filter", "x"), ("--out", "/dev/null/x")):  # fmt: skip
+        yield "eval.compare", ("run", "--baseline=dpo"), flag, value
 
 
 def kept(folder):
@@ -80,7 +82,7 @@ def kept(folder):
 
 
 @pytest.mark.parametrize(
-    "command", [*COMMANDS, "train.worked_answers", "diagnostics.extrapolation"]
+    "command", [*COMMANDS, "train.worked_answers", "diagnostics.extrapolation", "eval.compare"]
 )
 def test_flags(call, valid, tmp_path, monkeypatch, bounded, command):
     """All of a command in one test: they are many and take no time each."""
