@@ -1,6 +1,6 @@
-"""The settings of a run in nine groups, each of which is one group of --help.
+"""The settings of a run in ten groups, each of which is one group of --help.
 
-A function that reads a few settings asks for their group: `Config` is all nine.
+A function that reads a few settings asks for their group: `Config` is all ten.
 """
 
 from dataclasses import dataclass
@@ -96,6 +96,9 @@ class OptimisationConfig:
     """The optimizer's steps."""
 
     steps: int = flag(300, "optimizer steps", "STEPS", least=0)
+    epochs: float | None = flag(
+        None, "times through the data, in the place of --steps", "NUMBER", above=0
+    )
     learning_rate: float = flag(1e-5, "AdamW's learning rate, at its highest", "RATE", above=0)
     schedule: Schedule = flag("constant", "after the warm-up")
     schedule_options: str | None = flag(
@@ -188,6 +191,29 @@ class EvaluationConfig:
         changes="figures",
     )
     eval_batch_size: int = flag(500, "completions generated at a time", above=0, changes="figures")
+
+
+@dataclass(frozen=True)
+class HeldOutConfig:
+    """Rows that are held out, and what is chosen by looking."""
+
+    eval_data: str | None = flag(
+        None,
+        "rows as --data takes them, at which loss, pairs and log-probs are looked at with every "
+        "evaluation",
+        "DATA",
+        changes="figures",
+    )
+    eval_fraction: float | None = flag(
+        None, "share of the prompts of --data to hold out for that", "SHARE", above=0
+    )
+    keep_best: str | None = flag(
+        None,
+        "metric of the evaluations whose best checkpoint is kept and named in best.json, such as "
+        "heldout/loss or eval/greedy_accuracy",
+        "METRIC",
+        changes="nothing",
+    )
 
 
 @dataclass(frozen=True)

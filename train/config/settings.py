@@ -13,6 +13,7 @@ from train.config.groups import (
     DiagnosticsConfig,
     EvaluationConfig,
     FolderConfig,
+    HeldOutConfig,
     ModelConfig,
     OnlineConfig,
     OptimisationConfig,
@@ -41,6 +42,7 @@ class Config(
     ReportingConfig,
     FolderConfig,
     DiagnosticsConfig,
+    HeldOutConfig,
     EvaluationConfig,
     ComputeConfig,
     OptimisationConfig,
@@ -74,6 +76,7 @@ class Config(
                 raise InputError(f"{flag_name(name)} is for --lora-rank, which is not given")
         read_options(self.schedule, self.schedule_options)
         read_trackers(self.report_to)
+        self._check_held_out()
         self.diagnose_plan()
         self._check_online()
 
@@ -92,7 +95,24 @@ class Config(
         defaults = {e.name: e.default for e in fields(self) if e.name.startswith("online_")}
         return replace(self, online=online, **({} if online else defaults))
 
+    def _check_held_out(self) -> None:
+        if self.eval_fraction is None:
+            return
+        if self.eval_data is not None:
+            raise InputError(
+                f"--eval-fraction {self.eval_fraction:g}: not with --eval-data, which is held out "
+                f"already: give one"
+            )
+        if self.eval_fraction >= 1:
+            raise InputError(f"--eval-fraction {self.eval_fraction:g}: must be below 1")
+
     def _check_online(self) -> None:
+        for name in ("epochs", "eval_fraction") if self.online else ():
+            if getattr(self, name) is not None:
+                raise InputError(
+                    f"{flag_name(name)} {getattr(self, name):g}: not with --online, where there is "
+                    f"no data set to go through"
+                )
         if self.online and self.reference_cache not in ("auto", "off"):
             raise InputError(
                 f"--reference-cache {self.reference_cache}: not with --online, where every "

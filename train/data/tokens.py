@@ -79,6 +79,14 @@ class FlatTokens(Sequence[Tokens]):
         completion = [~token if token < 0 else token for token in ids[prompt:]]
         return Tokens(ids[:prompt], completion, [token >= 0 for token in ids[prompt:]])
 
+    def rows(self, index: Tensor) -> "FlatTokens":
+        """Return the trajectories at `index` (R,) alone."""
+        ids = [part for part in self.parts(index) if part.dim() == 1]  # the others are lengths
+        return FlatTokens(
+            torch.cat([self.ids[:0], *ids]),
+            self.prompts[index], self.completions[index], self.trained[index],
+        )  # fmt: skip
+
     def parts(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield all that rows (R,) hold, part by part: lengths of both sides, and ids."""
         for part in rows.split(ROWS_AT_ONCE):

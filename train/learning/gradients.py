@@ -44,7 +44,7 @@ class Gradients:
         choose, it begins again with half.
         """
         divergence = self.divergence(batch)
-        totals = self._fitting(
+        totals = self.fitting(
             batch,
             lambda: self.add(self.batcher.micro_batches(batch, divergence), batch.count, lam),
         )
@@ -92,7 +92,7 @@ class Gradients:
                 _add(totals, log_prob_totals(policy.log_probs(rows), known), micro.counted)
             return totals
 
-        named = _over_processes(self._fitting(batch, work))
+        named = _over_processes(self.fitting(batch, work))
         counts = {name: total for name, total in named.items() if name.startswith(f"{ROWS}/")}
         return {**counts, **log_prob_metrics(named)}
 
@@ -100,7 +100,7 @@ class Gradients:
         """Return KTO's z0 over an optimizer batch; None for objectives that need none."""
         if "divergence" not in self.policies.needs:
             return None
-        ratios = self._fitting(
+        ratios = self.fitting(
             batch,
             lambda: mismatched_ratios(
                 self.policies.policy,
@@ -113,7 +113,8 @@ class Gradients:
         )
         return reference_point(processes.add_up(ratios))
 
-    def _fitting(self, batch: OptimizerBatch, work: Callable[[], T]) -> T:
+    def fitting(self, batch: OptimizerBatch, work: Callable[[], T]) -> T:
+        """Return what work on a batch gives, begun again in smaller pieces where memory ends."""
         while True:
             try:
                 return work()

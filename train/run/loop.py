@@ -18,15 +18,17 @@ from train.learning.policies import Policies
 from train.learning.schedule import due
 from train.learning.self_check import check_start
 from train.probes.fixed_rows import look_at
+from train.probes.held_out import HeldOut
 from train.probes.observer import Observer
 from train.reporting.callbacks import Callbacks
+from train.run.best import Best
 from train.run.result import Result, read_history
 from train.run.step import Updater
 from train.sampling.evaluator import Evaluator, Scores
 from train.store.folder import RunFolder
 from train.store.run_state import RunState
 
-LOOKS = ("observe", "evaluate")  # at the policy after a step, in this order
+LOOKS = ("observe", "evaluate", "hold_out")  # at the policy after a step, in this order
 
 
 @dataclass
@@ -43,11 +45,14 @@ class Run:
     evaluator: Evaluator | None
     observer: Observer | None
     fixed: OptimizerBatch | None = None  # rows that are looked at before and after
+    held_out: HeldOut | None = None
+    best: Best | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)
     started: float = field(default_factory=time.monotonic)  # as if it had run without a break
     evaluations: list[tuple[int, Scores]] = field(default_factory=list)
     history: list[dict] = field(default_factory=list)  # the metrics of every step
     probes: list[dict] = field(default_factory=list)  # of the fixed rows
+    looks: list[dict] = field(default_factory=list)  # at the held-out rows
 
     @property
     def policies(self) -> Policies:
@@ -106,7 +111,10 @@ class Run:
         unseen: which of LOOKS at the policy are to be made still.
         """
         self.updater.cost.seconds = time.monotonic() - self.started
-        written = self.state.save(step, {"lam": self.updater.lam, "looks": list(unseen)})
+        values = {"lam": self.updater.lam, "looks": list(unseen)}
+        written = self.state.save(step, values, () if self.best is None else self.best.steps)
+        if self.best is not None:
+            self.best.written(step)
         self.callbacks.on_checkpoint(step, written)
 
     def _begin(self) -> None:
@@ -131,7 +139,8 @@ class Run:
         stopped = processes.any_of(stop.number is not None)
         if stopped:  # the observer is in the main process alone
             unseen = processes.agree(unseen)
-        if last or stopped or due(step, self.config.checkpoint_every):
+        better = self.best is not None and self.best.new
+        if last or stopped or better or due(step, self.config.checkpoint_every):
             self.save(step, unseen)
         if stopped and (unseen or not last):
             raise self._stopped(step, stop.number)
@@ -147,7 +156,9 @@ class Run:
     def _resume(self) -> int:
         done, unseen = self.state.load()
         self.started = time.monotonic() - self.updater.cost.seconds
-        self.evaluations, self.history, self.probes = read_history(self.folder.path)
+        self.evaluations, self.history, self.probes, self.looks = read_history(self.folder.path)
+        if self.best is not None:
+            self.best.take_up()
         self.callbacks.on_begin(self.folder.path, done)
         if unseen.get("looks"):
             self.updater.lam = unseen["lam"]
@@ -169,7 +180,9 @@ class Run:
             }
         )
         told = self.evaluations, self.history, self.probes
-        return Result(self.name, self.folder.path, *told, cost.seconds)
+        best = self.best and self.best.describe()
+        path = self.folder.path
+        return Result(self.name, path, *told, cost.seconds, held_out=self.looks, best=best)
 
     def _probe(self, step: int) -> None:
         """Look at the fixed rows after `step` updates; not interrupted, as a step is not."""
@@ -184,21 +197,33 @@ class Run:
                 )
             self.callbacks.on_evaluation(step, line)
 
+    def _hold_out(self, held_out: HeldOut, step: int) -> None:
+        line = {"step": step, **held_out.look(self.updater.lam)}
+        self.looks.append(line)
+        self._keep(step, line)
+
+    def _keep(self, step: int, line: dict) -> None:
+        self.folder.write_metrics(line)
+        if self.best is not None:
+            self.best.saw(step, line)
+        self.callbacks.on_evaluation(step, line)
+
     def _look(self, look: str, step: int) -> None:
         """Make one of LOOKS at the policy after `step` updates, and keep what it shows."""
         if look == "observe":
             if self.observer is not None:
                 self.observer.observe(step, self.updater.lam)
+        elif look == "hold_out":
+            if self.held_out is not None:
+                self._hold_out(self.held_out, step)
         elif self.evaluator is not None:
             self._evaluate(self.evaluator, step)
 
     def _evaluate(self, evaluator: Evaluator, step: int) -> None:
         scores = (evaluator.evaluate if step else evaluator.evaluate_base)(self.policies.policy)
         self.evaluations.append((step, scores))
-        line = {"step": step, **scores.metrics()}
-        self.folder.write_metrics(line)
+        self._keep(step, {"step": step, **scores.metrics()})
         self.folder.write_completions(step, scores.completions)
-        self.callbacks.on_evaluation(step, line)
         if self.observer is not None:
             self.observer.evaluated(step, scores)
 

@@ -1,6 +1,7 @@
 """Pictures of runs: accuracy and log-probs over steps, and objectives side by side."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,8 @@ from matplotlib.figure import Figure
 
 from diagnostics.log_probs import CHOSEN, MEAN_LOGPS, REJECTED
 from diagnostics.panels import save
+from train.probes.held_out import LOSS
+from train.probes.held_out import PREFIX as HELD_OUT
 from train.store.folder import read_metrics
 
 SMOOTHING = 10  # steps of the running mean of the log-probs, which are a batch's each
@@ -27,13 +30,18 @@ def plot_run(folder: Path, title: str) -> Path | None:
     metrics = pd.DataFrame(read_metrics(folder))
     if not {GREEDY, "loss"} & set(metrics):
         return None
-    panels = 1 + (GREEDY in metrics)
+    held = LOSS in metrics
+    panels = 1 + (GREEDY in metrics) + 2 * held
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
-        figure = Figure(figsize=(5.6 * panels, 4.2))
-        axes = figure.subplots(1, panels, squeeze=False)[0]
-        if panels > 1:
+        rows = 2 if panels > 3 else 1
+        columns = panels // rows
+        figure = Figure(figsize=(5.6 * columns, 4.2 * rows))
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        if GREEDY in metrics:
             _accuracy(axes[0], metrics)
-        _log_probs(axes[-1], metrics)
+        _log_probs(axes[int(GREEDY in metrics)], metrics)
+        if held:
+            _held_out(axes[-2:], metrics)
         figure.suptitle(title)
         return _save(figure, folder / "plots" / "training.png")
 
@@ -117,6 +125,30 @@ def _log_probs(axis: Axes, metrics: pd.DataFrame) -> None:
     axis.set_title(f"training trajectories, mean of {SMOOTHING} steps", fontsize="medium")
     if axis.lines:
         axis.legend(loc="best")
+
+
+def _held_out(axes: Sequence[Axes], metrics: pd.DataFrame) -> None:
+    """Draw the loss and the log-probs of held-out rows, with their intervals."""
+    styles = {CHOSEN: (COLOURS[2], "-"), REJECTED: (COLOURS[3], "--")}
+    of_sides = {f"{HELD_OUT}{MEAN_LOGPS}/{side}": (side, *style) for side, style in styles.items()}
+    for axis, lines, what in (
+        (axes[0], {LOSS: ("loss", COLOURS[0], "-")}, "loss"),
+        (axes[1], of_sides, "log-prob per token"),
+    ):
+        for name, (label, colour, dashes) in lines.items():
+            if name not in metrics:
+                continue
+            rows = metrics.dropna(subset=name)
+            axis.plot(rows["step"], rows[name], color=colour, ls=dashes, marker="o", label=label)
+            if f"{name}_low" in rows:
+                axis.fill_between(
+                    rows["step"], rows[f"{name}_low"], rows[f"{name}_high"],
+                    color=colour, alpha=0.2, lw=0,
+                )  # fmt: skip
+        axis.set(xlabel="step", ylabel=what)
+        axis.set_title("held-out rows, with 95 % intervals", fontsize="medium")
+    if axes[1].lines:
+        axes[1].legend(loc="best")
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from diagnostics.log_probs import MEAN_LOGPS, ROWS, SIDES
 from objectives.errors import InputError
 from objectives.json_files import read_object, require
 from objectives.text_table import aligned
 from train.probes.fixed_rows import PREFIX
+from train.probes.held_out import ACCURACIES, LOSS
+from train.probes.held_out import PREFIX as HELD_OUT
 from train.sampling.evaluator import Scores
 from train.store.folder import read_metrics
 
@@ -31,6 +33,8 @@ class Result:
     probes: list[dict]  # of fixed rows before and after; of old runs none, or only after
     seconds: float
     pictures: list[Path] = field(default_factory=list)
+    held_out: list[dict] = field(default_factory=list)  # of held-out rows, a line for each look
+    best: str | None = None  # a line on the best checkpoint
 
     @property
     def before(self) -> Scores | None:
@@ -53,24 +57,32 @@ class Result:
         scores = [{"step": step, **found.metrics()} for step, found in self.evaluations]
         steps, *others = (
             pd.DataFrame(lines, columns=None if lines else ["step"])
-            for lines in (self.history, scores, self.probes)
+            for lines in (self.history, scores, self.probes, self.held_out)
         )
         for other in others:
             steps = steps.merge(other, on="step", how="outer")
         return steps.sort_values("step", ignore_index=True)
 
 
-def read_history(folder: Path) -> tuple[list[tuple[int, Scores]], list[dict], list[dict]]:
-    """Return evaluations, metrics of every step and those of fixed rows that a run has written.
+class History(NamedTuple):
+    """What a run's metrics.jsonl holds."""
 
-    Raises InputError for lines that are not of a run.
-    """
-    evaluations, history, probes = [], [], []
+    evaluations: list[tuple[int, Scores]]
+    steps: list[dict]
+    probes: list[dict]  # of fixed rows
+    held_out: list[dict]  # of held-out rows
+
+
+def read_history(folder: Path) -> History:
+    """Return what a run has written. Raises InputError for lines that are not of a run."""
+    found = evaluations, history, probes, held_out = History([], [], [], [])
     for line in read_metrics(folder):
         if "loss" in line:
             history.append(line)
         elif any(name.startswith(PREFIX) for name in line):
             probes.append(line)
+        elif any(name.startswith(HELD_OUT) for name in line):
+            held_out.append(line)
         else:
             try:
                 evaluations.append((line["step"], Scores.from_metrics(line)))
@@ -79,7 +91,7 @@ def read_history(folder: Path) -> tuple[list[tuple[int, Scores]], list[dict], li
                     f"{folder / 'metrics.jsonl'}: the line of step {line['step']} has neither a "
                     f"loss nor {error.args[0]}"
                 ) from None
-    return evaluations, history, probes
+    return found
 
 
 def read_result(objective: str, folder: Path) -> Result:
@@ -88,7 +100,8 @@ def read_result(objective: str, folder: Path) -> Result:
     result = read_object(file)
     require(str(file), result, {"seconds": (int, float)})
     pictures = sorted((folder / "plots").glob("[!.]*.png"))
-    return Result(objective, folder, *read_history(folder), result["seconds"], pictures)
+    found = read_history(folder)
+    return Result(objective, folder, *found[:3], result["seconds"], pictures, found.held_out)
 
 
 def run_table(result: Result) -> str:
@@ -99,12 +112,22 @@ def run_table(result: Result) -> str:
         rows.append(("greedy accuracy", str(before.greedy), str(after.greedy)))
         if after.sampled is not None:
             rows.append(("sampled accuracy", str(before.sampled), str(after.sampled)))
+    for name, label in ((LOSS, "held-out loss"), (ACCURACIES, "held-out pairs the right way")):
+        if result.held_out and name in result.held_out[0]:
+            ends = (_with_interval(result.held_out[place], name) for place in (0, -1))
+            rows.append((label, *ends))
     for side in SIDES:
         ends = [_probed(line, side) for line in _ends(result)]
         counts = [int(line[f"{PREFIX}{ROWS}/{side}"]) for line in result.probes if _has(line, side)]
         if counts:
             rows.append((f"mean log-prob, {counts[0]} fixed {side}", *ends))
-    return aligned(rows)
+    table = aligned(rows)
+    return table if result.best is None else f"{table}\n{result.best}"
+
+
+def _with_interval(line: dict, name: str) -> str:
+    mean, low, high = (line.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    return f"{mean:.3f}" if low is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def comparison_table(results: list[Result]) -> str:

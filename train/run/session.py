@@ -1,9 +1,12 @@
 """One planned run: checked before anything is made, then made from its parts and trained."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from objectives.errors import InputError
+from train.config import Config
 from train.config.spec import ObjectiveSpec
 from train.config.trackers import read_trackers
 from train.data.offline import BatchSource, OfflineData
@@ -15,11 +18,13 @@ from train.learning.gradients import Gradients
 from train.learning.schedule import rate_factor
 from train.probes.auto_lam import PAIRS, AutoLam
 from train.probes.fixed_rows import fixed_rows
+from train.probes.held_out import HeldOut, names_of
 from train.probes.observer import Observer, check_lag
 from train.probes.pairs import ProbePairs, require_probes
 from train.reporting.callbacks import Callback, Callbacks
 from train.reporting.progress import progress
 from train.reporting.trackers import trackers
+from train.run.best import Best, check_metric, warning
 from train.run.cost import Cost, begin_cost
 from train.run.loop import Run
 from train.run.result import Result, run_table
@@ -54,6 +59,9 @@ class Session:
         self.setup, self.spec, self.last = setup, spec, last
         self.folder, self.callbacks = RunFolder(folder), callbacks
         self.data = self._data()
+        self.held_out = self._held_out()
+        self._count_steps()
+        self._check_best()
         rate_factor(setup.config.warmup_steps, setup.config)  # its options are checked at once
         self.auto_lam = self._auto_lam()
         self.watched = self._watched()
@@ -64,6 +72,14 @@ class Session:
         values = ", ".join(f"{n}={v}" for n, v in spec.record().items())
         lines = [f"{spec.name}: {values or 'no hyper-parameters'}; {self.data.describe()}"]
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
+        if config.epochs is not None:
+            lines.append(f"       {config.epochs:g} epochs: {config.steps} steps")
+        if self.held_out is not None:
+            lines.append(f"       held out: {self.held_out.describe()}")
+            lines += [f"       left out: {n} ({why})" for why, n in
+                      self.held_out.left_out.items()]  # fmt: skip
+        if config.keep_best is not None:
+            lines.append(f"       {warning(config.keep_best)}")
         if spec.future is not None and spec.future.lag:
             _, size = self.setup.base.trained_size(config)
             lines.append("       " + spec.future.memory(size))
@@ -107,7 +123,7 @@ class Session:
         base = setup.base
         built = build_policies(
             spec, base, self.data, config, self.folder.path,
-            last=self.last, watched=self.watched is not None,
+            last=self.last, watched=self.watched is not None or self.held_out is not None,
         )  # fmt: skip
         policies = built.policies
         batcher = build_batcher(policies.policy, base, config)
@@ -132,9 +148,15 @@ class Session:
             Gradients(spec, policies, batcher), optimizer, self.data, cost, self.folder, config,
             self.auto_lam,
         )  # fmt: skip
+        held_out = None
+        if self.held_out is not None:  # whose states no cache has
+            whole = replace(policies, states=None, reference=policies.reference or base.placed())
+            held_out = HeldOut(self.held_out, Gradients(spec, whole, batcher))
+        metric = config.keep_best
         return Run(
             spec.name, config, base.device, self.data, updater, state, self.folder,
-            setup.evaluator, observer, fixed_rows(setup.data), self._told(cost),
+            setup.evaluator, observer, fixed_rows(setup.data), held_out,
+            None if metric is None else Best(metric, self.folder.path, config), self._told(cost),
         )  # fmt: skip
 
     def _told(self, cost: Cost) -> Callbacks:
@@ -151,6 +173,36 @@ class Session:
                 "online: the set-up has no problems to sample: set_up(Config(online=True))"
             )
         return OnlineData(setup.sampler, objective, setup.config)
+
+    def _held_out(self) -> OfflineData | None:
+        setup = self.setup
+        if setup.held_out is None:
+            return None
+        try:
+            return OfflineData(setup.held_out, self.spec.objective, setup.config)
+        except InputError as error:
+            raise InputError(f"held-out rows: {error}") from None
+
+    def _count_steps(self) -> None:
+        """Put the number of steps that --epochs comes to in the place of --steps."""
+        config = self.setup.config
+        if config.epochs is None or not isinstance(self.data, OfflineData):
+            return
+        steps = math.ceil(config.epochs * len(self.data.units.rows) / self.data.units_per_step)
+        if config.steps not in (Config().steps, steps):
+            raise InputError(f"--epochs {config.epochs:g}: not with --steps {config.steps}")
+        self.setup = replace(self.setup, config=replace(config, steps=steps))
+
+    def _check_best(self) -> None:
+        metric, evaluator = self.setup.config.keep_best, self.setup.evaluator
+        if metric is None:
+            return
+        known = [] if evaluator is None else ["eval/greedy_accuracy"]
+        if evaluator is not None and self.setup.config.eval_samples:
+            known.append("eval/sampled_accuracy")
+        if self.held_out is not None:
+            known += names_of(self.held_out)
+        check_metric(metric, known)
 
     def _auto_lam(self) -> AutoLam | None:
         future = self.spec.future

@@ -16,6 +16,7 @@ from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_s
 from eval.prompt_check import Limit, share_cut, solution_lengths
 from objectives.errors import InputError
 from train.config import Config
+from train.data.held_out import shared_prompts, split_by_prompt
 from train.data.sources import check_of_hub, may_be_on_hub, of_hub
 from train.data.table import TrajectoryTable, read_table, table_of
 from train.data.token_file import token_folder
@@ -26,12 +27,13 @@ from train.models.identity import loaded_digest, model_digest
 from train.models.load import name_of
 from train.sampling.evaluator import EVAL_LIMIT, Evaluator, open_evaluator
 from train.sampling.sampler import ONLINE_LIMIT, Sampler
-from train.store.digests import BASE, DATA, EVAL_PROBLEMS
+from train.store.digests import BASE, DATA, EVAL_DATA, EVAL_PROBLEMS
 
 # The settings that a set-up is made by, and that its runs therefore have in common.
 SHARED = (
     "model", "data", "data_config", "data_split", "max_tokens", "token_cache", "device", "dtype",
-    "share_prefixes", "eval_problems", "eval_limit", "eval_max_new_tokens", "online_max_new_tokens",
+    "share_prefixes", "eval_data", "eval_fraction", "eval_problems", "eval_limit",
+    "eval_max_new_tokens", "online_max_new_tokens",
 )  # fmt: skip
 PROBLEMS = "problems"  # that are sampled from, online, where there may be data too
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -47,6 +49,7 @@ class Setup:
     data: TokenizedData
     evaluator: Evaluator | None
     sampler: Sampler | None = None  # of training problems, online
+    held_out: TokenizedData | None = None
     contents: Callable[[], dict[str, str]] = dict  # digests of what is there, as `_contents` has it
 
     def with_config(self, config: Config) -> "Setup":
@@ -79,7 +82,8 @@ class Setup:
         found = self.contents()
         # Of a command with both kinds of runs, each knows what it is trained on itself.
         data = found.get(PROBLEMS if self.config.online else DATA)
-        chosen = {BASE: found.get(BASE), DATA: data, EVAL_PROBLEMS: found.get(EVAL_PROBLEMS)}
+        others = {what: found.get(what) for what in (EVAL_PROBLEMS, EVAL_DATA)}
+        chosen = {BASE: found.get(BASE), DATA: data, **others}
         return {what: own for what, own in chosen.items() if own is not None}
 
     def describe(self) -> str:
@@ -93,6 +97,7 @@ class Setup:
         ]
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
         lines += [f"       {note}" for note in self.data.notes]
+        lines += self._of_held_out()
         if self.evaluator is not None:
             left_out = self.evaluator.problems.left_out.items()
             lines += [f"eval   left out: {n} ({why})" for why, n in left_out]
@@ -100,6 +105,19 @@ class Setup:
             unused = unused_settings(self.base.model.model)
             lines += [] if unused is None else [f"       {unused}"]
         return "\n".join([*lines, *self._cut()])
+
+    def _of_held_out(self) -> list[str]:
+        data = self.held_out
+        if data is None:
+            return []
+        known = shared_prompts(self.data, data)
+        name = self.config.eval_data or f"{self.config.eval_fraction:g} of the prompts"
+        lines = [f"held   {name}: {len(data.tokens)} trajectories of {len(data.group.unique())} "
+                 f"prompts"]  # fmt: skip
+        if known:
+            lines.append(f"       {known} of these prompts are trained on too")
+        lines += [f"       left out: {n} ({why})" for why, n in data.left_out.items()]
+        return lines + [f"       {note}" for note in data.notes]
 
     def _cut(self) -> list[str]:
         """Return lines on solutions, or else completions of the data, that limits would cut."""
@@ -161,24 +179,36 @@ def set_up(
     else:  # what the base makes of the first problems: a first look, and the diagnostics' probes
         assert sampler is not None  # there is no table online alone
         tokenized = sampler.tokenized(sampler.sample(base.model, 0))
-    contents = functools.cache(lambda: _contents(config.model, model, table, evaluator, sampler))
-    return Setup(config, base, tokenized, evaluator, sampler, contents)
+    held_table = None if config.eval_data is None else read_table(config.eval_data)
+    held_out = None
+    if config.eval_fraction is not None:
+        tokenized, held_out = split_by_prompt(tokenized, config.eval_fraction)
+    elif held_table is not None:
+        limit = min(config.max_tokens or base.context, base.context)
+        folder = token_folder(config.token_cache)
+        held_out = encode(held_table, base.tokenizer, limit, folder, base.vocabulary)
+    contents = functools.cache(
+        lambda: _contents(config.model, model, table, held_table, evaluator, sampler)
+    )
+    return Setup(config, base, tokenized, evaluator, sampler, held_out, contents)
 
 
 def _contents(
     name: str,
     loaded: Loaded | None,
     table: TrajectoryTable | None,
+    held_table: TrajectoryTable | None,
     evaluator: Evaluator | None,
     sampler: Sampler | None,
 ) -> dict[str, str]:
-    """Return digests by what they are of: the base, the table, the problems of both kinds."""
+    """Return digests by what they are of: the base, the tables, the problems of both kinds."""
 
     def digests() -> dict[str, str]:
         base = model_digest(name) if loaded is None else loaded_digest(loaded[0])
         found = {} if base is None else {BASE: base}
-        if table is not None:
-            found[DATA] = table.source.identity()
+        for what, rows in ((DATA, table), (EVAL_DATA, held_table)):
+            if rows is not None:
+                found[what] = rows.source.identity()
         for what, user in ((PROBLEMS, sampler), (EVAL_PROBLEMS, evaluator)):
             if user is not None:
                 found[what] = problems_digest(user.problems.problems)

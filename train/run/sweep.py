@@ -116,6 +116,8 @@ def as_found(run: PlannedRun, resume: str | None, sweep: bool) -> PlannedRun:
     defaults = {entry.name: entry.default for entry in fields(run.config)}
     there = {**defaults, **objective_spec(run.spec.name, {}).record(), **there}
     wanted = {"objective": run.spec.name, **run.config.record(), **run.spec.record()}
+    if run.config.epochs is not None:
+        del wanted["steps"]  # which follow from epochs and data
     for name, value in wanted.items():
         if name not in UNCOMPARED and there.get(name) != value:
             raise InputError(

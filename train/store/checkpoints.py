@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,13 +31,14 @@ def write_checkpoint(
     tokenizer: PreTrainedTokenizerBase,
     parts: Mapping[str, State],
     keep: int = 0,
+    exempt: Collection[int] = (),
 ) -> Path:
     """Write a run's `checkpoints/step-N` in Hugging Face layout, whole or not at all.
 
     The main process writes; weights that are sharded are gathered first, and each process then
     writes its part of the state.
     parts: what training goes on from besides the model. keep: of all checkpoints, the newest
-    to keep, once this one is whole; 0 keeps all.
+    to keep, once this one is whole; 0 keeps all. exempt: steps whose checkpoints stay.
     Raises InputError where it cannot be written, as on a full disk.
     """
     target = path / "checkpoints" / f"step-{step}"
@@ -60,7 +61,8 @@ def write_checkpoint(
             os.replace(partial, target)
         found = find_checkpoints(path)
         for old in sorted(found)[:-keep] if keep else []:
-            shutil.rmtree(found[old])
+            if old not in exempt:
+                shutil.rmtree(found[old])
 
     processes.on_main(begin)
     if sharded or processes.is_main():

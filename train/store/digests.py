@@ -11,9 +11,11 @@ from objectives.errors import InputError
 from objectives.json_files import require
 from train.store.parts import read_values
 
-BASE, DATA, EVAL_PROBLEMS = "base", "data", "eval_problems"
-FLAGS = {BASE: "--model", DATA: "--data", EVAL_PROBLEMS: "--eval-problems"}
-WORDS = {BASE: "the base", DATA: "the data", EVAL_PROBLEMS: "the problems of evaluations"}
+BASE, DATA, EVAL_PROBLEMS, EVAL_DATA = "base", "data", "eval_problems", "eval_data"
+FLAGS = {BASE: "--model", DATA: "--data", EVAL_PROBLEMS: "--eval-problems",
+         EVAL_DATA: "--eval-data"}  # fmt: skip
+WORDS = {BASE: "the base", DATA: "the data", EVAL_PROBLEMS: "the problems of evaluations",
+         EVAL_DATA: "the held-out rows"}  # fmt: skip
 
 
 def check_digests(checkpoint: Path, now: Mapping[str, str], config: Mapping) -> str | None:
@@ -22,7 +24,8 @@ def check_digests(checkpoint: Path, now: Mapping[str, str], config: Mapping) -> 
     now: digests of what is there. config: the run's settings. Raises InputError where
     something has changed since.
     """
-    settings = {BASE: "model", DATA: "data", EVAL_PROBLEMS: "eval_problems"}
+    settings = {BASE: "model", DATA: "data", EVAL_PROBLEMS: "eval_problems",
+                EVAL_DATA: "eval_data"}  # fmt: skip
     given = {what: config.get(name) for what, name in settings.items()}
     return compare_digests(f"{checkpoint}", "the run", _kept(checkpoint), now, given)
 

@@ -1,6 +1,6 @@
 """Everything that a run goes on from, written with its model and read back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +60,13 @@ class RunState:
     keep: int = 0  # newest checkpoints to keep; 0: all
     digests: Mapping[str, str] | None = None  # of what the run is made from
 
-    def save(self, step: int, unseen: Mapping[str, Any] | None = None) -> Path:
+    def save(
+        self, step: int, unseen: Mapping[str, Any] | None = None, exempt: Collection[int] = ()
+    ) -> Path:
         """Write the checkpoint after `step` updates; return its folder.
 
         unseen: what is to be looked at of the policy still, as values; by default nothing.
+        exempt: steps whose checkpoints stay, however many newer ones there are.
         """
         states = {name: part.state_dict() for name, part in self.parts.items()}
         states["optimizer"] = optimizer_state(self.optimizer, self._trained())
@@ -73,7 +76,7 @@ class RunState:
                   "digests": dict(self.digests or {})}  # fmt: skip
         states["run"] = {}, values
         return write_checkpoint(
-            self.folder.path, step, self.policy, self.tokenizer, states, self.keep
+            self.folder.path, step, self.policy, self.tokenizer, states, self.keep, exempt
         )
 
     def load(self) -> tuple[int, dict[str, Any]]:

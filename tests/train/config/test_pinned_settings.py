@@ -37,7 +37,8 @@ DEFAULTS = {
     "eval_batch_size": 500, "checkpoint_every": 0, "keep_checkpoints": 0, "diagnose_every": 0,
     "diagnose": None, "horizons": None, "diagnose_pairs": None,
     "data_config": None, "data_split": None,
-    "report_to": None, "log_every": 10, "quiet": False,
+    "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
+    "eval_fraction": None, "keep_best": None,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -56,7 +57,8 @@ OTHERS = {
     "eval_samples": 1, "eval_temperature": 0.7, "eval_max_new_tokens": 30, "eval_batch_size": 50,
     "checkpoint_every": 5, "keep_checkpoints": 2, "horizons": "4", "diagnose_pairs": 3,
     "data_config": "main", "data_split": "test", "report_to": "none", "log_every": 3,
-    "quiet": True,
+    "quiet": True, "epochs": 2.0, "eval_data": "held.jsonl", "eval_fraction": None,
+    "keep_best": "heldout/loss",
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip
@@ -92,7 +94,7 @@ def test_the_settings_and_their_defaults_are_these():
 def test_settings_that_a_sweep_does_not_compare():
     assert set(UNCOMPARED) == {
         "out", "device", "checkpoint_every", "keep_checkpoints", "token_cache", "report_to",
-        "log_every", "quiet",
+        "log_every", "quiet", "keep_best",
     }  # fmt: skip
 
 
@@ -103,7 +105,7 @@ def test_settings_that_are_no_hyper_parameters():
         "eval_problems", "eval_every", "eval_limit", "eval_samples", "eval_temperature",
         "eval_max_new_tokens", "eval_batch_size", "checkpoint_every", "keep_checkpoints",
         "diagnose_every", "diagnose", "horizons", "diagnose_pairs", "report_to", "log_every",
-        "quiet",
+        "quiet", "eval_data", "keep_best",
     }  # fmt: skip
     beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
     assert of_config | beside == UNTRAINED | IDENTITY
