@@ -58,6 +58,10 @@ def main() -> None:
     runs = processes.on_main(
         lambda: plan_runs(config, specs, seeds, rates, online, arguments.resume)
     )
+    if config.push_to_hub is not None and len(runs) > 1:
+        raise InputError(
+            f"--push-to-hub {config.push_to_hub}: for one run, and this command makes {len(runs)}"
+        )
     _train(runs, words, arguments.resume, sweep=bool(seeds or rates))
 
 

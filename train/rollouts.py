@@ -29,8 +29,12 @@ from objectives.output_lock import held
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.models.load import load_for_sampling
 from train.sampling.rollout_parts import Asked, Parts
+from train.store.hub import check_id, open_repository, push
+from train.store.hub_cards import rollouts_card
 from train.store.origin import origin_of_samples
 from train.store.provenance import called
+
+UNSAMPLED = ("out", "push_to_hub", "hub_private")  # settings of which no completion depends
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,14 @@ class Settings:
         "auto", "of the weights; auto: bfloat16 on cuda, else float32"
     )
 
+    push_to_hub: str | None = flag(
+        None, "repository of the Hugging Face hub to put the table in, with a card", "USER/NAME"
+    )
+    hub_private: bool = flag(False, "make that repository private, where it is not there yet")
+
     def __post_init__(self):
+        if self.push_to_hub is not None:
+            check_id(self.push_to_hub)
         if not self.problems:
             raise InputError("name a file of problems with --problems")
         if Path(self.out).suffix != ".parquet":
@@ -117,7 +128,9 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
         offset=settings.offset,
     )
     digest = hashlib.sha256(Path(settings.problems).read_bytes()).hexdigest()
-    record = {k: v for k, v in asdict(settings).items() if k != "out"}
+    if settings.push_to_hub is not None:
+        open_repository(settings.push_to_hub, "dataset", settings.hub_private)
+    record = {k: v for k, v in asdict(settings).items() if k not in UNSAMPLED}
     with held(Path(settings.out)):
         return _sampled(settings, problems, Parts(Path(settings.out), record, digest))
 
@@ -189,8 +202,20 @@ def main() -> None:
     parser = Parser("train.rollouts", __doc__)
     add_flags(parser, Settings)
     settings = from_flags(Settings, parser.parse_args())
-    print(summary(sample_rollouts(settings)))
-    print(settings.out)
+    said = summary(sample_rollouts(settings))
+    print(said, settings.out, sep="\n")
+    if settings.push_to_hub is not None:
+        print(_push(settings, settings.push_to_hub, said))
+
+
+def _push(settings: Settings, repo: str, said: str) -> str:
+    name = Path(settings.out).name
+    card = rollouts_card(asdict(settings), called("train.rollouts"), said, name)
+    try:
+        return push(repo, "dataset", {name: Path(settings.out), "README.md": card}, "rollouts")
+    except InputError as error:
+        later = f"hf upload {repo} {settings.out} --repo-type dataset"
+        raise InputError(f"{error}; {settings.out} is whole: {later} pushes it") from None
 
 
 if __name__ == "__main__":

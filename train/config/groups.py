@@ -278,4 +278,14 @@ class ReportingConfig:
         above=0,
         changes="nothing",
     )
+    push_to_hub: str | None = flag(
+        None,
+        "repository of the Hugging Face hub to put the trained model in, with its card, pictures "
+        "and records",
+        "USER/NAME",
+        changes="nothing",
+    )
+    hub_private: bool = flag(
+        False, "make that repository private, where it is not there yet", changes="nothing"
+    )
     quiet: bool = flag(False, "neither bar nor lines while it trains", changes="nothing")

@@ -26,6 +26,7 @@ from train.reporting.progress import progress
 from train.reporting.trackers import trackers
 from train.run.best import Best, check_metric, warning
 from train.run.cost import Cost, begin_cost
+from train.run.hub_push import HubPush
 from train.run.loop import Run
 from train.run.result import Result, run_table
 from train.run.setup import Setup
@@ -34,6 +35,7 @@ from train.sampling.online import OnlineData
 from train.store.card import model_card
 from train.store.digests import check_digests
 from train.store.folder import RunFolder
+from train.store.hub import check_id, open_repository
 from train.store.opened import open_run
 from train.store.provenance import changes
 from train.store.run_state import RunState
@@ -59,6 +61,8 @@ class Session:
         self.setup, self.spec, self.last = setup, spec, last
         self.folder, self.callbacks = RunFolder(folder), callbacks
         self.data = self._data()
+        if setup.config.push_to_hub is not None:
+            check_id(setup.config.push_to_hub)
         self.held_out = self._held_out()
         self._count_steps()
         self._check_best()
@@ -92,6 +96,10 @@ class Session:
         from the last checkpoint. show: draw its pictures and write its model card too. Who calls
         holds the folder. Raises Stopped, with a checkpoint, at SIGINT or SIGTERM.
         """
+        config = self.setup.config
+        if config.push_to_hub is not None:
+            repo, private = config.push_to_hub, config.hub_private
+            processes.on_main(lambda: open_repository(repo, "model", private))
         if resume:
             self._compare(origin)
         else:
@@ -162,7 +170,10 @@ class Session:
     def _told(self, cost: Cost) -> Callbacks:
         config = self.setup.config
         shown = progress(self.spec.name, config.steps, cost, config.log_every, config.quiet)
-        return Callbacks([*shown, *trackers(read_trackers(config.report_to)), *self.callbacks])
+        told = [*shown, *trackers(read_trackers(config.report_to)), *self.callbacks]
+        if config.push_to_hub is not None:
+            told.append(HubPush(config.push_to_hub, self.folder.path))
+        return Callbacks(told)
 
     def _data(self) -> BatchSource:
         setup, objective = self.setup, self.spec.objective

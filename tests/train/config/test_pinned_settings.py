@@ -38,7 +38,7 @@ DEFAULTS = {
     "diagnose": None, "horizons": None, "diagnose_pairs": None,
     "data_config": None, "data_split": None,
     "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
-    "eval_fraction": None, "keep_best": None,
+    "eval_fraction": None, "keep_best": None, "push_to_hub": None, "hub_private": False,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -57,11 +57,12 @@ OTHERS = {
     "eval_samples": 1, "eval_temperature": 0.7, "eval_max_new_tokens": 30, "eval_batch_size": 50,
     "checkpoint_every": 5, "keep_checkpoints": 2, "horizons": "4", "diagnose_pairs": 3,
     "data_config": "main", "data_split": "test", "report_to": "none", "log_every": 3,
-    "quiet": True, "epochs": 2.0, "eval_data": "held.jsonl", "eval_fraction": None,
-    "keep_best": "heldout/loss",
+    "quiet": True, "eval_data": "held.jsonl",
+    "keep_best": "heldout/loss", "push_to_hub": "me/run", "hub_private": True,
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip
+ALONE = {"epochs": 2.0, "eval_fraction": 0.1}  # not beside online and eval_data
 ALLOWING = {name: OTHERS[name] for name in list(OTHERS)[:5]}
 
 
@@ -87,14 +88,16 @@ def test_the_flags_are_these(call, monkeypatch):
 
 def test_the_settings_and_their_defaults_are_these():
     assert asdict(Config()) == DEFAULTS
-    assert OTHERS.keys() == DEFAULTS.keys()
-    assert not [name for name, value in OTHERS.items() if value == DEFAULTS[name]]
+    others = OTHERS | ALONE
+    assert others.keys() == DEFAULTS.keys()
+    assert not [name for name, value in others.items() if value == DEFAULTS[name]]
+    assert Config(**ALONE).epochs == 2
 
 
 def test_settings_that_a_sweep_does_not_compare():
     assert set(UNCOMPARED) == {
         "out", "device", "checkpoint_every", "keep_checkpoints", "token_cache", "report_to",
-        "log_every", "quiet", "keep_best",
+        "log_every", "quiet", "keep_best", "push_to_hub", "hub_private",
     }  # fmt: skip
 
 
@@ -105,7 +108,7 @@ def test_settings_that_are_no_hyper_parameters():
         "eval_problems", "eval_every", "eval_limit", "eval_samples", "eval_temperature",
         "eval_max_new_tokens", "eval_batch_size", "checkpoint_every", "keep_checkpoints",
         "diagnose_every", "diagnose", "horizons", "diagnose_pairs", "report_to", "log_every",
-        "quiet", "eval_data", "keep_best",
+        "quiet", "eval_data", "keep_best", "push_to_hub", "hub_private",
     }  # fmt: skip
     beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
     assert of_config | beside == UNTRAINED | IDENTITY
