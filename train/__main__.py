@@ -45,6 +45,8 @@ def main() -> None:
     rates = _numbers(arguments.learning_rates, "--learning-rates", float)
     online = _online(arguments.online, names)
     config = from_flags(Config, arguments, online=bool(online))
+    if config.epochs is not None and peek(words, "--steps") is not None:
+        raise InputError(f"--epochs {config.epochs:g}: not with --steps {config.steps}: give one")
     if online and len(online) < len(names) and config.data != "builtin":
         raise InputError(
             f"--online {arguments.online}: {config.data} cannot be rollouts for the other "

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from eval.statistics.intervals import wilson
+
 
 class Mean(NamedTuple):
     """A mean and its interval; nan for bounds that one cluster cannot tell."""
@@ -35,3 +37,20 @@ def clustered_mean(sums: np.ndarray, counts: np.ndarray, confidence: float = 0.9
     variance = clusters / (clusters - 1) * float((deviations**2).sum()) / float(counts.sum()) ** 2
     half = -float(stdtrit(clusters - 1, (1 - confidence) / 2)) * variance**0.5
     return Mean(mean, mean - half, mean + half)
+
+
+def clustered_share(sums: np.ndarray, counts: np.ndarray, confidence: float = 0.95) -> Mean:
+    """Return `clustered_mean` of values in [0, 1], with an interval that stays there.
+
+    Wilson's, at as many independent values as would leave the doubt that the clusters leave, and at
+    most as many as there are clusters where all have one value.
+    """
+    mean, low, _ = clustered_mean(sums, counts, confidence)
+    clusters = int((np.asarray(counts) > 0).sum())
+    freedom = max(1, clusters - 1)
+    critical = -float(stdtrit(freedom, (1 - confidence) / 2))
+    least = critical**2 / clusters
+    spread = mean * (1 - mean)
+    if clusters == 1 or spread == 0 or low == mean:
+        return Mean(*wilson(mean, least))
+    return Mean(*wilson(mean, (mean - low) ** 2 / spread))

@@ -44,6 +44,14 @@ def score_interval(
         doubt = half**2 / (mean * (1 - mean))
     else:  # all scores are the same: as many problems as there are
         doubt = float(ndtri(chance / 2)) ** 2 / table.shape[1]
+    return wilson(mean, doubt)
+
+
+def wilson(mean: float, doubt: float) -> tuple[float, float, float]:
+    """Return a share with Wilson's interval.
+
+    doubt: the square of the critical value over the number of independent answers.
+    """
     centre = (mean + doubt / 2) / (1 + doubt)
     spread = math.sqrt(doubt * mean * (1 - mean) + doubt**2 / 4) / (1 + doubt)
     return mean, max(0.0, centre - spread), min(1.0, centre + spread)

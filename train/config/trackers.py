@@ -21,7 +21,8 @@ def read_trackers(text: str | None) -> list[str]:
         if name not in TRACKERS:
             near = did_you_mean(name, TRACKERS)
             raise InputError(f"--report-to {name}: there are {', '.join(TRACKERS)}{near}")
-        if find_spec(name) is None:
+        found = find_spec(name)
+        if found is None or found.origin is None:  # a folder of that name, as wandb itself writes
             raise InputError(
                 f"--report-to {name}: it is not installed: pip install 'objective-zoo[trackers]'"
             )

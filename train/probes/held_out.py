@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from diagnostics.log_probs import CHOSEN, MARGINS, MEAN_LOGPS, REJECTED, REWARDS
-from eval.statistics.clusters import clustered_mean
+from eval.statistics.clusters import clustered_mean, clustered_share
 from objectives import Batch
 from objectives.batch import log_prob_mean, log_ratio_sum
 from train.data.micro_batches import MicroBatch
@@ -17,7 +17,8 @@ from train.models.language_model import uncompiled
 
 PREFIX = "heldout/"
 LOSS, ACCURACIES = f"{PREFIX}loss", f"{PREFIX}{REWARDS}/accuracies"
-SUFFIXES = ("", "_low", "_high")
+SUFFIXES = ("_low", "_high")
+SHARES = (f"{REWARDS}/accuracies",)
 Found = Iterator[tuple[str, Tensor, Tensor]]  # a name, values (R,), and the group of each
 
 
@@ -58,8 +59,12 @@ class HeldOut:
         for name, (total, count) in sums.items():
             total, count = (processes.add_up(x).cpu().numpy() for x in (total, count))
             if count.sum():
-                mean = zip(SUFFIXES, clustered_mean(total, count), strict=True)
-                found |= {f"{PREFIX}{name}{end}": value for end, value in mean if value == value}
+                interval = clustered_share if name in SHARES else clustered_mean
+                mean, *bounds = interval(total, count)
+                found[f"{PREFIX}{name}"] = mean
+                if bounds[0] == bounds[0]:  # one prompt alone leaves none
+                    ends = zip(SUFFIXES, bounds, strict=True)
+                    found |= {f"{PREFIX}{name}{end}": bound for end, bound in ends}
         return found
 
     def _sums(self, lam: float | None) -> dict[str, tuple[Tensor, Tensor]]:

@@ -40,14 +40,15 @@ class Tracker(Callback):
         if not again:
             known[self.name] = f"{folder.resolve().name}-{uuid.uuid4().hex[:8]}"
         try:
-            self.tracker = _opened(self.name, folder, known[self.name], again, done)
-            self.tracker.start()
+            tracker = _opened(self.name, folder, known[self.name], again, done)
+            tracker.start()
             if self.name == "mlflow":  # which names its runs itself
-                known[self.name] = self.tracker.tracker.info.run_id
+                known[self.name] = tracker.tracker.info.run_id
             if not again or self.name in ANEW:
-                self.tracker.store_init_configuration(_settings(folder))
+                tracker.store_init_configuration(_settings(folder))
         except Exception as error:  # whatever a tracker raises where it cannot reach its place
             raise InputError(f"--report-to {self.name}: it cannot be started ({error})") from None
+        self.tracker = tracker
         write_whole(record, json.dumps(known, indent=2) + "\n")
 
     def on_step(self, step: int, metrics: Line) -> None:

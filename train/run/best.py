@@ -2,20 +2,23 @@
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from objectives.errors import InputError
-from objectives.json_files import read_object, require
+from objectives.json_files import read_object, require, shown
 from objectives.spelling import did_you_mean
 from objectives.whole_files import write_whole
 from train.config.groups import FolderConfig
 from train.devices import processes
 from train.learning.schedule import due
+from train.store.checkpoints import find_checkpoints
 
 FILE = "best.json"
 LOWER = ("loss",)  # the last parts of names of metrics that are better lower
-KINDS = {"metric": str, "value": (int, float), "step": int, "base": (int, float, type(None))}
+KINDS = {"metric": str, "value": (int, float), "step": int, "base": (int, float, type(None)),
+         "checkpoint": str}  # fmt: skip
 
 
 class Best:
@@ -23,27 +26,35 @@ class Best:
 
     def __init__(self, metric: str, folder: Path, how: FolderConfig):
         self.metric, self.folder, self.how = metric, folder, how
-        self.sign = -1 if metric.split("/")[-1] in LOWER else 1
+        self.sign = -1 if is_better_low(metric) else 1
         self.base: float | None = None  # before training
         self.value: float | None = None
         self.step: int | None = None
-        self.new = False  # better than the checkpoint that is kept
+        self.new = False  # better than the checkpoint that is named
+        self._former: int | None = None  # step of that one, until the new one is named
 
-    def take_up(self) -> None:
-        """Go on from what a stopped run kept; raises InputError for a file that is not of one."""
+    def take_up(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Go on from what a stopped run found: its lines of evaluations, those with a checkpoint.
+
+        Raises InputError where the run chose by another metric.
+        """
         path = self.folder / FILE
-        if not path.exists():
-            return
-        known = read_object(path)
-        require(str(path), known, KINDS)
-        if known["metric"] != self.metric:
+        known = read_object(path) if path.exists() else {"metric": self.metric}
+        if known.get("metric") != self.metric:
             raise InputError(
-                f"{path} is by {known['metric']}, not {self.metric}: give --keep-best "
-                f"{known['metric']}, or remove it"
+                f"{path} is by {shown(known.get('metric'))}, not {self.metric}: give --keep-best "
+                f"that, or remove it"
             )
-        self.value, self.step, self.base = known["value"], known["step"], known["base"]
+        there = find_checkpoints(self.folder)
+        for line in lines:
+            if line["step"] == 0 or line["step"] in there:
+                self.saw(line["step"], line)
+        if self.step is not None:
+            named = known.get("step")
+            self._former = named if isinstance(named, int) and named != self.step else None
+            self.written(self.step)
 
-    def saw(self, step: int, metrics: Mapping[str, float]) -> None:
+    def saw(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Take note of an evaluation of the policy after `step` updates."""
         value = metrics.get(self.metric)
         if value is None:
@@ -51,40 +62,51 @@ class Best:
         if step == 0:
             self.base = value
         elif self.value is None or self.sign * value > self.sign * self.value:
-            self._before, self.value, self.step, self.new = self.step, value, step, True
+            self._former = self._former if self.new else self.step
+            self.value, self.step, self.new = value, step, True
+
+    @property
+    def steps(self) -> list[int]:
+        """Of the checkpoints that are to be kept: the best, and the one that is named still."""
+        return [step for step in (self.step, self._former) if step is not None]
 
     def written(self, step: int) -> None:
-        """Name the checkpoint after `step` updates, where it is the best, and drop the former.
+        """Name the checkpoint after `step` updates, where it is the best, then drop the former.
 
         The former stays where --checkpoint-every wants it.
         """
         if not self.new or step != self.step:
             return
-        self.new = False
         values = {"metric": self.metric, "value": self.value, "step": step, "base": self.base,
                   "checkpoint": f"checkpoints/step-{step}"}  # fmt: skip
         text = json.dumps(values, indent=2) + "\n"
         processes.on_main(lambda: write_whole(self.folder / FILE, text))
-        before = self._before
-        if before is not None and not due(before, self.how.checkpoint_every):
-            former = self.folder / "checkpoints" / f"step-{before}"
-            processes.on_main(lambda: shutil.rmtree(former, ignore_errors=True))
+        former, self.new, self._former = self._former, False, None
+        if former is not None and not due(former, self.how.checkpoint_every):
+            place = self.folder / "checkpoints" / f"step-{former}"
+            processes.on_main(lambda: shutil.rmtree(place, ignore_errors=True))
 
-    def describe(self) -> str | None:
-        """Return a line on the best checkpoint, None without one."""
-        if self.step is None:
-            return None
-        base = "" if self.base is None else f", {self.base:.4f} before training"
-        return f"best {self.metric} {self.value:.4f} after step {self.step}{base}: {self.place}"
 
-    @property
-    def steps(self) -> list[int]:
-        """Of the checkpoint that is kept for being the best, or will be."""
-        return [] if self.step is None else [self.step]
+def best_line(folder: Path) -> str | None:
+    """Return a line on a run's best checkpoint, None where none is named.
 
-    @property
-    def place(self) -> Path:
-        return self.folder / "checkpoints" / f"step-{self.step}"
+    Raises InputError for a file that is not of a run.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    known = read_object(path)
+    require(str(path), known, KINDS)
+    base = "" if known["base"] is None else f", {known['base']:.4f} before training"
+    return (
+        f"best {known['metric']} {known['value']:.4f} after step {known['step']}{base}: "
+        f"{folder / known['checkpoint']}"
+    )
+
+
+def is_better_low(metric: str) -> bool:
+    """Whether a metric of evaluations is the better the lower it is."""
+    return metric.split("/")[-1] in LOWER
 
 
 def check_metric(metric: str, known: Collection[str]) -> None:
@@ -100,6 +122,7 @@ def check_metric(metric: str, known: Collection[str]) -> None:
 def warning(metric: str) -> str:
     """Return a line on what choosing by a metric means."""
     return (
-        f"the best checkpoint is chosen by {metric}: what it scores there is better than it is; "
+        f"the best checkpoint is that of the {'lowest' if is_better_low(metric) else 'highest'} "
+        f"{metric}: what it scores there is better than it is; "
         f"report it on problems or rows that chose nothing"
     )

@@ -21,7 +21,7 @@ from train.probes.fixed_rows import look_at
 from train.probes.held_out import HeldOut
 from train.probes.observer import Observer
 from train.reporting.callbacks import Callbacks
-from train.run.best import Best
+from train.run.best import Best, best_line
 from train.run.result import Result, read_history
 from train.run.step import Updater
 from train.sampling.evaluator import Evaluator, Scores
@@ -158,7 +158,7 @@ class Run:
         self.started = time.monotonic() - self.updater.cost.seconds
         self.evaluations, self.history, self.probes, self.looks = read_history(self.folder.path)
         if self.best is not None:
-            self.best.take_up()
+            self.best.take_up([*_lines(self.evaluations), *self.looks])
         self.callbacks.on_begin(self.folder.path, done)
         if unseen.get("looks"):
             self.updater.lam = unseen["lam"]
@@ -180,9 +180,10 @@ class Run:
             }
         )
         told = self.evaluations, self.history, self.probes
-        best = self.best and self.best.describe()
-        path = self.folder.path
-        return Result(self.name, path, *told, cost.seconds, held_out=self.looks, best=best)
+        return Result(
+            self.name, self.folder.path, *told, cost.seconds,
+            held_out=self.looks, best=best_line(self.folder.path),
+        )  # fmt: skip
 
     def _probe(self, step: int) -> None:
         """Look at the fixed rows after `step` updates; not interrupted, as a step is not."""
@@ -190,17 +191,21 @@ class Run:
             line = {"step": step, **look_at(self.fixed, self.updater.gradients)}
             self.probes.append(line)
             self.folder.write_metrics(line)
-            if not all(math.isfinite(value) for value in line.values()):
-                raise InputError(
-                    f"step {step} of {self.name}: log-probs are not finite any more: stopped; what "
-                    f"was written before is kept; try a lower --learning-rate"
-                )
+            self._check_finite(line)
             self.callbacks.on_evaluation(step, line)
 
     def _hold_out(self, held_out: HeldOut, step: int) -> None:
         line = {"step": step, **held_out.look(self.updater.lam)}
         self.looks.append(line)
         self._keep(step, line)
+        self._check_finite(line)
+
+    def _check_finite(self, line: dict) -> None:
+        if not all(math.isfinite(value) for value in line.values()):
+            raise InputError(
+                f"step {line['step']} of {self.name}: log-probs are not finite any more: stopped; "
+                f"what was written before is kept; try a lower --learning-rate"
+            )
 
     def _keep(self, step: int, line: dict) -> None:
         self.folder.write_metrics(line)
@@ -226,6 +231,10 @@ class Run:
         self.folder.write_completions(step, scores.completions)
         if self.observer is not None:
             self.observer.evaluated(step, scores)
+
+
+def _lines(evaluations: Sequence[tuple[int, Scores]]) -> list[dict]:
+    return [{"step": step, **scores.metrics()} for step, scores in evaluations]
 
 
 def _announce(line: str) -> None:

@@ -11,6 +11,7 @@ from objectives.text_table import aligned
 from train.probes.fixed_rows import PREFIX
 from train.probes.held_out import ACCURACIES, LOSS
 from train.probes.held_out import PREFIX as HELD_OUT
+from train.run.best import best_line
 from train.sampling.evaluator import Scores
 from train.store.folder import read_metrics
 
@@ -101,7 +102,9 @@ def read_result(objective: str, folder: Path) -> Result:
     require(str(file), result, {"seconds": (int, float)})
     pictures = sorted((folder / "plots").glob("[!.]*.png"))
     found = read_history(folder)
-    return Result(objective, folder, *found[:3], result["seconds"], pictures, found.held_out)
+    told, held_out = found[:3], found.held_out
+    best = best_line(folder)
+    return Result(objective, folder, *told, result["seconds"], pictures, held_out, best)
 
 
 def run_table(result: Result) -> str:
@@ -127,12 +130,20 @@ def run_table(result: Result) -> str:
 
 def _with_interval(line: dict, name: str) -> str:
     mean, low, high = (line.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    if mean is None:
+        return "-"
     return f"{mean:.3f}" if low is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def comparison_table(results: list[Result]) -> str:
     """Return several runs as text, a line each."""
-    return aligned([COMPARISON, *map(_line, results)])
+    header: list[str] = list(COMPARISON)
+    lines = [list(_line(result)) for result in results]
+    if any(result.held_out for result in results):
+        header.append("held-out loss")
+        for line, result in zip(lines, results, strict=True):
+            line.append(_with_interval(result.held_out[-1], LOSS) if result.held_out else "-")
+    return aligned([header, *lines])
 
 
 def _line(result: Result) -> tuple[str, ...]:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from diagnostics.log_probs import REJECTED
 from objectives.errors import InputError
 from train.config import Config
 from train.config.spec import ObjectiveSpec
 from train.config.trackers import read_trackers
+from train.data.held_out import SPLIT_SEED
 from train.data.offline import BatchSource, OfflineData
 from train.data.units import advantages
 from train.devices import processes
@@ -61,12 +63,12 @@ class Session:
         self.setup, self.spec, self.last = setup, spec, last
         self.folder, self.callbacks = RunFolder(folder), callbacks
         self.data = self._data()
+        self._count_steps()
         if setup.config.push_to_hub is not None:
             check_id(setup.config.push_to_hub)
         self.held_out = self._held_out()
-        self._count_steps()
         self._check_best()
-        rate_factor(setup.config.warmup_steps, setup.config)  # its options are checked at once
+        rate_factor(setup.config.warmup_steps, self.setup.config)  # its options are checked at once
         self.auto_lam = self._auto_lam()
         self.watched = self._watched()
 
@@ -212,7 +214,7 @@ class Session:
         if evaluator is not None and self.setup.config.eval_samples:
             known.append("eval/sampled_accuracy")
         if self.held_out is not None:
-            known += names_of(self.held_out)
+            known += [name for name in names_of(self.held_out) if not name.endswith(REJECTED)]
         check_metric(metric, known)
 
     def _auto_lam(self) -> AutoLam | None:
@@ -244,6 +246,8 @@ class Session:
         settings = {**self.setup.config.record(), **spec.record()}
         evaluator = self.setup.evaluator
         left_out = {**self.data.left_out, **(evaluator.problems.left_out if evaluator else {})}
+        if self.setup.config.eval_fraction is not None:
+            settings["eval_split_seed"] = SPLIT_SEED
         return settings | {
             "objective": spec.name,
             "left_out": left_out,

@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 import torch
+from statsmodels.stats.proportion import proportion_confint
 
-from eval.statistics.clusters import clustered_mean
+from eval.statistics.clusters import clustered_mean, clustered_share
 from objectives import OBJECTIVES
 from objectives.errors import InputError
 from tests.helpers.started_runs import started, with_config
 from train import Config, train
 from train.__main__ import main
 from train.data.held_out import shared_prompts, split_by_prompt, subset
+from train.probes.held_out import HeldOut
+from train.run.best import Best
+from train.run.result import read_result
 
 QUICK = Config(steps=3, batch_size=8, eval_problems="none", eval_every=1, reference_cache="off",
                eval_fraction=0.01)  # fmt: skip
@@ -150,6 +154,65 @@ def test_a_resumed_run_knows_the_best(setup, tmp_path, keep):
     assert (whole / "best.json").read_text() == (stopped / "best.json").read_text()
 
 
+class Killed(BaseException):
+    """As if the process ended there."""
+
+
+def test_a_kill_before_the_best_is_named_loses_nothing(setup, tmp_path, monkeypatch):
+    config = replace(QUICK, steps=4, keep_best="heldout/rewards/margins", keep_checkpoints=1,
+                     learning_rate=1e-4)  # fmt: skip
+    train("dpo", replace(config, out=str(tmp_path / "whole")), setup=setup)
+    own = replace(config, out=str(tmp_path / "killed"))
+    name = Best.written
+
+    def killed(best, step):
+        if step == 3:
+            raise Killed
+        name(best, step)
+
+    monkeypatch.setattr(Best, "written", killed)
+    with pytest.raises(Killed):
+        train("dpo", own, setup=setup)
+    kept = {path.name for path in (tmp_path / "killed/checkpoints").iterdir()}
+    assert kept == {"step-2", "step-3"}  # the one that best.json names is there still
+    monkeypatch.setattr(Best, "written", name)
+    result = train("dpo", own, setup=setup, resume="always")
+    whole, killed = (tmp_path / name for name in ("whole", "killed"))
+    assert (whole / "best.json").read_text() == (killed / "best.json").read_text()
+    assert {path.name for path in (killed / "checkpoints").iterdir()} == {"step-4"}
+    assert read_result("dpo", killed).best == result.best
+
+
+def test_a_run_stopped_before_its_first_look_knows_the_base(setup, tmp_path):
+    from tests.train.reporting.test_callbacks import Notes
+
+    config = replace(QUICK, steps=4, eval_every=4, checkpoint_every=1, keep_best="heldout/loss",
+                     out=str(tmp_path / "run"))  # fmt: skip
+    with pytest.raises(RuntimeError):
+        train("dpo", config, setup=setup, callbacks=[Notes(fail_at=3)])
+    result = train("dpo", config, setup=setup, resume="always")
+    assert json.loads((tmp_path / "run/best.json").read_text())["base"] == pytest.approx(np.log(2))
+    assert "0.6931 before training" in result.table()
+
+
+def test_a_share_keeps_its_interval_within_bounds():
+    for sums, counts in (([3, 0, 0], [3, 2, 4]), ([2, 5], [2, 5]), ([0.5] * 9, [1] * 9)):
+        mean, low, high = clustered_share(np.array(sums), np.array(counts))
+        assert 0 <= low <= mean <= high <= 1
+        assert high - low > 0.05
+    generator = np.random.default_rng(0)
+    values = (generator.random(400) < 0.3).astype(float)  # each a cluster: Wilson's own
+    found = clustered_share(values, np.ones(400))
+    expected = proportion_confint(values.sum(), 400, method="wilson")
+    assert found[1:] == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_is_not_finite_there_stops_the_run(setup, tmp_path, monkeypatch):
+    monkeypatch.setattr(HeldOut, "look", lambda *_: {"heldout/loss": float("nan")})
+    with pytest.raises(InputError, match="step 0 of dpo: log-probs are not finite any more"):
+        train("dpo", replace(QUICK, out=str(tmp_path / "run")), setup=setup)
+
+
 def test_epochs_come_to_steps(write_rows, setup_of, tmp_path):
     data = write_rows(ROWS)
     config = replace(QUICK, steps=Config().steps, eval_fraction=None, data=data, batch_size=6)
@@ -182,11 +245,13 @@ MISTAKES = [
     ("--eval-fraction 0.5 --eval-data x.jsonl", "--eval-fraction 0.5: not with --eval-data"),
     ("--eval-data none.jsonl", "none.jsonl"),
     ("--epochs 0", "--epochs 0.0: must be above 0"),
+    ("--epochs 2 --steps 300", "--epochs 2: not with --steps 300: give one"),
     ("--epochs 2 --steps 5", "--epochs 2: not with --steps 5"),
     ("--epochs 2 --online", "--epochs 2: not with --online"),
     ("--eval-fraction 0.5 --online", "--eval-fraction 0.5: not with --online"),
     ("--keep-best heldout/loss", "--keep-best heldout/loss: evaluations of this run have none"),
     ("--keep-best heldout/los --eval-fraction 0.1", "did you mean heldout/loss?"),
+    ("--keep-best heldout/mean_logps/rejected --eval-fraction 0.1", "evaluations of this run have"),
     ("--keep-best eval/greedy_accuracy", "--keep-best eval/greedy_accuracy: evaluations of this"),
 ]
 

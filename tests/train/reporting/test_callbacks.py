@@ -1,7 +1,9 @@
 """Who is told what of a run, and what the screen shows of it."""
 
 import json
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -121,6 +123,15 @@ def test_a_tracker_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr("train.config.trackers.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"not installed: pip install 'objective-zoo\[trackers\]'"):
         Config(report_to="trackio")
+
+
+def test_a_folder_of_a_trackers_name_is_none(monkeypatch, tmp_path):
+    (tmp_path / "wandb").mkdir()  # as wandb itself leaves it where it ran
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    if "site-packages" not in str(getattr(find_spec("wandb"), "origin", "")):
+        with pytest.raises(InputError, match="not installed"):
+            Config(report_to="wandb")
 
 
 def test_the_names_of_other_trainers_lead_here():

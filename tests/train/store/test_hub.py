@@ -58,11 +58,11 @@ def test_a_trained_model_is_pushed_with_its_card(hub, setup_of, tmp_path):
 def test_the_best_checkpoint_is_what_is_pushed(hub, setup_of, tmp_path):
     config = replace(
         QUICK, out=str(tmp_path / "run"), eval_problems="none", eval_fraction=0.01,
-        keep_best="heldout/mean_logps/rejected", steps=3, learning_rate=1e-4,
+        keep_best="heldout/mean_logps/chosen", steps=6, learning_rate=2e-3, warmup_steps=0,
     )  # fmt: skip
-    train("dpo", config, setup=setup_of(config))
+    train("reinforce", config, setup=setup_of(config))
     best = json.loads((tmp_path / "run/best.json").read_text())
-    assert best["step"] < 3
+    assert best["step"] < 6
     kept = tmp_path / "run" / best["checkpoint"] / "model.safetensors"
     assert hub.files["models/me/fpa-run"]["model.safetensors"] == kept.read_bytes()
     assert "model-index" not in metadata(hub.files["models/me/fpa-run"])[0]
