@@ -17,6 +17,13 @@ class ModelConfig:
     """The model, and what of it is trained."""
 
     model: str = flag("builtin", "builtin, smollm2, a folder, a .gguf file or a hub id", "MODEL")
+    attention: str | None = flag(
+        None,
+        "how attention is computed, by transformers' name: eager, sdpa, flash_attention_2, "
+        "flex_attention ...; by default as transformers chooses",
+        "NAME",
+        changes="figures",
+    )
     lora_rank: int | None = flag(
         None,
         "train a LoRA adapter of this rank on the frozen model; by default all its parameters",

@@ -48,6 +48,8 @@ OURS: dict[str, tuple[tuple[str, ...], str]] = {
     "bf16": (("--dtype",), "as in --dtype bfloat16"),
     "fp16": (("--dtype",), "float32 or bfloat16, there is no float16"),
     "fp32": (("--dtype",), "as in --dtype float32"),
+    "attn_implementation": (("--attention",), ""),
+    "use_flash_attn": (("--attention",), "as in --attention flash_attention_2"),
     "torch_dtype": (("--dtype",), ""),
     "torch_compile": (("--compile",), ""),
     "no_cuda": (("--device",), "as in --device cpu"),

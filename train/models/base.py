@@ -14,6 +14,7 @@ from objectives.errors import InputError
 from train.config import Config
 from train.devices import processes
 from train.devices.choice import choose_device, forward_precision
+from train.models.attention import set_attention
 from train.models.copies import frozen_copy, sharded
 from train.models.language_model import LanguageModel, open_model, sharing_width
 from train.models.load import adopted, is_adapter, load_model
@@ -115,6 +116,8 @@ def open_base(
         model, tokenizer = load_model(config.model, device=place, dtype=dtype)
     else:
         model, tokenizer = adopted(*loaded, device=place, dtype=dtype)
+    if config.attention is not None:
+        set_attention(model, config.attention)
     base = open_model(model.requires_grad_(False), forward_precision(device, half))
     width = sharing_width(base) if config.share_prefixes == "auto" else None
     return Base(config.model, base, tokenizer, torch.device(device), width)

@@ -39,6 +39,7 @@ DEFAULTS = {
     "data_config": None, "data_split": None,
     "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
     "eval_fraction": None, "keep_best": None, "push_to_hub": None, "hub_private": False,
+    "attention": None,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -58,7 +59,7 @@ OTHERS = {
     "checkpoint_every": 5, "keep_checkpoints": 2, "horizons": "4", "diagnose_pairs": 3,
     "data_config": "main", "data_split": "test", "report_to": "none", "log_every": 3,
     "quiet": True, "eval_data": "held.jsonl",
-    "keep_best": "heldout/loss", "push_to_hub": "me/run", "hub_private": True,
+    "keep_best": "heldout/loss", "push_to_hub": "me/run", "hub_private": True, "attention": "eager",
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip
@@ -108,7 +109,7 @@ def test_settings_that_are_no_hyper_parameters():
         "eval_problems", "eval_every", "eval_limit", "eval_samples", "eval_temperature",
         "eval_max_new_tokens", "eval_batch_size", "checkpoint_every", "keep_checkpoints",
         "diagnose_every", "diagnose", "horizons", "diagnose_pairs", "report_to", "log_every",
-        "quiet", "eval_data", "keep_best", "push_to_hub", "hub_private",
+        "quiet", "eval_data", "keep_best", "push_to_hub", "hub_private", "attention",
     }  # fmt: skip
     beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
     assert of_config | beside == UNTRAINED | IDENTITY
