@@ -106,7 +106,8 @@ class OptimisationConfig:
     epochs: float | None = flag(
         None, "times through the data, in the place of --steps", "NUMBER", above=0
     )
-    learning_rate: float = flag(1e-5, "AdamW's learning rate, at its highest", "RATE", above=0)
+    optimizer: str = flag("adamw", "torch's; or bitsandbytes', as adamw8bit", "NAME")
+    learning_rate: float = flag(1e-5, "of the optimizer, at its highest", "RATE", above=0)
     schedule: Schedule = flag("constant", "after the warm-up")
     schedule_options: str | None = flag(
         None,
@@ -115,7 +116,7 @@ class OptimisationConfig:
         "NAME=VALUE",
     )
     warmup_steps: int = flag(10, "steps of linear warm-up", "STEPS", least=0)
-    weight_decay: float = flag(0.0, "AdamW's decoupled weight decay", least=0)
+    weight_decay: float = flag(0.0, "the optimizer's; AdamW's is decoupled", least=0)
     max_grad_norm: float = flag(1.0, "gradients are clipped to this norm", "NORM", above=0)
     batch_size: int = flag(64, "trajectories of an optimizer step; a pair is two", above=0)
     seed: int = flag(0, "seed of the order of the data and of evaluation's samples")

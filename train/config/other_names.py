@@ -25,7 +25,7 @@ OURS: dict[str, tuple[tuple[str, ...], str]] = {
     "lr_scheduler_type": (("--schedule",), ""),
     "warmup_ratio": (("--warmup-steps",), "a number of steps, not a share of them"),
     "clip_grad_norm": (("--max-grad-norm",), ""),
-    "optim": ((), "the optimizer is AdamW"),
+    "optim": (("--optimizer",), ""),
     "train_batch_size": (("--batch-size",), "trajectories of an optimizer step"),
     "per_device_train_batch_size": (
         ("--micro-batch-size", "--tokens-per-microbatch"),

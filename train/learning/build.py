@@ -1,13 +1,17 @@
 """From a spec and a base to the policies, the optimizer and the micro-batches of a run."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from diagnostics.parameters import trained_parameters
+from objectives.errors import InputError
 from train.config import Config
 from train.config.groups import OptimisationConfig
+from train.config.optimizers import SHARDED, optimizer_kind
 from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatcher, TokenBudget
 from train.data.offline import BatchSource, OfflineData
@@ -90,10 +94,18 @@ def build_batcher(policy: LanguageModel, base: Base, config: Config) -> MicroBat
 
 
 def build_optimizer(policy: LanguageModel, how: OptimisationConfig) -> torch.optim.Optimizer:
-    """Return AdamW (arXiv 1711.05101) over what is trained of a policy."""
-    return torch.optim.AdamW(
-        trained_parameters(policy.model).values(),
-        lr=how.learning_rate,
-        weight_decay=how.weight_decay,
-        fused=True,
-    )
+    """Return an optimizer over what is trained of a policy, by default AdamW (arXiv 1711.05101).
+
+    Raises InputError where weights are sharded and it does not step on parts of them.
+    """
+    kind, sharded = optimizer_kind(how.optimizer), is_sharded(policy.model)
+    if sharded and how.optimizer not in SHARDED:
+        raise InputError(
+            f"--optimizer {how.optimizer}: not with weights that processes share (FSDP2): take "
+            f"{' or '.join(SHARDED)}"
+        )
+    options: dict[str, Any] = {"weight_decay": how.weight_decay} if kind.decays else {}
+    if kind.name in ("Adam", "AdamW"):
+        options["fused"] = True
+    make = getattr(import_module(f"{kind.library}.optim"), kind.name)
+    return make(trained_parameters(policy.model).values(), lr=how.learning_rate, **options)

@@ -12,6 +12,7 @@ from typing import Literal
 from objectives.errors import command_line
 from objectives.text_table import aligned
 from train.config.flags import Parser, add_flags, check, flag, from_flags
+from train.config.optimizers import optimizer_kind
 from train.config.recipe import add_recipe_flag, ready_config, recipe_of
 from train.config.settings import Config
 from train.memory.footprint import (
@@ -65,10 +66,12 @@ class Settings:
     lora_rank: int | None = flag(
         None, "of an adapter that is trained in place of the weights", above=0
     )
+    optimizer: str = flag(Config.optimizer, "as of python -m train", "NAME")
     eval_batch_size: int = flag(0, "completions at a time in evaluation; 0: none", least=0)
 
     def __post_init__(self):
         check(self)
+        optimizer_kind(self.optimizer)
 
 
 def main() -> None:
@@ -90,6 +93,7 @@ def main() -> None:
         checkpointing=settings.gradient_checkpointing,
         reference="head" if settings.reference_cache == "on" else "model",
         lora_rank=settings.lora_rank,
+        optimizer=settings.optimizer,
         devices=settings.devices,
         sharded=settings.devices > 1,
         sampled=settings.eval_batch_size,

@@ -1,11 +1,11 @@
 """The memory that training a model needs on each device, computed from its configuration.
 
 Nothing is loaded: the model is built without storage, and what the harness keeps beside it is added
-up in bytes. Weights, gradients and AdamW's moments are float32; with bfloat16 the passes compute on
-copies of the linear maps' weights. Where an adapter is trained in bfloat16, the frozen weights are
-bfloat16 themselves, and the log-prob kernel makes its heads float32. The formula of activations is
-that of decoders like Llama and Qwen2, with scaled-dot-product attention and a gated feed-forward of
-RMS norms.
+up in bytes. Weights, gradients and what torch's optimizers keep are float32; with bfloat16 the
+passes compute on copies of the linear maps' weights. Where an adapter is trained in bfloat16, the
+frozen weights are bfloat16 themselves, and the log-prob kernel makes its heads float32. The formula
+of activations is that of decoders like Llama and Qwen2, with scaled-dot-product attention and a
+gated feed-forward of RMS norms.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from objectives.errors import InputError
 from objectives.kernel import CHUNK_ELEMENTS, CHUNK_POSITIONS
+from train.config.optimizers import optimizer_kind
 from train.devices.sharding import layers_of
 
 FLOAT, HALF = 4, 2  # bytes of a number
@@ -79,6 +80,7 @@ class MemoryPlan:
     # The frozen model itself, or its head alone, with its hidden states on disk.
     reference: Literal["model", "head"] = "model"
     lora_rank: int | None = None  # of an adapter of every linear map of the layers
+    optimizer: str = "adamw"  # of --optimizer
     devices: int = 1
     sharded: bool = False  # FSDP2; else each device has a copy of everything
     sampled: int = 0  # completions at a time in evaluation
@@ -184,6 +186,20 @@ def _trained(shape: Shape, plan: MemoryPlan) -> int:
     return shape.parameters
 
 
+def _of_optimizer(shape: Shape, plan: MemoryPlan) -> list[tuple[str, int, int]]:
+    """Return what an optimizer keeps: its name, bytes of a number, and numbers."""
+    kind, trained = optimizer_kind(plan.optimizer), _trained(shape, plan)
+    if kind.name == "Adafactor":  # rows and columns of matrices, all of vectors
+        numbers = shape.layers * (shape.sides + shape.layer - shape.linear) + shape.hidden
+        numbers += (1 if shape.tied else 2) * (shape.vocabulary + shape.hidden)
+        if plan.lora_rank:
+            numbers = shape.layers * (shape.sides + 2 * plan.lora_rank * shape.maps)
+        return [("Adafactor's rows and columns", FLOAT, numbers)]
+    size = kind.moments * kind.bits // 8
+    scales = kind.moments * trained // 256 if kind.bits == 8 else 0
+    return [(f"{kind.name}'s moments", size, trained), ("scales of 8-bit moments", FLOAT, scales)]
+
+
 def _lasting(shape: Shape, plan: MemoryPlan) -> list[Part]:
     count = plan.devices if plan.sharded else 1
     share = f" / {count} devices" if count > 1 else ""
@@ -197,7 +213,7 @@ def _lasting(shape: Shape, plan: MemoryPlan) -> list[Part]:
         held("weights", number, shape.parameters),
         held("adapter's weights", FLOAT, trained if plan.lora_rank else 0),
         held("gradients", FLOAT, trained, TRAINING),
-        held("AdamW's moments", 2 * FLOAT, trained),
+        *(held(*part) for part in _of_optimizer(shape, plan)),
     ]
     if plan.reference == "model" and not plan.lora_rank:
         found.append(held("reference", FLOAT, shape.parameters))

@@ -1,6 +1,8 @@
 """An optimizer's state in a checkpoint, compared with the parameters before any of it is loaded."""
 
+from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +12,8 @@ from train.models.kinds import first_of
 from train.models.misfit import misfit
 from train.store.parts import State
 
-STEP = "step"  # updates that a parameter has had; AdamW keeps it as a number in float32
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of the parameter's shape and dtype
+STEP = "step"  # updates that a parameter has had
+INSIDE = "."  # between the names of a state inside another
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, names: list[str]) -> State:
@@ -21,12 +23,12 @@ def optimizer_state(optimizer: torch.optim.Optimizer, names: list[str]) -> State
     """
     state = optimizer.state_dict()["state"]
     tensors = {
-        f"{index}.{name}": own_part(value)
+        f"{index}.{name}": own_part(value) if isinstance(value, Tensor) else torch.tensor(value)
         for index, values in state.items()
-        for name, value in values.items()
+        for name, value in _flat(values).items()
     }
     without = [name for index, name in enumerate(names) if index not in state]
-    return tensors, {"parameters": names, "without": without}
+    return _unshared(tensors), {"parameters": names, "without": without}
 
 
 def load_optimizer(
@@ -41,25 +43,34 @@ def load_optimizer(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     tensors, values = state
     _check_names(names, values)
-    wanted = {
-        f"{index}.{field}": like
-        for index, parameter in enumerate(parameters)
-        for field, like in _state_of(parameter).items()
-    }
-    absent = {n for n in range(len(names)) if not any(f"{n}.{f}" in tensors for f in _FIELDS)}
+    like = [_first_state(optimizer, parameter) for parameter in parameters]
+    there = {key.split(".")[0] for key in tensors}
+    absent = {n for n in range(len(names)) if str(n) not in there}
     if "without" in values:
         absent = {n for n in absent if names[n] in values["without"]}
     elif len(absent) == len(names):
         absent = set()
-    wanted = {key: own for key, own in wanted.items() if int(key.split(".")[0]) not in absent}
+    wanted = {
+        f"{index}.{field}": torch.as_tensor(own)
+        for index, fields in enumerate(like)
+        for field, own in fields.items()
+        if index not in absent
+    }
     if reason := misfit(_named(tensors, names), _named(wanted, names)):
         raise ValueError(reason)
-    entries: dict[int, dict[str, Tensor]] = {}
+    entries: dict[int, dict[str, Any]] = {}
     for key, tensor in tensors.items():
         index, field = key.split(".", 1)
+        number = int(index)
         if field == STEP and not 1 <= tensor.item() <= done:
-            raise ValueError(f"{names[int(index)]} has had {tensor.item():g} of {done} updates")
-        entries.setdefault(int(index), {})[field] = from_own_part(tensor, parameters[int(index)])
+            raise ValueError(f"{names[number]} has had {tensor.item():g} of {done} updates")
+        plain = not isinstance(like[number][field], Tensor)
+        value = tensor.item() if plain else from_own_part(tensor, parameters[number])
+        *outer, last = field.split(INSIDE)
+        place = entries.setdefault(number, {})
+        for name in outer:
+            place = place.setdefault(name, {})
+        place[last] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
     if absent and "without" not in values:
@@ -69,12 +80,42 @@ def load_optimizer(
     return None
 
 
-_FIELDS = (STEP, *MOMENTS)
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parameter's state by name; bitsandbytes keeps one inside another."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}{INSIDE}{inner}": own for inner, own in _flat(value).items()}
+        else:
+            found[name] = value
+    return found
 
 
-def _state_of(parameter: Tensor) -> dict[str, Tensor]:
-    step = torch.empty((), dtype=torch.float32)
-    return {STEP: step, **dict.fromkeys(MOMENTS, own_part(parameter))}
+def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy what several parameters have in common, which a file holds for each of them."""
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        if place in seen:
+            tensors[name] = tensor.clone()
+        seen.add(place)
+    return tensors
+
+
+def _first_state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Any]:
+    """Return the state that a parameter has after its first update, its tensors without storage.
+
+    The update is of a parameter of zeros, by a copy of the optimizer.
+    """
+    own = torch.nn.Parameter(torch.zeros_like(own_part(parameter)))
+    own.grad = torch.zeros_like(own)
+    probe = object.__new__(type(optimizer))
+    probe.__dict__.update(optimizer.__dict__)
+    probe.param_groups = [{**optimizer.param_groups[0], "params": [own]}]
+    probe.state = defaultdict(dict)
+    probe.step()
+    found = _flat(probe.state_dict()["state"].get(0, {}))
+    return {n: v.to("meta") if isinstance(v, Tensor) else v for n, v in found.items()}
 
 
 def _check_names(names: list[str], values: Mapping) -> None:

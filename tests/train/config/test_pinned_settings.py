@@ -39,7 +39,7 @@ DEFAULTS = {
     "data_config": None, "data_split": None,
     "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
     "eval_fraction": None, "keep_best": None, "push_to_hub": None, "hub_private": False,
-    "attention": None,
+    "attention": None, "optimizer": "adamw",
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -60,6 +60,7 @@ OTHERS = {
     "data_config": "main", "data_split": "test", "report_to": "none", "log_every": 3,
     "quiet": True, "eval_data": "held.jsonl",
     "keep_best": "heldout/loss", "push_to_hub": "me/run", "hub_private": True, "attention": "eager",
+    "optimizer": "sgd",
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip
