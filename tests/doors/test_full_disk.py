@@ -51,7 +51,7 @@ def disk():
     return Disk()
 
 
-SHORT = "--data rows.jsonl --steps 2 --batch-size 2 --out made"
+SHORT = "--data rows.jsonl --steps 2 --batch-size 2 --out made --quiet"
 COMMANDS = {
     "train": (
         f"train --objective fpa {SHORT} --checkpoint-every 1 --reference-cache made.cache "
