@@ -12,7 +12,7 @@ reference itself also moved.csv and moved.png.
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,10 @@ DEFAULT_OBJECTIVES = ("dpo", "rpo", "ipo", "fpa")  # simper's ratio is offline_r
 # Settings of a run that say what its objective sees.
 KEPT = ("model", "data", "data_config", "data_split", "max_tokens", "advantage", "online",
         "online_updates")  # fmt: skip
+
+
+AUTO = "auto"
+MOST = 100_000_000  # parameters whose gradients are all taken by themselves: hours on a CPU beyond
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,10 @@ class Settings:
     )
     pairs: int = flag(64, "pairs to draw", above=0)
     parameters: str = flag(
-        "all", "all, head (the output head alone, in closed form), or a regular expression", "WHICH"
+        AUTO,
+        "all, head (the output head alone, in closed form), or a regular expression; auto: all of "
+        f"a model of up to {MOST / 1e6:.0f} million, of a larger one the head",
+        "WHICH",
     )
     lam: float | None = flag(
         None, "λ of the future policy, by default the run's own, or 1", least=0
@@ -163,6 +170,14 @@ def _diagnose(settings: Settings, run, specs: dict, folder: Path, log) -> None:
     setup = set_up(config.with_online(False))
     print(setup.describe())
     base, tokenizer, data = setup.base.model, setup.base.tokenizer, setup.data
+    if settings.parameters == AUTO:
+        large = sum(parameter.numel() for parameter in base.model.parameters()) > MOST
+        settings = replace(settings, parameters="head" if large else "all")
+        if large:
+            print(
+                f"       gradients of the output head alone, as the model has more than "
+                f"{MOST / 1e6:.0f} million parameters: --parameters all takes them all"
+            )
     seen, place, lam = SeenModels(base, base, base), "the base itself", settings.lam
     if run is not None:
         policy = open_model(load_checkpoint(run, base.model, tokenizer))

@@ -261,6 +261,15 @@ def test_an_adapter_is_held_against_its_base(diagnose, tmp_path, data):
     assert (pd.read_csv(tmp_path / "mine" / "moved.csv")["change_chosen"] != 0).all()
 
 
+def test_of_a_large_model_the_head_alone_is_taken(diagnose, data, tmp_path, monkeypatch):
+    for most, which in ((10**6, "all"), (10**5, "head")):
+        monkeypatch.setattr("diagnostics.entanglement.__main__.MOST", most)
+        status, out, _ = diagnose(f"--data {data} --pairs 2 --out {which}")
+        assert status == 0
+        assert json.loads((tmp_path / which / "summary.json").read_text())["parameters"] == which
+        assert ("output head alone" in out) == (which == "head")
+
+
 MISTAKES = [
     ("--reference builtin", "--reference needs --model, the policy that began from it"),
     ("--log trainer_state.json", "--log needs --model or --run"),
