@@ -6,6 +6,7 @@ sampled tokens and a unit a pair or a trajectory. `OBJECTIVES` has them all by n
 
 from objectives.batch import Batch
 from objectives.contract import per_pair, per_trajectory
+from objectives.entry import Objective
 from objectives.future import future_policy
 from objectives.groups import (
     ADVANTAGES,
@@ -49,7 +50,7 @@ from objectives.preference import (
     simper,
     simpo,
 )
-from objectives.registry import OBJECTIVES, Objective
+from objectives.registry import OBJECTIVES
 from objectives.unpaired import fpa_kto, kto, mismatch, reference_point
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 python -m objectives             # all of them: what each is, what it reads, its hyper-parameters
 python -m objectives fpa dpo     # these alone
+python -m objectives my_file.py:function     # one of your own
 """
 
 from objectives.command import Parser
-from objectives.errors import InputError, command_line
+from objectives.errors import command_line
 from objectives.registry import OBJECTIVES
-from objectives.spelling import did_you_mean
 from objectives.zoo_table import zoo_table
 
 
@@ -19,9 +19,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="an objective, all without a name")
     names = parser.parse_args().names
     for name in names:
-        if name not in OBJECTIVES:
-            near = did_you_mean(name, OBJECTIVES)
-            raise InputError(f"{name}: not one of {', '.join(OBJECTIVES)}{near}")
+        OBJECTIVES.find(name)
     print(zoo_table(names))
 
 

@@ -32,7 +32,8 @@ def per_trajectory(*needs: str) -> Callable[[Function[Hyper]], Loss[Hyper]]:
 
     needs: the fields of Batch that it reads besides `mask`.
     The declared objective raises ValueError for missing fields, wrong shapes and hyper-parameters
-    outside of the domain that their annotation has, multiplies by `batch.weight`, and gives 0 with
+    outside of the domain that their annotation has, and where the function returns something else
+    than a loss per row, multiplies by `batch.weight`, and gives 0 with
     zero gradient for a row without tokens.
     """
     return lambda function: _declared(function, "trajectory", needs)
@@ -64,6 +65,12 @@ def _declared(function: Function[Hyper], unit: Unit, needs: tuple[str, ...]) -> 
         if unit == "pair":
             counts = counts[batch.pairs].all(-1)
             weight = None if weight is None else weight[batch.pairs].prod(-1)
+        if not isinstance(loss, Tensor) or loss.shape != counts.shape:
+            found = _describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(
+                f"{declared.__name__} must return a Tensor of a loss per {unit}, "
+                f"{tuple(counts.shape)}, got {found}"
+            )
         loss = torch.where(counts, loss, 0.0)
         return loss if weight is None else loss * weight
 

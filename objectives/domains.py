@@ -62,7 +62,8 @@ def without_domain(annotation: Any) -> Any:
 
 def domains_of(function: Callable) -> dict[str, Domain]:
     """Return the domain of each parameter of a function that has one."""
-    found = {n: domain_of(p.annotation) for n, p in inspect.signature(function).parameters.items()}
+    parameters = inspect.signature(function, eval_str=True).parameters
+    found = {name: domain_of(parameter.annotation) for name, parameter in parameters.items()}
     return {name: domain for name, domain in found.items() if domain is not None}
 
 

@@ -42,7 +42,7 @@ def future_policy(
     `apply_to`, whose value is that of the one given at θ. Raises ValueError for what is no
     objective, and where batch.future is missing, or the reward that tells the sides apart.
     """
-    return FutureLoss(_declared(objective), apply_to, name)
+    return FutureLoss(declared(objective), apply_to, name)
 
 
 class FutureLoss(Generic[Hyper]):
@@ -144,11 +144,11 @@ def _pulled_back(loss, log_probs: Tensor, batch: Batch, upstream: Tensor) -> Ten
     return pull_back(upstream)[0]
 
 
-def _declared(objective: Any) -> Loss:
+def declared(objective: Any) -> Loss:
     """Return the objective in what `future_policy` takes. Raises ValueError where there is none."""
     objective = getattr(objective, "loss", objective)
     if isinstance(objective, partial):
-        inner = _declared(objective.func)
+        inner = declared(objective.func)
         if objective.args:
             raise ValueError(f"a partial of {inner.__name__}: give hyper-parameters by keyword")
         bound: Any = partial(inner, **objective.keywords)
@@ -180,7 +180,7 @@ def _documentation(objective: Loss) -> str:
 
 
 def _with_apply_to(objective: Loss, default: ApplyTo) -> inspect.Signature:
-    signature = inspect.signature(objective)
+    signature = inspect.signature(objective, eval_str=True)
     others = [p for name, p in signature.parameters.items() if name != "apply_to"]
     keyword = inspect.Parameter(
         "apply_to", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=ApplyTo

@@ -1,119 +1,12 @@
 """The zoo: every objective by name. Adding one takes its function and one entry here."""
 
-import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from objectives import likelihood, mirror_descent, policy_gradient, preference, unpaired
-from objectives.batch import Batch
-from objectives.contract import Loss, Unit
-from objectives.docstrings import parameter_help
-from objectives.domains import Domain, domains_of, without_domain
-from objectives.future import SOURCE, FutureLoss
+from objectives.entry import Objective
+from objectives.registering import Registry
 
 LOG_2 = math.log(2)
-AtReference = Callable[[Tensor, Batch, Mapping], Tensor | float | None]
-
-# What is set beside an objective's own hyper-parameters, for whoever fills the batch.
-SETTINGS_HELP = {
-    "lam": "λ: the future policy's logits are the policy's + λ (the policy's - the reference's)",
-    "period": "optimizer steps after which the policy becomes the new anchor; 0: it stays the "
-    "reference or, online, is the policy that sampled",
-}
-SETTINGS_DOMAINS = {"lam": Domain(least=0), "period": Domain(least=0)}
-
-
-@dataclass(frozen=True)
-class Objective:
-    """An objective and what a harness must know to train with it.
-
-    at_reference(mean, batch, hyper): the loss of each unit in closed form where the policy is the
-    reference; mean (B,) is the mean token log-prob of each row. None where the loss is itself
-    nothing but that closed form.
-    """
-
-    loss: Loss
-    source: str  # arXiv id, empty for folklore
-    at_reference: AtReference | None = None
-    advantage: str = "plus_minus_one"  # what batch.reward holds, a key of ADVANTAGES
-    only_correct: bool = False  # rows with other rewards contribute nothing: leave them out
-    settings: Mapping[str, float] = field(default_factory=dict)  # defaults, keys of SETTINGS_HELP
-    future: FutureLoss | None = None  # its future-policy form, where that differs from itself
-
-    def __call__(self, policy: Tensor, batch: Batch, **hyper) -> Tensor:
-        return self.loss(policy, batch, **hyper)
-
-    @property
-    def name(self) -> str:
-        return self.loss.__name__
-
-    @property
-    def unit(self) -> Unit:
-        """`pair` or `trajectory`: what one loss belongs to."""
-        return self.loss.unit
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The fields of Batch that are read besides `mask`."""
-        return self.loss.needs
-
-    @property
-    def hyper_parameters(self) -> dict[str, inspect.Parameter]:
-        """Keyword-only parameters of the loss, with defaults and the kinds of their values."""
-        parameters = inspect.signature(self.loss).parameters
-        return {
-            name: parameter.replace(annotation=without_domain(parameter.annotation))
-            for name, parameter in parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        }
-
-    @property
-    def domains(self) -> dict[str, Domain]:
-        """Which numbers each hyper-parameter and setting may be that is one."""
-        settings = {name: SETTINGS_DOMAINS[name] for name in self.settings}
-        return domains_of(self.loss) | settings
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The default of each hyper-parameter and setting."""
-        return {n: p.default for n, p in self.hyper_parameters.items()} | dict(self.settings)
-
-    @property
-    def base(self) -> str | None:
-        """The name of the objective that this is the future-policy form of."""
-        base: Loss | None = getattr(self.loss, "base", None)
-        return None if base is None else base.__name__
-
-    @property
-    def summary(self) -> str:
-        """The first line of the loss's docstring."""
-        return (inspect.getdoc(self.loss) or "").partition("\n")[0]
-
-    @property
-    def help(self) -> dict[str, str]:
-        """What each hyper-parameter and setting means, and its domain where it has one."""
-        texts = SETTINGS_HELP | parameter_help(inspect.getdoc(self.loss) or "")
-        domains = {name: f"; {domain}" for name, domain in self.domains.items()}
-        return {name: texts.get(name, "") + domains.get(name, "") for name in self.defaults}
-
-    def check(self, hyper: Mapping[str, Any]) -> None:
-        """Raise ValueError for hyper-parameters that the loss refuses, or not with each other.
-
-        It is tried on two trajectories of a token each.
-        """
-        token, row = torch.full((2, 1), -1.0), torch.tensor([1.0, -1.0])
-        pairs, group = torch.tensor([[0, 1]]), torch.zeros(2, dtype=torch.long)
-        batch = Batch(
-            token < 0, token, token, token, token, row, group, None, pairs, 0 * row, row.abs()
-        )
-        self.loss(token, batch, **hyper)
-
 
 _BASE = [
     Objective(likelihood.sft, "", only_correct=True),
@@ -173,14 +66,4 @@ _BASE = [
 ]
 
 
-def _form(base: Objective, loss: FutureLoss) -> Objective:
-    """Return the entry of an objective's future-policy form."""
-    settings = {"lam": 1.0, **base.settings}
-    return Objective(loss, SOURCE, base.at_reference, base.advantage, base.only_correct, settings)
-
-
-_FORMS = [_form(base, base.future) for base in _BASE if base.future]
-
-OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
-    {entry.name: entry for entry in sorted(_BASE + _FORMS, key=lambda e: e.name != "fpa")}
-)
+OBJECTIVES = Registry(_BASE)

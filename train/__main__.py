@@ -36,6 +36,8 @@ def main() -> None:
     parser = _parser(words)
     arguments, rest = parser.parse_known_args(words)
     if arguments.list:
+        if arguments.objective is not None:  # of a user's own: shown among the others
+            _objectives(arguments.objective)
         print(zoo_table(), recipes_table(), sep="\n\n")
         return
     names = _objectives(arguments.objective)
@@ -75,8 +77,10 @@ def _parser(words: list[str]) -> Parser:
         usage="%(prog)s --objective NAMES [flags]",
     )
     parser.add_argument(
-        "--objective", metavar="NAMES", help="a name, several with commas between, or all"
-    )
+        "--objective", metavar="NAMES",
+        help="a name, several with commas between, or all; one of your own is "
+        "my_package.module:function or my_file.py:function",
+    )  # fmt: skip
     parser.add_argument(
         "--list", action="store_true", help="show the objectives and the recipes, and stop"
     )

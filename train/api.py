@@ -31,11 +31,12 @@ def train(
 ) -> "Result":
     """Train a policy with an objective of the zoo; return how it went.
 
-    objective: a name of `objectives.OBJECTIVES`. config: the settings, by default `Config()` or
-    those of `setup`. setup: base, data and problems of `set_up`, to be shared by several runs.
-    model, data: as `set_up` has them, without one. resume: `always`, to go on from the last
-    checkpoint in the run's folder, or `auto`, where there may be none. callbacks: told how the run
-    goes (`train.Callback`). hyper: the objective's hyper-parameters, and its settings, as `lam`.
+    objective: a name of `objectives.OBJECTIVES`, or `module:function`. config: the settings, by
+    default `Config()` or those of `setup`. setup: base, data and problems of `set_up`, to be shared
+    by several runs. model, data: as `set_up` has them, without one. resume: `always`, to go on from
+    the last checkpoint in the run's folder, or `auto`, where there may be none. callbacks: told how
+    the run goes (`train.Callback`). hyper: the objective's hyper-parameters, and its settings, as
+    `lam`.
     The folder, by default `runs/OBJECTIVE`, then holds the model, metrics, pictures and a card.
     Raises InputError as the command does: for a misspelt objective or hyper-parameter, and for
     data, models and folders that cannot be used.
@@ -45,7 +46,7 @@ def train(
         raise InputError("model and data are the set-up's: give them to set_up")
     if config is None:
         config = Config() if setup is None else setup.config
-    folder = Path(config.out or Path("runs") / own.name)
+    folder = Path(config.out or Path("runs") / own.short_name)
 
     # Imported here so that what is misspelt is answered at once.
     from train.run.result import read_result

@@ -127,7 +127,7 @@ def _default_names(own: str | None) -> list[str]:
     """Return the default objectives after the run's own, without those that repeat its columns."""
 
     def base(name: str) -> str:
-        loss = OBJECTIVES[name].loss
+        loss = OBJECTIVES.find(name).loss
         return getattr(loss, "base", loss).__name__
 
     first = [own] if own else []

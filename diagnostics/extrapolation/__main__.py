@@ -117,7 +117,7 @@ def _from_checkpoints(run: Path, settings: dict) -> pd.DataFrame:
     kept = {name: value for name, value in settings.items() if name in known}
     unwatched = {entry.name: entry.default for entry in fields(DiagnosticsConfig)}
     setup = set_up(Config(**{**kept, "eval_problems": "none", **unwatched}))
-    objective = OBJECTIVES[settings["objective"]]
+    objective = OBJECTIVES.find(settings["objective"])
     reward = advantages(setup.data, objective, setup.config.advantage)
     probes = require_probes(setup.data, reward, PAIRS, f"--run {run}")
     device = setup.base.device

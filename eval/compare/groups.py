@@ -26,7 +26,8 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[Group]:
     """Return groups in the order of their names.
 
     Raises InputError naming two runs that cannot be compared: of different problems, ways to
-    evaluate, models or data (by name, or by digests of their content), or twice the same seed of
+    evaluate, models or data (by name, or by digests of their content), objectives of a user's own
+    that were edited between, or twice the same seed of
     the same settings.
     """
     _require_equal(runs, "were evaluated on different problems", lambda run: run.problems)
@@ -41,6 +42,7 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[Group]:
         )
     groups = []
     for objective, own in _split(runs, lambda run: run.objective).items():
+        _require_same_content(own, "objective", f"were trained with {objective} of other source")
         differing = differing_settings(own)
         for values, members in _split(own, lambda r, d=differing: _values(r, d)).items():
             named = [f"{n}={v}" for n, v in zip(differing, values, strict=True)]

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from typing import Any
 
 from objectives import OBJECTIVES
@@ -10,16 +11,36 @@ from objectives.spelling import did_you_mean
 from train.config.flags import Parser, flag_name
 from train.config.future import FUTURE_FLAGS
 from train.config.other_names import answer_other_name
+from train.config.settings import Config
 from train.config.values import conversion, metavar_of
+
+# What no hyper-parameter may be called: flags, and what config.json has beside them.
+RESERVED = {
+    *(entry.name for entry in fields(Config)), *FUTURE_FLAGS, "objective", "list", "recipe",
+    "seeds", "learning_rates", "resume", "help", "version", "left_out", "digests", "command",
+    "versions", "git_revision", "threads", "checkpoint", "run", "pairs", "parameters", "reference",
+    "log",
+}  # fmt: skip
 
 
 def objective_names(text: str) -> list[str]:
-    """Read names of objectives with commas between. Raises InputError for one that is none."""
+    """Read names of objectives with commas between; what `module:function` names is imported.
+
+    Raises InputError for one that is none, and for one of a user's own with a hyper-parameter whose
+    flag is another's.
+    """
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        if name not in OBJECTIVES:
-            near = did_you_mean(name, OBJECTIVES)
-            raise InputError(f"--objective {name}: not one of {', '.join(OBJECTIVES)}{near}")
+        try:
+            entry = OBJECTIVES.find(name)
+        except InputError as error:
+            raise InputError(f"--objective {error}") from None
+        for word in entry.hyper_parameters:
+            if word in RESERVED:
+                raise InputError(
+                    f"--objective {name}: its hyper-parameter {word} has the name of a setting of "
+                    f"every run: rename it"
+                )
     return names
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from objectives import OBJECTIVES, Objective
 from objectives.errors import InputError
+from objectives.own_code import short_name
 from train.config.flags import flag_name, flagged
 from train.config.future import FUTURE_FLAGS, FutureSettings, future_settings
 from train.config.objective_flags import objective_names, own_flags, require_known
@@ -26,6 +27,17 @@ class ObjectiveSpec:
     def name(self) -> str:
         return self.objective.name
 
+    @property
+    def short_name(self) -> str:
+        """The name to call a folder by."""
+        return short_name(self.name)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digest of the objective's source, where it is none of this project."""
+        digest = self.objective.digest
+        return {} if digest is None else {"objective": digest}
+
     def record(self) -> dict[str, Any]:
         """Return all values by name, in the order in which run folders have them."""
         return {**self.hyper, **self.settings}
@@ -36,13 +48,13 @@ class ObjectiveSpec:
 
 
 def _of_name(name: str, *values: Any) -> ObjectiveSpec:
-    return ObjectiveSpec(OBJECTIVES[name], *values)
+    return ObjectiveSpec(OBJECTIVES.find(name), *values)
 
 
 def objective_spec(name: str, given: Mapping[str, Any]) -> ObjectiveSpec:
     """Return an objective with the hyper-parameters that were given, and else its defaults.
 
-    name: of OBJECTIVES. given: as the objective's flags, with underscores.
+    name: of OBJECTIVES, or `module:function`. given: as the objective's flags, with underscores.
     Raises InputError for an unknown name, with the near ones, and for a value that cannot be.
     """
     objective = OBJECTIVES[_one_name(name)]
@@ -66,6 +78,7 @@ def objective_spec(name: str, given: Mapping[str, Any]) -> ObjectiveSpec:
 
 def recorded_spec(config: Mapping[str, Any]) -> ObjectiveSpec:
     """Return the objective of a run from what its `config.json` holds."""
+    _one_name(config["objective"])
     known = own_flags(config["objective"])
     return objective_spec(config["objective"], {n: config[n] for n in known if n in config})
 

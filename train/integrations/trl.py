@@ -16,8 +16,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from objectives import ADVANTAGES, OBJECTIVES, Batch, Head, mismatch, reference_point
 from objectives.causal_lm import backbone_of, output_head
+from objectives.entry import SETTINGS_DOMAINS
+from objectives.errors import InputError
 from objectives.kernel import token_log_probs
-from objectives.registry import SETTINGS_DOMAINS
 
 try:
     from trl import DPOTrainer  # pyright: ignore[reportMissingImports]
@@ -70,9 +71,10 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         Raises ValueError for an objective, hyper-parameter or setting of `args` that cannot be or
         would do nothing.
         """
-        if objective not in OBJECTIVES:
-            raise ValueError(f"no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
-        self.objective = OBJECTIVES[objective]
+        try:
+            self.objective = OBJECTIVES.find(objective)
+        except InputError as error:
+            raise ValueError(f"no objective {objective!r}: {error}") from None
         missing = [name for name in self.objective.needs if name not in PROVIDED]
         if missing:
             raise ValueError(f"{objective} needs {', '.join(missing)}, which pairs do not have")

@@ -121,7 +121,7 @@ class Session:
         """
         begun = open_run(self.folder.path)
         lines = (
-            check_digests(begun.checkpoint, self.setup.digests(), begun.config),
+            check_digests(begun.checkpoint, self._digests(), begun.config),
             changes(begun.config, origin),
         )
         for line in filter(None, lines):
@@ -152,7 +152,7 @@ class Session:
         state = RunState(
             self.folder, base.model.model, base.tokenizer, policies.policy.model, optimizer, cost,
             batcher.budget, {n: part for n, part in parts.items() if part is not None},
-            config.keep_checkpoints, setup.digests(),
+            config.keep_checkpoints, self._digests(),
         )  # fmt: skip
         updater = Updater(
             Gradients(spec, policies, batcher), optimizer, self.data, cost, self.folder, config,
@@ -241,6 +241,9 @@ class Session:
         reward = advantages(setup.data, self.spec.objective, setup.config.advantage)
         return require_probes(setup.data, reward, count, flag, remedy)
 
+    def _digests(self) -> dict[str, str]:
+        return self.setup.digests() | self.spec.digests
+
     def _record(self, origin: dict) -> dict:
         spec = self.spec
         settings = {**self.setup.config.record(), **spec.record()}
@@ -251,7 +254,7 @@ class Session:
         return settings | {
             "objective": spec.name,
             "left_out": left_out,
-            "digests": self.setup.digests(),
+            "digests": self._digests(),
             **origin,
         }
 

@@ -55,7 +55,7 @@ def plan_runs(
             PlannedRun(
                 own,
                 replace(settings, seed=seed, learning_rate=rate),
-                parent / own.name / f"lr-{rate:g}" / f"seed-{seed}",
+                parent / own.short_name / f"lr-{rate:g}" / f"seed-{seed}",
             )
             for own, settings in planned
             for rate in learning_rates or [config.learning_rate]
@@ -64,9 +64,16 @@ def plan_runs(
     else:
         alone = config.out is not None and len(specs) == 1
         runs = [
-            PlannedRun(own, settings, parent if alone else parent / own.name)
+            PlannedRun(own, settings, parent if alone else parent / own.short_name)
             for own, settings in planned
         ]
+    by_folder = {run.folder: run.spec.name for run in reversed(runs)}
+    for run in runs:
+        if by_folder[run.folder] != run.spec.name:
+            raise InputError(
+                f"--objective {by_folder[run.folder]} and {run.spec.name} would both write "
+                f"{run.folder}: train them in two commands, each with its --out"
+            )
     return [_looked_up(run, resume, sweep) for run in runs]
 
 

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from objectives.errors import InputError
 from objectives.json_files import read_object, require, shown
+from objectives.own_code import is_own
 from train.config.flags import flagged
 from train.config.settings import Config
 from train.config.spec import ObjectiveSpec, recorded_spec
@@ -48,7 +49,8 @@ def read_settings(path: Path) -> dict:
     try:
         config = read_object(file)
         require(str(file), config, {"objective": str, "model": str, "data": str})
-        recorded_spec(config)
+        if not is_own(config["objective"]):
+            recorded_spec(config)
         for entry in flagged(Config):
             value = config.get(entry.name, entry.default)
             if not fits(entry.type, value):
@@ -59,6 +61,8 @@ def read_settings(path: Path) -> dict:
         raise InputError(
             f"{file}: not the settings of a run of python -m train ({reason})"
         ) from None
+    if is_own(config["objective"]):  # code of a user's: what is wrong with it is not the file's
+        recorded_spec(config)
     return config
 
 
