@@ -65,10 +65,11 @@ class Registry(Mapping[str, Objective]):
         called = name or getattr(objective, "name", None) or getattr(objective, "__name__", "")
         if not str(called).isidentifier():
             raise InputError(f"{called or objective!r}: give a name of letters, digits and _")
-        about = Objective(
-            objective, source, at_reference, advantage, only_correct, settings or {}
-        )  # fmt: skip
-        about = objective if isinstance(objective, Objective) else about
+        about = (
+            objective
+            if isinstance(objective, Objective)
+            else Objective(objective, source, at_reference, advantage, only_correct, settings or {})
+        )
         self._take(called, about, source_digest(objective), allow_loaded=False)
         return objective
 
