@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, cast
 
+from objectives.contract import Loss
 from objectives.entry import AtReference, Objective
 from objectives.errors import InputError
 from objectives.future import SOURCE, FutureLoss
@@ -116,8 +117,9 @@ class Registry(Mapping[str, Objective]):
         value, _, digest = load_function(name)
         known = self._entries.get(name)
         if known is None or known.digest != digest:
-            about = value if isinstance(value, Objective) else self._registered(value)
-            self._take(name, about or Objective(value, ""), digest, allow_loaded=True)
+            plain = Objective(cast(Loss, value), "")
+            about = value if isinstance(value, Objective) else self._registered(value) or plain
+            self._take(name, about, digest, allow_loaded=True)
         return self._entries[name]
 
     def _registered(self, value: Any) -> Objective | None:
