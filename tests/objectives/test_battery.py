@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from objectives import OBJECTIVES, Batch
+from objectives import OBJECTIVES, Batch, per_trajectory
 from objectives.batch import ROW_FIELDS, TOKEN_FIELDS, log_prob_mean
-from tests.helpers.zoo import FPA_NAMES, NAMES, loss_and_gradient, random_batch
+from objectives.testing import check
+from tests.helpers.zoo import NAMES, loss_and_gradient, random_batch
 
 every = pytest.mark.parametrize("name", NAMES)
 
@@ -16,64 +15,9 @@ every = pytest.mark.parametrize("name", NAMES)
 STOPPED = {"topr", "gate_dpo"}
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in FPA_NAMES and n not in STOPPED])
-def test_gradient_check(name):
-    policy, batch = random_batch()
-    inputs = policy.clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: OBJECTIVES[name](x, batch), inputs)
-
-
 @every
-def test_loss_has_one_value_per_unit(name):
-    objective = OBJECTIVES[name]
-    policy, batch = random_batch(rows=8)
-    assert objective(policy, batch).shape == ((4,) if objective.unit == "pair" else (8,))
-
-
-@every
-@settings(max_examples=5)
-@given(extra=st.integers(1, 4), seed=st.integers(0, 99))
-def test_mask_is_slicing(name, extra, seed):
-    policy, batch = random_batch(seed=seed)
-    garbage = torch.tensor([float("nan"), float("inf"), -1e30, 5.0], dtype=policy.dtype)[:extra]
-
-    def widen(x):
-        wide = torch.cat([x, garbage.expand(len(x), extra)], 1)
-        return torch.where(mask, wide, garbage[:1]) if x is not batch.mask else wide
-
-    mask = torch.cat([batch.mask, torch.zeros(len(policy), extra, dtype=torch.bool)], 1)
-    wide = batch.map(widen, TOKEN_FIELDS)._replace(mask=mask)
-    loss, gradient = loss_and_gradient(OBJECTIVES[name], policy, batch)
-    wide_loss, wide_gradient = loss_and_gradient(OBJECTIVES[name], widen(policy), wide)
-    torch.testing.assert_close(wide_loss, loss)
-    torch.testing.assert_close(wide_gradient[:, : policy.shape[1]], gradient)
-    assert not wide_gradient[~mask].any()
-
-
-@every
-def test_rows_may_come_in_any_order(name):
-    policy, batch = random_batch()
-    order = torch.tensor([3, 0, 5, 2, 1, 4])
-    place = torch.argsort(order)
-    shuffled = batch.rows(order)._replace(pairs=place[batch.pairs])
-    loss, gradient = loss_and_gradient(OBJECTIVES[name], policy, batch)
-    moved_loss, moved_gradient = loss_and_gradient(OBJECTIVES[name], policy[order], shuffled)
-    expected = loss if OBJECTIVES[name].unit == "pair" else loss[order]
-    torch.testing.assert_close(moved_loss, expected)
-    torch.testing.assert_close(moved_gradient, gradient[order])
-
-
-@every
-def test_micro_batches_add_up_to_the_batch(name):
-    policy, batch = random_batch()
-    loss, gradient = loss_and_gradient(OBJECTIVES[name], policy, batch)
-    parts = []
-    for rows in torch.arange(6).split([2, 4]):
-        own = torch.arange(len(rows)).view(-1, 2)
-        part = batch.rows(rows)._replace(pairs=own)
-        parts.append(loss_and_gradient(OBJECTIVES[name], policy[rows], part))
-    torch.testing.assert_close(torch.cat([loss for loss, _ in parts]), loss)
-    torch.testing.assert_close(torch.cat([gradient for _, gradient in parts]), gradient)
+def test_the_battery_that_others_have_too(name):
+    check(name, stopped=name in STOPPED)
 
 
 @every
@@ -87,32 +31,6 @@ def test_value_at_the_reference_is_its_closed_form(name):
     expected = objective.at_reference(log_prob_mean(policy, batch.mask), batch, hyper)
     loss = objective(policy, batch)
     torch.testing.assert_close(loss, torch.as_tensor(expected).to(loss).expand_as(loss))
-
-
-@every
-@pytest.mark.parametrize("value", [-1e4, 0.0])
-def test_extreme_log_probs_and_an_empty_row_stay_finite(name, value):
-    policy, batch = random_batch(dtype=torch.float32)
-    policy[2] = value
-    batch.future[2] = value
-    batch.mask[5] = False
-    loss, gradient = loss_and_gradient(OBJECTIVES[name], policy, batch)
-    assert loss.isfinite().all()
-    assert gradient.isfinite().all()
-    assert loss[-1] == 0  # the last row, or the pair it is in
-    assert not gradient[5].any()
-
-
-@every
-def test_pure(name):
-    policy, batch = random_batch()
-    before = [x.clone() for x in (policy, *[x for x in batch if x is not None])]
-    state = torch.get_rng_state()
-    first, second = OBJECTIVES[name](policy, batch), OBJECTIVES[name](policy, batch)
-    assert torch.equal(first, second)
-    assert torch.equal(state, torch.get_rng_state())
-    after = (policy, *[x for x in batch if x is not None])
-    assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
 
 
 @every
@@ -175,3 +93,18 @@ def test_wrong_shapes_are_named(name):
             objective(policy, batch._replace(**{field: torch.zeros(2, 3, 4)}))
     with pytest.raises(ValueError, match="bool"):
         objective(policy, batch._replace(mask=batch.mask.long()))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda p, b: p.detach().exp().sum(-1) * p.sum(-1), "finite differences"),
+        (lambda p, b: p.sum(-1) / p.sum(), "(order|splitting)"),
+        (lambda p, b: p.sum(-1) * torch.rand(()), "finite differences|twice|random"),
+        (lambda p, b: p.sum(-1).neg().exp(), "not finite"),
+    ],
+)
+def test_the_battery_finds_what_breaks_a_promise(function, message):
+    function.__name__ = "broken"
+    with pytest.raises(AssertionError, match=rf"^broken: .*({message})"):
+        check(per_trajectory("reward")(function))
