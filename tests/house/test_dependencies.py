@@ -19,6 +19,7 @@ NOT_IMPORTED = {
     "wandb": "accelerate imports it",
     "build": "a command of tests/house/test_packaging.py",
     "import_linter": "a command of tests/house/test_style.py",
+    "lm_eval": "a command of tests/eval/compare/evaluations/test_harness.py",
     "pyright": "a command of tests/house/test_types.py",
     "pandas_stubs": "pyright reads the types of pandas there",
     "ruff": "a command of tests/house/test_style.py",
