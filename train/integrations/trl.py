@@ -35,6 +35,7 @@ OWN_LOSS = {  # settings of TRL's loss, which would do nothing here, at their de
     "f_divergence_type": "reverse_kl", "use_weighting": False,
 }  # fmt: skip
 BETA = 0.1  # of DPOConfig, where nothing else was said
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}  # of accelerate's mixed precision
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 0.1}  # mean, of a token
 
 
@@ -183,8 +184,7 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         if self._log_probs_checked or not mask.any():
             return
         self._log_probs_checked = True
-        kind = torch.get_autocast_dtype(mask.device.type)
-        kind = kind if torch.is_autocast_enabled(mask.device.type) else self.model.dtype
+        kind = AUTOCAST.get(self.accelerator.mixed_precision, self.model.dtype)
         difference = (ours.detach() - theirs.detach())[mask].abs().mean()
         if not difference <= TOLERANCE.get(kind, TOLERANCE[torch.float32]):
             raise ValueError(

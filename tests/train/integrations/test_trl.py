@@ -164,6 +164,17 @@ def test_what_cannot_be_is_refused(given, settings, said, tmp_path):
         trainer(ZooTrainer, tmp_path, settings=settings, **given)
 
 
+def test_autocast_is_trained_through(tmp_path):
+    """TRL's default where the processor has bfloat16: its own log-probs are coarser than ours."""
+    half, whole = (
+        trained(ZooTrainer, tmp_path, objective="fpa", settings={"bf16": bf16})
+        for bf16 in (True, False)
+    )
+    for one, other in zip(half, whole, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=0.02)
+        assert one["loss"] != other["loss"]
+
+
 def test_a_beta_of_trls_settings_is_the_objectives(tmp_path):
     made = trainer(ZooTrainer, tmp_path, objective="rpo", settings={"beta": 0.3}, alpha=0.5)
     assert (made.hyper["beta"], made.hyper["alpha"], made.beta) == (0.3, 0.5, 0.3)
