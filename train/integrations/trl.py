@@ -184,7 +184,7 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         if self._log_probs_checked or not mask.any():
             return
         self._log_probs_checked = True
-        kind = AUTOCAST.get(self.accelerator.mixed_precision, self.model.dtype)
+        kind = AUTOCAST.get(self.accelerator.mixed_precision, ours.dtype)
         difference = (ours.detach() - theirs.detach())[mask].abs().mean()
         if not difference <= TOLERANCE.get(kind, TOLERANCE[torch.float32]):
             raise ValueError(
