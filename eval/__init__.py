@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eval.generation import Completion, generate
+    from eval.engines.by_transformers import TransformersEngine
+    from eval.engines.interface import Completion, Engine, Sampling
+    from eval.generation import DecodedCompletion, generate
     from eval.grading import Grade, grade
     from eval.problems.benchmarks import BENCHMARKS
     from eval.problems.files import load_problems
@@ -13,9 +15,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BENCHMARKS",
     "Completion",
+    "DecodedCompletion",
+    "Engine",
     "Grade",
     "ProblemSet",
+    "Sampling",
     "Score",
+    "TransformersEngine",
     "generate",
     "grade",
     "load_problems",
@@ -24,10 +30,14 @@ __all__ = [
 
 _HOMES = {
     "BENCHMARKS": "eval.problems.benchmarks",
-    "Completion": "eval.generation",
+    "Completion": "eval.engines.interface",
+    "DecodedCompletion": "eval.generation",
+    "Engine": "eval.engines.interface",
     "Grade": "eval.grading",
     "ProblemSet": "eval.problems.problem_set",
+    "Sampling": "eval.engines.interface",
     "Score": "eval.scores",
+    "TransformersEngine": "eval.engines.by_transformers",
     "generate": "eval.generation",
     "grade": "eval.grading",
     "load_problems": "eval.problems.files",

@@ -27,15 +27,16 @@ from eval.regrading import changes, completions_of, grade_again
 from eval.scores import Score, score, score_table
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
+from train.config.engines import EngineConfig
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
 DEFAULT_OUT = "runs/eval"
 OF_SAMPLING = ("model", "limit", "samples", "temperature", "top_p", "max_new_tokens",
-               "batch_size", "seed", "device", "dtype")  # fmt: skip
+               "batch_size", "seed", "device", "dtype", "engine", "engine_memory")  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(EngineConfig):
     """Each field is a flag."""
 
     model: str = flag("builtin", "as for python -m train; a run's checkpoint is a folder", "MODEL")
@@ -86,6 +87,7 @@ class Settings:
         if self.benchmark_dir is not None and not Path(self.benchmark_dir).is_dir():
             raise InputError(f"--benchmark-dir {self.benchmark_dir}: no such folder")
         check(self)
+        self.check_engine()
         if self.temperature is not None and not 0 <= self.temperature < float("inf"):
             raise InputError(f"--temperature {self.temperature}: give 0 (greedy) or a number above")
         if not 0 < self.top_p <= 1:
@@ -129,6 +131,7 @@ def evaluate(settings: Settings) -> list[Score]:
         "model": settings.model,
         "device": settings.device,
         "dtype": settings.dtype,
+        **settings.engine_record(),
         "benchmarks": {
             benchmark.name: {
                 **asdict(plans[benchmark.name]),
@@ -152,7 +155,7 @@ def _scored(
     """Sample what a folder lacks; return the scores of what is then there."""
     # Imported here so that a mistyped flag is answered at once.
     from eval.sampling import make_ready, notes, sample_benchmark
-    from train.models.load import load_for_sampling
+    from train.sampling.engines import open_engine
     from train.store.origin import origin_of_samples
     from train.store.provenance import called
 
@@ -164,12 +167,16 @@ def _scored(
     ]
     left_out: dict[str, dict[str, int]] = {}
     if unfinished:
-        model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
+        engine, tokenizer = open_engine(
+            settings.model, settings, settings.device, settings.dtype, settings.batch_size,
+            max(plan.max_new_tokens for plan in plans.values()),
+        )  # fmt: skip
         begun = folder.begun if folder.rows else None
         where, command = f"{folder.path / 'settings.json'}", called("eval")
-        folder.add_making(origin_of_samples(where, settings.model, command, begun))
+        making = origin_of_samples(where, settings.model, command, begun, engine.name)
+        folder.add_making(making)
         ready = [
-            make_ready(model, tokenizer, benchmark, problems, plans[benchmark.name],
+            make_ready(engine, tokenizer, benchmark, problems, plans[benchmark.name],
                        settings.problems or benchmark.name)
             for benchmark, problems in unfinished
         ]  # fmt: skip
@@ -178,7 +185,7 @@ def _scored(
                 print(line, flush=True)
         for entry in ready:
             sample_benchmark(
-                model, tokenizer, entry, before=folder.of(entry.benchmark.name),
+                engine, tokenizer, entry, before=folder.of(entry.benchmark.name),
                 keep=folder.append, batch_size=settings.batch_size,
             )  # fmt: skip
         left_out = {e.benchmark.name: e.checked.left_out for e in ready if e.checked.left_out}

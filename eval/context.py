@@ -1,7 +1,7 @@
 """How many tokens a model can look at, and which ones."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -9,6 +9,20 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from objectives.errors import InputError
 
 LENGTHS = ("max_position_embeddings", "max_seq_len", "max_target_positions")  # most; MPT; Whisper
+
+
+class Reads(Protocol):
+    """Whoever reads prompts, as an engine does."""
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The model's configuration."""
+        ...
+
+    @property
+    def known_tokens(self) -> int:
+        """How many tokens it has embeddings of."""
+        ...
 
 
 def context_of(config: PreTrainedConfig) -> int | None:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from eval.context import check_known, context_of, known_tokens
+from eval.context import Reads, check_known, context_of
 from eval.prompts import encode_texts
 from objectives.errors import InputError
 
@@ -58,7 +58,7 @@ def asked(
 
 
 def check_prompts(
-    model: PreTrainedModel,
+    engine: Reads,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     limit: Limit,
@@ -71,8 +71,8 @@ def check_prompts(
     tokens or with one that the model does not know, and where no prompt fits.
     """
     ids = encode_texts(tokenizer, prompts)
-    _check_tokens(model, tokenizer, ids, source, skipped)
-    context = context_of(model.config)
+    _check_tokens(engine, tokenizer, ids, source, skipped)
+    context = context_of(engine.config)
     if context is None:
         return CheckedPrompts(list(range(len(ids))), {})
     room = max(0, context - limit.tokens)
@@ -94,14 +94,14 @@ def check_prompts(
 
 
 def room_beside_prompts(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], wanted: int
+    engine: Reads, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], wanted: int
 ) -> int:
     """Return the wanted length of completions, or what the model's context leaves of it.
 
     That is what it leaves beside the longest prompt, but at least a quarter of it: a few prompts
     that are longer would cut all completions short.
     """
-    context = context_of(model.config)
+    context = context_of(engine.config)
     if context is None or not prompts:
         return wanted
     longest = max(map(len, encode_texts(tokenizer, prompts)))
@@ -128,13 +128,13 @@ def solution_lengths(tokenizer: PreTrainedTokenizerBase, solutions: Sequence[str
 
 
 def _check_tokens(
-    model: PreTrainedModel,
+    engine: Reads,
     tokenizer: PreTrainedTokenizerBase,
     ids: list[list[int]],
     source: str,
     skipped: int,
 ) -> None:
-    known = known_tokens(model)
+    known = engine.known_tokens
     for row, tokens in enumerate(ids, skipped + 1):
         if not tokens:
             raise InputError(f"{source} row {row}: its prompt has no tokens for this model")

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from eval.answers.final import opened_thinking
+from eval.engines.interface import Engine
 from eval.generation import generate
 from eval.problems.benchmark import Benchmark, SamplingPlan
 from eval.problems.files import Problem, worked_solutions
@@ -35,7 +36,7 @@ class Ready:
 
 
 def make_ready(
-    model: PreTrainedModel,
+    engine: Engine,
     tokenizer: PreTrainedTokenizerBase,
     benchmark: Benchmark,
     problems: Sequence[Problem],
@@ -49,8 +50,8 @@ def make_ready(
     """
     questions = [problem.question for problem in problems]
     prompts = asked(benchmark.prompt, tokenizer, questions, source)
-    limit = Limit(room_beside_prompts(model, tokenizer, prompts, plan.max_new_tokens))
-    checked = check_prompts(model, tokenizer, prompts, limit, source)
+    limit = Limit(room_beside_prompts(engine, tokenizer, prompts, plan.max_new_tokens))
+    checked = check_prompts(engine, tokenizer, prompts, limit, source)
     return Ready(benchmark, problems, prompts, plan, limit, checked)
 
 
@@ -73,7 +74,7 @@ def notes(ready: Ready, tokenizer: PreTrainedTokenizerBase, before: Sequence[dic
 
 
 def sample_benchmark(
-    model: PreTrainedModel,
+    engine: Engine,
     tokenizer: PreTrainedTokenizerBase,
     ready: Ready,
     *,
@@ -84,7 +85,7 @@ def sample_benchmark(
     """Sample what is missing of a benchmark, showing progress.
 
     before: completions that are there already, of finished problems. keep: called with the graded
-    completions of each part, a dict each. batch_size: completions at once, and of a part.
+    completions of each part, a dict each. batch_size: completions of a part.
     """
     benchmark, problems, plan = ready.benchmark, ready.problems, ready.plan
     finished = {row["index"] for row in before}
@@ -98,7 +99,7 @@ def sample_benchmark(
             part = missing[start : start + size]
             begun = time.monotonic()
             sampled = generate(
-                model,
+                engine,
                 tokenizer,
                 [ready.prompts[index] for index in part],
                 samples=plan.samples,
@@ -107,7 +108,6 @@ def sample_benchmark(
                 max_new_tokens=ready.limit.tokens,
                 seed=plan.seed,
                 keys=part,
-                batch_size=batch_size,
                 progress=lambda finished, _, first=done: bar.update(first + finished - bar.n),
             )
             flat = [(index, k, c) for index, row in zip(part, sampled, strict=True)

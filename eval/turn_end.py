@@ -1,13 +1,22 @@
 """How a turn ends in a chat template, and which tokens generation therefore stops at."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from eval.prompts import render_messages
 from objectives.errors import InputError
 
 PROBE = "zqProbezq"  # an answer that no template looks into
+
+
+class HasSettings(Protocol):
+    """A model, or an engine."""
+
+    @property
+    def generation_config(self) -> GenerationConfig | None:
+        """The model's own settings of generation."""
+        ...
 
 
 class TurnEnd(NamedTuple):
@@ -57,7 +66,7 @@ def first_marker(text: str, among: list[str]) -> str | None:
     return min(found)[2] if found else None
 
 
-def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def stop_ids(model: HasSettings, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the tokens that end a completion.
 
     Those of the model's generation settings, the tokenizer's end of sequence, and what ends a turn

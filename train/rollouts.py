@@ -16,9 +16,10 @@ from typing import Literal
 
 import pandas as pd
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from eval.answers.final import opened_thinking
+from eval.engines.interface import Engine
 from eval.generation import generate
 from eval.grading import grade
 from eval.problems.files import Problem, load_problems, worked_solutions
@@ -26,19 +27,26 @@ from eval.prompt_check import Limit, asked, check_prompts, share_cut, solution_l
 from eval.prompts import word_problem_prompt
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
+from train.config.engines import EngineConfig
 from train.config.flags import Parser, add_flags, check, flag, from_flags
-from train.models.load import load_for_sampling
+from train.sampling.engines import open_engine
 from train.sampling.rollout_parts import Asked, Parts
 from train.store.hub import check_id, open_repository, push
 from train.store.hub_cards import rollouts_card
 from train.store.origin import origin_of_samples
 from train.store.provenance import called
 
-UNSAMPLED = ("out", "push_to_hub", "hub_private")  # settings of which no completion depends
+UNSAMPLED = (
+    "out",
+    "push_to_hub",
+    "hub_private",
+    "engine",
+    "engine_memory",
+)  # settings of which no completion depends
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(EngineConfig):
     """What is sampled and how; each field is a flag."""
 
     model: str = flag("smollm2", "as for python -m train", "MODEL")
@@ -72,17 +80,18 @@ class Settings:
         if Path(self.out).suffix != ".parquet":
             raise InputError(f"--out {self.out}: expected a name ending in .parquet")
         check(self)
+        self.check_engine()
 
 
 def sample_part(
-    model: PreTrainedModel,
+    engine: Engine,
     tokenizer: PreTrainedTokenizerBase,
     problems: list[Asked],
     settings: Settings,
 ) -> list[dict]:
     """Return graded completions of problems, a row each."""
     sampled = generate(
-        model,
+        engine,
         tokenizer,
         [entry.prompt for entry in problems],
         samples=settings.samples,
@@ -91,7 +100,6 @@ def sample_part(
         max_new_tokens=settings.max_new_tokens,
         seed=settings.seed,
         keys=[entry.number for entry in problems],
-        batch_size=settings.batch_size,
     )
     flat = [(i, completion) for i, row in enumerate(sampled) for completion in row]
     golds = [problems[i].problem.answer for i, _ in flat]
@@ -131,16 +139,20 @@ def sample_rollouts(settings: Settings) -> pd.DataFrame:
     if settings.push_to_hub is not None:
         open_repository(settings.push_to_hub, "dataset", settings.hub_private)
     record = {k: v for k, v in asdict(settings).items() if k not in UNSAMPLED}
+    record |= settings.engine_record()
     with held(Path(settings.out)):
         return _sampled(settings, problems, Parts(Path(settings.out), record, digest))
 
 
 def _sampled(settings: Settings, problems: list[Problem], parts: Parts) -> pd.DataFrame:
-    model, tokenizer = load_for_sampling(settings.model, settings.device, settings.dtype)
+    engine, tokenizer = open_engine(
+        settings.model, settings, settings.device, settings.dtype,
+        settings.batch_size, settings.max_new_tokens,
+    )  # fmt: skip
     limit, where = Limit(settings.max_new_tokens), (settings.problems, settings.offset)
     questions = [problem.question for problem in problems]
     prompts = asked(word_problem_prompt, tokenizer, questions, *where)
-    checked = check_prompts(model, tokenizer, prompts, limit, *where)
+    checked = check_prompts(engine, tokenizer, prompts, limit, *where)
     # What a part holds does not depend on what is left out: those of an earlier start still fit.
     per_part = max(1, settings.batch_size // settings.samples)
     groups: list[list[Asked]] = [[] for _ in range(0, len(problems), per_part)]
@@ -148,7 +160,8 @@ def _sampled(settings: Settings, problems: list[Problem], parts: Parts) -> pd.Da
         entry = Asked(settings.offset + place, problems[place], prompts[place])
         groups[place // per_part].append(entry)
     where, command = f"{parts.record}", called("train.rollouts")
-    missing = parts.open(groups, origin_of_samples(where, settings.model, command, parts.before))
+    making = origin_of_samples(where, settings.model, command, parts.before, engine.name)
+    missing = parts.open(groups, making)
     for line in checked.lines():
         print(line)
     lengths = solution_lengths(tokenizer, worked_solutions(problems))
@@ -159,7 +172,7 @@ def _sampled(settings: Settings, problems: list[Problem], parts: Parts) -> pd.Da
     started, tokens, correct, rows = time.monotonic(), 0, 0, 0
     with tqdm(total=len(groups), initial=len(groups) - len(missing), unit="part") as bar:
         for number in missing:
-            part = sample_part(model, tokenizer, groups[number], settings)
+            part = sample_part(engine, tokenizer, groups[number], settings)
             parts.write(number, part)
             rows += len(part)
             tokens += sum(len(row["completion_ids"]) for row in part)

@@ -14,14 +14,17 @@ NUCLEUS_CANDIDATES = 1024  # nearly every nucleus lies in these; a full sort is 
 class Sampler:
     """Draws the next tokens of a batch."""
 
-    def __init__(self, temperature: float, top_p: float, uniforms: Tensor | None):
-        self.temperature, self.top_p, self.uniforms = temperature, top_p, uniforms
+    def __init__(self, temperature: float, top_p: float, uniforms: Tensor | None, top_k: int = 0):
+        self.temperature, self.top_p, self.top_k = temperature, top_p, top_k
+        self.uniforms = uniforms
 
     def draw(self, logits: Tensor, rows: Tensor, step: int) -> Tensor:
         """Return the token ids (rows,) at a step from logits (rows, vocabulary)."""
         if self.uniforms is None:
             return logits.argmax(-1)
         probabilities = torch.softmax(logits.float() / self.temperature, -1)
+        if 0 < self.top_k < probabilities.shape[-1]:
+            probabilities = _most_probable(probabilities, self.top_k)
         if self.top_p < 1:
             probabilities = _nucleus(probabilities, self.top_p)
         cumulative = probabilities.cumsum(-1)
@@ -41,6 +44,13 @@ def uniform_numbers(streams: Sequence[tuple[int, int, int]], count: int) -> Tens
 def check_finite(logits: Tensor) -> None:
     if not bool(torch.isfinite(logits).all()):
         raise InputError("the model's logits are not finite (NaN or infinite); its weights broke")
+
+
+def _most_probable(probabilities: Tensor, count: int) -> Tensor:
+    """Return the distribution over the `count` most probable tokens, and what is as probable."""
+    least = probabilities.topk(count).values[:, -1:]
+    kept = probabilities.masked_fill(probabilities < least, 0)
+    return kept / kept.sum(-1, keepdim=True)  # a nucleus is one of what is left
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:

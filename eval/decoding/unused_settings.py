@@ -1,6 +1,8 @@
 """What a model's own settings of generation would do to its samples, and ours do not."""
 
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig
+
+from eval.turn_end import HasSettings
 
 NEUTRAL = {  # by setting: the values beside None that change nothing
     "repetition_penalty": (1,), "encoder_repetition_penalty": (1,), "no_repeat_ngram_size": (0,),
@@ -14,7 +16,7 @@ NEUTRAL = {  # by setting: the values beside None that change nothing
 LONGEST = 30  # characters of a value that is shown
 
 
-def unused_settings(model: PreTrainedModel) -> str | None:
+def unused_settings(model: HasSettings) -> str | None:
     """Return a line that names a model's settings which sampling here leaves aside; None of none.
 
     Samples are of the policy whose log-probs are trained: penalties and bans make another one.

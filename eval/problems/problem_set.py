@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from eval.answers.final import opened_thinking
-from eval.generation import Completion, generate
+from eval.engines.interface import Engine
+from eval.generation import DecodedCompletion, generate
 from eval.problems.benchmark import Grader, benchmark_of_file
 from eval.problems.benchmarks import BENCHMARKS, built_in_problems
 from eval.problems.files import Problem, load_problems, read_problems
@@ -57,26 +58,26 @@ class ProblemSet:
         return list(range(len(self.prompts))) if self.kept is None else self.kept
 
     def checked(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, flag: str
+        self, engine: Engine, tokenizer: PreTrainedTokenizerBase, flag: str
     ) -> "ProblemSet":
         """Return the set without the problems whose prompts do not fit, which keep their places.
 
         flag: that says how long an answer may be. Raises InputError as `check_prompts` does.
         """
         limit = Limit(self.max_new_tokens, flag)
-        found = check_prompts(model, tokenizer, self.prompts, limit, self.name)
+        found = check_prompts(engine, tokenizer, self.prompts, limit, self.name)
         return replace(self, kept=found.kept, left_out=found.left_out)
 
     def complete(
         self,
-        model: PreTrainedModel,
+        engine: Engine,
         tokenizer: PreTrainedTokenizerBase,
         index: Sequence[int],
         keys: Sequence[int],
         *,
         among: Processes = ALONE,
         **how,
-    ) -> list[list[tuple[Completion, bool]]]:
+    ) -> list[list[tuple[DecodedCompletion, bool]]]:
         """Return completions of the problems `index`, each with whether it is correct.
 
         keys: as eval.generation.generate has them, like `how`. among: processes that divide the
@@ -84,20 +85,20 @@ class ProblemSet:
         """
         own = [(index[place], keys[place]) for place in among.share(range(len(index)))]
 
-        def make() -> list[list[tuple[Completion, bool]]]:
-            return self._completed(model, tokenizer, own, **how) if own else []
+        def make() -> list[list[tuple[DecodedCompletion, bool]]]:
+            return self._completed(engine, tokenizer, own, **how) if own else []
 
         return among.gathered(make)
 
     def _completed(
         self,
-        model: PreTrainedModel,
+        engine: Engine,
         tokenizer: PreTrainedTokenizerBase,
         own: list[tuple[int, int]],
         **how,
-    ) -> list[list[tuple[Completion, bool]]]:
+    ) -> list[list[tuple[DecodedCompletion, bool]]]:
         completions = generate(
-            model,
+            engine,
             tokenizer,
             [self.prompts[i] for i, _ in own],
             keys=[key for _, key in own],

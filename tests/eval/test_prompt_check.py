@@ -7,6 +7,7 @@ import pytest
 
 from eval import sampling
 from eval.__main__ import main
+from eval.engines.by_transformers import TransformersEngine
 from eval.generation import generate
 from eval.problems.files import load_problems, worked_solutions
 from eval.problems.problem_set import word_problem_set
@@ -29,20 +30,37 @@ def builtin():
     return load_model("builtin")
 
 
+@pytest.fixture(scope="module")
+def reader(builtin):
+    """An engine of the built-in model, and its tokenizer."""
+    return TransformersEngine(builtin[0]), builtin[1]
+
+
 @pytest.fixture
 def evaluate(call):
     return partial(call, main)
 
 
-def test_what_is_too_long_is_left_out_and_counted_by_the_rows_of_the_file(builtin):
+def test_what_is_too_long_is_left_out_and_counted_by_the_rows_of_the_file(builtin, reader):
     prompts = ["1+2=", "1" * 120, "1" * 121, "2+3=", "2" * 200]
-    checked = check_prompts(*builtin, prompts, Limit(8, "--flag"), "mine.jsonl", skipped=10)
+    checked = check_prompts(
+        *reader,
+        prompts,
+        Limit(8, "--flag"),
+        "mine.jsonl",
+        skipped=10,
+    )
     assert checked.kept == [0, 1, 3]
     (reason,) = checked.left_out
     assert checked.left_out[reason] == 2
     assert reason.endswith("of 128 leaves beside --flag 8: mine.jsonl rows 13, 15")
     assert checked.lines() == [f"left out: 2 ({reason})"]
-    many = check_prompts(*builtin, ["1+2=", *["1" * 200] * 7], Limit(8), "mine.jsonl")
+    many = check_prompts(
+        *reader,
+        ["1+2=", *["1" * 200] * 7],
+        Limit(8),
+        "mine.jsonl",
+    )
     assert next(iter(many.left_out)).endswith("rows 2, 3, 4, 5, 6 and 2 more")
     # What is kept is what can be sampled, to the token.
     generate(*builtin, [prompts[place] for place in checked.kept], max_new_tokens=8)
@@ -50,21 +68,22 @@ def test_what_is_too_long_is_left_out_and_counted_by_the_rows_of_the_file(builti
         generate(*builtin, [prompts[2]], max_new_tokens=8)
 
 
-def test_where_no_prompt_fits_nothing_is_sampled(builtin):
+def test_where_no_prompt_fits_nothing_is_sampled(builtin, reader):
     with pytest.raises(InputError, match=r"mine: no prompt fits: the shortest has 4 tokens, and .*"
                        r"of 128 leaves 2 beside --max-new-tokens 126: lower that"):  # fmt: skip
-        check_prompts(*builtin, ["1+2=", "11+22="], Limit(126), "mine")
+        check_prompts(*reader, ["1+2=", "11+22="], Limit(126), "mine")
 
 
-def test_a_prompt_that_cannot_be_read_is_named_by_its_row(builtin):
+def test_a_prompt_that_cannot_be_read_is_named_by_its_row(builtin, reader):
     model, tokenizer = load_model("builtin")
     with pytest.raises(InputError, match="mine row 2: its prompt has no tokens"):
-        check_prompts(*builtin, ["1+2=", ""], Limit(6), "mine")
+        check_prompts(*reader, ["1+2=", ""], Limit(6), "mine")
     tokenizer.add_tokens(["<new>"])
+    engine = TransformersEngine(model)
     with pytest.raises(InputError, match=r"mine row 7: its prompt has the token '<new>' \(id 19\)"):
-        check_prompts(model, tokenizer, ["1+2=", "1<new>2="], Limit(6), "mine", skipped=5)
+        check_prompts(engine, tokenizer, ["1+2=", "1<new>2="], Limit(6), "mine", skipped=5)
     model.resize_token_embeddings(len(tokenizer))
-    check_prompts(model, tokenizer, ["1+2=", "1<new>2="], Limit(6), "mine", skipped=5)
+    check_prompts(engine, tokenizer, ["1+2=", "1<new>2="], Limit(6), "mine", skipped=5)
 
 
 REFUSING = "{% if 'no' in messages[0].content %}{{ raise_exception('said no') }}{% endif %}1+1="
@@ -166,7 +185,7 @@ def test_a_problem_set_keeps_the_places_of_those_that_are_asked(builtin, write_r
     model, tokenizer = builtin
     problems = word_problem_set(write_rows(WITH_LONG), tokenizer, 6)
     assert problems.places == list(range(6))
-    checked = problems.checked(model, tokenizer, "--eval-max-new-tokens")
+    checked = problems.checked(TransformersEngine(model), tokenizer, "--eval-max-new-tokens")
     assert checked.places == [0, 1, 2, 4, 5]
     assert sum(checked.left_out.values()) == 1
     assert checked.problems == problems.problems

@@ -6,6 +6,7 @@ from typing import Any
 from objectives.errors import InputError
 from objectives.spelling import did_you_mean
 from train.config.diagnosis import ProbePlan, diagnose_plan
+from train.config.engines import EngineConfig
 from train.config.flags import check, flag_name, unchanging
 from train.config.groups import (
     ComputeConfig,
@@ -45,6 +46,7 @@ class Config(
     DiagnosticsConfig,
     HeldOutConfig,
     EvaluationConfig,
+    EngineConfig,
     ComputeConfig,
     OptimisationConfig,
     OnlineConfig,
@@ -79,6 +81,7 @@ class Config(
         read_options(self.schedule, self.schedule_options)
         read_trackers(self.report_to)
         self._check_held_out()
+        self.check_engine()
         self.diagnose_plan()
         self._check_online()
 

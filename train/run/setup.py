@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.decoding.choice import check_decoding
 from eval.decoding.unused_settings import unused_settings
+from eval.engines.by_transformers import TransformersEngine
 from eval.problems.benchmark import problems_digest
 from eval.problems.files import worked_solutions
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
@@ -25,7 +26,13 @@ from train.devices import processes
 from train.models.base import Base, open_base
 from train.models.identity import loaded_digest, model_digest
 from train.models.load import name_of
-from train.sampling.evaluator import EVAL_LIMIT, Evaluator, open_evaluator
+from train.sampling.engines import PolicyEngine, open_policy_engine
+from train.sampling.evaluator import (
+    EVAL_LIMIT,
+    Evaluator,
+    evaluated_problems,
+    open_evaluator,
+)
 from train.sampling.sampler import ONLINE_LIMIT, Sampler
 from train.store.digests import BASE, DATA, EVAL_DATA, EVAL_PROBLEMS
 
@@ -33,7 +40,7 @@ from train.store.digests import BASE, DATA, EVAL_DATA, EVAL_PROBLEMS
 SHARED = (
     "model", "attention", "data", "data_config", "data_split", "max_tokens", "token_cache",
     "device", "dtype", "share_prefixes", "eval_data", "eval_fraction", "eval_problems",
-    "eval_limit", "eval_max_new_tokens", "online_max_new_tokens",
+    "eval_limit", "eval_max_new_tokens", "online_max_new_tokens", "engine", "engine_memory",
 )  # fmt: skip
 PROBLEMS = "problems"  # that are sampled from, online, where there may be data too
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -164,14 +171,19 @@ def set_up(
             else table_of(data, config.data)
         )
     base = open_base(config, model)
-    evaluator = open_evaluator(config, base.model.model, base.tokenizer)
-    if evaluator is not None or config.online:
-        check_decoding(base.model.model)
+    engine = PolicyEngine()
+    if config.online or evaluated_problems(config) != "none":
+        engine = open_policy_engine(config, base)
+        if engine.other is None:
+            check_decoding(base.model.model)
+    evaluator = open_evaluator(config, base, engine)
     sampler = None
     if config.online:
         problems = _training_problems(config, table, base, data)
-        problems = problems.checked(base.model.model, base.tokenizer, ONLINE_LIMIT)
-        sampler = Sampler(problems, base.tokenizer, config)
+        problems = problems.checked(
+            TransformersEngine(base.model.model), base.tokenizer, ONLINE_LIMIT
+        )
+        sampler = Sampler(problems, base.tokenizer, config, engine)
     if table is not None:
         limit = min(config.max_tokens or base.context, base.context)
         folder = token_folder(config.token_cache)

@@ -2,15 +2,18 @@
 
 from typing import NamedTuple
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from eval.engines.by_transformers import TransformersEngine
+from eval.engines.interface import Engine
 from eval.problems.arithmetic import held_out_problems
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
 from eval.statistics import average_at_k, score_interval
 from train.config import Config
 from train.devices import processes
-from train.devices.sharding import whole
-from train.models.language_model import LanguageModel, uncompiled
+from train.models.base import Base
+from train.models.language_model import LanguageModel
+from train.sampling.engines import PolicyEngine
 
 EVAL_LIMIT = "--eval-max-new-tokens"
 SUFFIXES = ("", "_low", "_high")  # of the names of an accuracy's fields
@@ -60,13 +63,21 @@ class Scores(NamedTuple):
 class Evaluator:
     """Scores policies on problems; the base's scores are computed once for all runs."""
 
-    def __init__(self, problems: ProblemSet, tokenizer: PreTrainedTokenizerBase, config: Config):
+    def __init__(
+        self,
+        problems: ProblemSet,
+        tokenizer: PreTrainedTokenizerBase,
+        config: Config,
+        engine: PolicyEngine | None = None,
+    ):
+        """Score on `problems`; engine: by default the policy's model."""
         self.problems, self.tokenizer, self.config = problems, tokenizer, config
+        self.engine = engine or PolicyEngine()
         self._of_base: dict[tuple, Scores] = {}  # by what they depend on
 
     def with_config(self, config: Config) -> "Evaluator":
         """Return an evaluator of other settings that knows the base's scores too."""
-        other = Evaluator(self.problems, self.tokenizer, config)
+        other = Evaluator(self.problems, self.tokenizer, config, self.engine)
         other._of_base = self._of_base
         return other
 
@@ -77,12 +88,12 @@ class Evaluator:
         """
         config = self.config
         kept: list[dict] = []
-        with policy.precision.context(cached=True), whole(policy.model), uncompiled():
-            greedy = self._accuracy(policy.model, kept, samples=1, temperature=0.0)
+        with self.engine.of(policy, config.eval_batch_size) as engine:
+            greedy = self._accuracy(engine, kept, samples=1, temperature=0.0)
             sampled = None
             if config.eval_samples:
                 sampled = self._accuracy(
-                    policy.model, kept,
+                    engine, kept,
                     samples=config.eval_samples, temperature=config.eval_temperature,
                 )  # fmt: skip
         return Scores(greedy, sampled, kept)
@@ -99,13 +110,13 @@ class Evaluator:
         return self._of_base[key]
 
     def _accuracy(
-        self, model: PreTrainedModel, kept: list[dict], samples: int, temperature: float
+        self, engine: Engine, kept: list[dict], samples: int, temperature: float
     ) -> Accuracy:
         """Return the accuracy, and add the completions to `kept`."""
         problems, index = self.problems, self.problems.places
         graded = problems.complete(
-            model, self.tokenizer, index, index, among=processes, samples=samples,
-            temperature=temperature, seed=self.config.seed, batch_size=self.config.eval_batch_size,
+            engine, self.tokenizer, index, index, among=processes, samples=samples,
+            temperature=temperature, seed=self.config.seed,
         )  # fmt: skip
         for i, row in zip(index, graded, strict=True):
             for k, (completion, right) in enumerate(row):
@@ -120,23 +131,29 @@ class Evaluator:
         )
 
 
-def open_evaluator(
-    config: Config, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> Evaluator | None:
+def open_evaluator(config: Config, base: Base, engine: PolicyEngine) -> Evaluator | None:
     """Return an evaluator on the problems that --eval-problems names, None for `none`.
 
     Raises InputError for a problem that the model cannot be asked, and where no prompt fits.
     """
+    model, tokenizer = base.model.model, base.tokenizer
     problems = _problems(config, tokenizer)
     if problems is None:
         return None
-    return Evaluator(problems.checked(model, tokenizer, EVAL_LIMIT), tokenizer, config)
+    problems = problems.checked(TransformersEngine(model), tokenizer, EVAL_LIMIT)
+    return Evaluator(problems, tokenizer, config, engine)
+
+
+def evaluated_problems(config: Config) -> str:
+    """Return what --eval-problems names: `none`, `builtin` or a file."""
+    name = config.eval_problems
+    if name == "auto":
+        return "builtin" if config.data == "builtin" else "none"
+    return name
 
 
 def _problems(config: Config, tokenizer: PreTrainedTokenizerBase) -> ProblemSet | None:
-    name = config.eval_problems
-    if name == "auto":
-        name = "builtin" if config.data == "builtin" else "none"
+    name = evaluated_problems(config)
     if name == "none":
         return None
     if name == "builtin":

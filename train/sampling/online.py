@@ -52,7 +52,7 @@ class OnlineData:
         """
         if self._current is None or (step - 1) % self.config.online_updates == 0:
             rounds, sampled, kept = self._sample(policy)
-            current = self._as_draw(kept, _metrics_of(sampled))
+            current = self._as_draw(kept, _metrics_of(sampled) | self._gap())
             # All at once: a signal may end the sampling, and a checkpoint is then written.
             self.rounds, self._kept, self._current = rounds, (kept, current.metrics), current
             self.tokens_generated += sum(len(rollout.tokens.completion) for rollout in sampled)
@@ -87,6 +87,11 @@ class OnlineData:
         return OptimizerBatch(
             data, units.reward, units.rows, self._count(units, len(kept)), length, metrics
         )
+
+    def _gap(self) -> dict[str, float]:
+        """Return how far another engine's log-probs are from the policy's, a token in the mean."""
+        gap = self.sampler.engine.gap
+        return {} if gap is None else {"rollout/engine_gap": gap}
 
     def _units(self, data: TokenizedData) -> Units | None:
         if not data.tokens:

@@ -13,8 +13,8 @@ from train.data.offline import unit_indices
 from train.data.tokenized import TokenizedData
 from train.data.tokens import FlatTokens, Tokens
 from train.devices import processes
-from train.devices.sharding import whole
-from train.models.language_model import LanguageModel, uncompiled
+from train.models.language_model import LanguageModel
+from train.sampling.engines import PolicyEngine
 
 ONLINE_LIMIT = "--online-max-new-tokens"
 
@@ -36,8 +36,11 @@ class Sampler:
         problems: ProblemSet,
         tokenizer: PreTrainedTokenizerBase,
         config: Config,
+        engine: PolicyEngine | None = None,
     ):
+        """Sample on `problems`; engine: by default the policy's model."""
         self.problems, self.tokenizer, self.config = problems, tokenizer, config
+        self.engine = engine or PolicyEngine()
         self.places = problems.places
         self.prompts = [encode_text(tokenizer, problems.prompts[place]) for place in self.places]
         self.problems_at_once = config.batch_size // config.online_samples
@@ -45,7 +48,7 @@ class Sampler:
 
     def with_config(self, config: Config) -> "Sampler":
         """Return a sampler of other settings, which has sampled nothing yet."""
-        return Sampler(self.problems, self.tokenizer, config)
+        return Sampler(self.problems, self.tokenizer, config, self.engine)
 
     def sample(self, policy: LanguageModel, number: int) -> list[Rollout]:
         """Return completions of the problems of round `number` (from 0), problem by problem.
@@ -56,11 +59,11 @@ class Sampler:
         drawn = unit_indices(len(self.prompts), count, number, config.seed).tolist()
         index = [self.places[i] for i in drawn]
         groups = list(range(number * count, (number + 1) * count))
-        with policy.precision.context(cached=True), whole(policy.model), uncompiled():
+        with self.engine.of(policy, config.eval_batch_size) as engine:
             graded = self.problems.complete(
-                policy.model, self.tokenizer, index, groups, among=processes,
+                engine, self.tokenizer, index, groups, among=processes,
                 samples=config.online_samples, temperature=config.online_temperature,
-                seed=config.seed, batch_size=config.eval_batch_size,
+                seed=config.seed,
             )  # fmt: skip
         self.seconds += time.monotonic() - started
         return [

