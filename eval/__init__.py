@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eval.engines.by_transformers import TransformersEngine
+    from eval.engines.by_vllm import VllmEngine
     from eval.engines.interface import Completion, Engine, Sampling
     from eval.generation import DecodedCompletion, generate
     from eval.grading import Grade, grade
@@ -22,6 +23,7 @@ __all__ = [
     "Sampling",
     "Score",
     "TransformersEngine",
+    "VllmEngine",
     "generate",
     "grade",
     "load_problems",
@@ -38,6 +40,7 @@ _HOMES = {
     "Sampling": "eval.engines.interface",
     "Score": "eval.scores",
     "TransformersEngine": "eval.engines.by_transformers",
+    "VllmEngine": "eval.engines.by_vllm",
     "generate": "eval.generation",
     "grade": "eval.grading",
     "load_problems": "eval.problems.files",

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval.answers.final import opened_thinking
+from eval.context import Reads
 from eval.engines.interface import Engine
 from eval.generation import DecodedCompletion, generate
 from eval.problems.benchmark import Grader, benchmark_of_file
@@ -57,9 +58,7 @@ class ProblemSet:
         """Return the places of the problems that are asked."""
         return list(range(len(self.prompts))) if self.kept is None else self.kept
 
-    def checked(
-        self, engine: Engine, tokenizer: PreTrainedTokenizerBase, flag: str
-    ) -> "ProblemSet":
+    def checked(self, engine: Reads, tokenizer: PreTrainedTokenizerBase, flag: str) -> "ProblemSet":
         """Return the set without the problems whose prompts do not fit, which keep their places.
 
         flag: that says how long an answer may be. Raises InputError as `check_prompts` does.
@@ -70,7 +69,7 @@ class ProblemSet:
 
     def complete(
         self,
-        engine: Engine,
+        engine: PreTrainedModel | Engine,
         tokenizer: PreTrainedTokenizerBase,
         index: Sequence[int],
         keys: Sequence[int],
@@ -80,7 +79,8 @@ class ProblemSet:
     ) -> list[list[tuple[DecodedCompletion, bool]]]:
         """Return completions of the problems `index`, each with whether it is correct.
 
-        keys: as eval.generation.generate has them, like `how`. among: processes that divide the
+        engine: or a model, which samples then itself. keys: as eval.generation.generate has them,
+        like `how`. among: processes that divide the
         problems, and each of which gets the whole. Raises InputError as `generate` does.
         """
         own = [(index[place], keys[place]) for place in among.share(range(len(index)))]
@@ -92,7 +92,7 @@ class ProblemSet:
 
     def _completed(
         self,
-        engine: Engine,
+        engine: PreTrainedModel | Engine,
         tokenizer: PreTrainedTokenizerBase,
         own: list[tuple[int, int]],
         **how,

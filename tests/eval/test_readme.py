@@ -13,7 +13,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_every_example_is_shown_with_what_it_prints():
-    assert len(EXAMPLES) == PAGE.count("```python\n") == 4
+    assert len(EXAMPLES) == PAGE.count("```python\n") == 5
 
 
 @pytest.mark.parametrize(("code", "shown"), ALONE)

