@@ -32,7 +32,8 @@ from train.data.micro_batches import MicroBatch
 from train.data.tokens import Tokens
 from train.devices.choice import Precision, forward_precision
 from train.learning.policies import Policies
-from train.memory.footprint import MemoryPlan, parts, peak, shape_of
+from train.memory.footprint import MemoryPlan, parts, peak
+from train.memory.shape import shape_of
 from train.models.language_model import LanguageModel, recompute_layers
 from train.models.reference_states import ReferenceStates
 

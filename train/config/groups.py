@@ -8,6 +8,7 @@ from typing import Literal
 
 from train.config.diagnosis import MEASURES, PAIRS
 from train.config.flags import flag
+from train.config.quantisation import Quantisation
 from train.config.schedule import Schedule
 from train.config.trackers import TRACKERS
 
@@ -37,6 +38,9 @@ class ModelConfig:
         "layers that get an adapter, names with commas between, as q_proj,v_proj; by default all "
         "linear layers but the head",
         "LAYERS",
+    )
+    quantise: Quantisation | None = flag(
+        None, "keep the weights under an adapter in so many bits (bitsandbytes): QLoRA, or int8"
     )
 
 

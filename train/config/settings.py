@@ -21,6 +21,7 @@ from train.config.groups import (
     ReportingConfig,
 )
 from train.config.optimizers import check_optimizer
+from train.config.quantisation import check_quantisation
 from train.config.schedule import read_options
 from train.config.trackers import read_trackers
 
@@ -77,6 +78,7 @@ class Config(
         for name in ("lora_alpha", "lora_targets"):
             if self.lora_rank is None and getattr(self, name) is not None:
                 raise InputError(f"{flag_name(name)} is for --lora-rank, which is not given")
+        check_quantisation(self.quantise, self.lora_rank)
         check_optimizer(self.optimizer, self.weight_decay)
         read_options(self.schedule, self.schedule_options)
         read_trackers(self.report_to)

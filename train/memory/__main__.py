@@ -13,6 +13,7 @@ from objectives.errors import command_line
 from objectives.text_table import aligned
 from train.config.flags import Parser, add_flags, check, flag, from_flags
 from train.config.optimizers import optimizer_kind
+from train.config.quantisation import Quantisation, require_adapter
 from train.config.recipe import add_recipe_flag, ready_config, recipe_of
 from train.config.settings import Config
 from train.memory.footprint import (
@@ -21,12 +22,11 @@ from train.memory.footprint import (
     MemoryPlan,
     Moment,
     Part,
-    Shape,
     at,
     parts,
     peak,
-    shape_of,
 )
+from train.memory.shape import Shape, shape_of
 from train.models.load import locate
 from train.models.pretrained import read_config
 
@@ -48,7 +48,10 @@ class Settings:
 
     model: str = flag(Config.model, "as of python -m train; its weights are not read", "MODEL")
     devices: int = flag(
-        1, "the devices of the first table; several share all weights (FSDP2)", above=0
+        1,
+        "the devices of the first table; several share all weights (FSDP2), unless they are "
+        "quantised",
+        above=0,
     )
     max_tokens: int | None = flag(
         None, "tokens of a trajectory, by default the model's context", "TOKENS", above=0
@@ -66,12 +69,14 @@ class Settings:
     lora_rank: int | None = flag(
         None, "of an adapter that is trained in place of the weights", above=0
     )
+    quantise: Quantisation | None = flag(None, "the weights under the adapter, in so many bits")
     optimizer: str = flag(Config.optimizer, "as of python -m train", "NAME")
     eval_batch_size: int = flag(0, "completions at a time in evaluation; 0: none", least=0)
 
     def __post_init__(self):
         check(self)
         optimizer_kind(self.optimizer)
+        require_adapter(self.quantise, self.lora_rank)
 
 
 def main() -> None:
@@ -93,9 +98,10 @@ def main() -> None:
         checkpointing=settings.gradient_checkpointing,
         reference="head" if settings.reference_cache == "on" else "model",
         lora_rank=settings.lora_rank,
+        quantise=settings.quantise,
         optimizer=settings.optimizer,
         devices=settings.devices,
-        sharded=settings.devices > 1,
+        sharded=settings.devices > 1 and settings.quantise is None,
         sampled=settings.eval_batch_size,
     )
     print(
@@ -117,7 +123,8 @@ def _shape(name: str) -> tuple[Shape, int]:
 
 
 def _table_of_parts(found: list[Part], plan: MemoryPlan) -> str:
-    where = "on the device" if plan.devices == 1 else f"on each of {plan.devices} devices, sharded"
+    how = "sharded" if plan.sharded else "each with a copy"
+    where = "on the device" if plan.devices == 1 else f"on each of {plan.devices} devices, {how}"
     named: list[Moment] = [name for name in MOMENTS if name in TRAINING or plan.sampled]
     rows = [
         (where, "GiB", "how, in bytes"),
@@ -140,12 +147,17 @@ def _how(part: Part) -> str:
 
 def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
     lora = plan.lora_rank or RANK
+    whole = replace(plan, sharded=False, lora_rank=None, quantise=None)
+    adapter = replace(whole, lora_rank=lora)
     kinds = {
-        "each with a copy (DDP)": replace(plan, sharded=False, lora_rank=None),
-        "sharded (FSDP2)": replace(plan, lora_rank=None),
-        f"LoRA of rank {lora}, each with a copy": replace(plan, sharded=False, lora_rank=lora),
+        "each with a copy (DDP)": whole,
+        "sharded (FSDP2)": whole,
+        f"LoRA of rank {lora}, each with a copy": adapter,
+        f"LoRA of rank {lora} on 4 bits, each with a copy": replace(adapter, quantise="4bit"),
     }
-    rows: list[tuple[str, ...]] = [("GiB on each device, at the peak", *map(str, COUNTS))]
+    rows: list[tuple[str, ...]] = [
+        ("GiB on each device, at the peak of training", *map(str, COUNTS))
+    ]
     for name, kind in kinds.items():
         peaks = []
         for count in COUNTS:

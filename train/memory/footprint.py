@@ -1,24 +1,19 @@
-"""The memory that training a model needs on each device, computed from its configuration.
+"""The memory that training a model needs on each device, computed from its sizes.
 
-Nothing is loaded: the model is built without storage, and what the harness keeps beside it is added
-up in bytes. Weights, gradients and what torch's optimizers keep are float32; with bfloat16 the
-passes compute on copies of the linear maps' weights. Where an adapter is trained in bfloat16, the
-frozen weights are bfloat16 themselves, and the log-prob kernel makes its heads float32. The formula
-of activations is that of decoders like Llama and Qwen2, with scaled-dot-product attention and a
-gated feed-forward of RMS norms.
+What the harness keeps is added up in bytes. Weights, gradients and what torch's optimizers keep are
+float32; with bfloat16 the passes compute on copies of the linear maps' weights. Where an adapter is
+trained in bfloat16, the frozen weights are bfloat16 themselves, or the linear maps' quantised, and
+the log-prob kernel makes its heads float32. The formula of activations is that of decoders like
+Llama and Qwen2, with scaled-dot-product attention and a gated feed-forward of RMS norms.
 """
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-import torch
-from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedConfig
-
-from objectives.errors import InputError
 from objectives.kernel import CHUNK_ELEMENTS, CHUNK_POSITIONS
 from train.config.optimizers import optimizer_kind
-from train.devices.sharding import layers_of
+from train.config.quantisation import Quantisation
+from train.memory.shape import Shape
 
 FLOAT, HALF = 4, 2  # bytes of a number
 CHUNKS = 3  # at a time: a chunk's logits, another model's, and exponentials of one
@@ -40,36 +35,6 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What of a decoder decides its memory; counts are of numbers, not of bytes."""
-
-    parameters: int
-    layers: int
-    layer: int  # parameters of a layer
-    linear: int  # weights of its linear maps
-    largest: int  # of one of them
-    inputs: int  # numbers that its linear maps read of a token
-    sides: int  # rows and columns of its linear maps: times a rank, the parameters of LoRA
-    maps: int  # linear maps of a layer
-    vocabulary: int
-    hidden: int
-    inner: int  # width of the feed-forward
-    heads: int
-    query: int  # width of all heads' queries
-    key: int  # width of all keys, which heads may share
-    tied: bool  # the head is the embedding
-
-    @property
-    def embedding(self) -> int:
-        return self.vocabulary * self.hidden
-
-    @property
-    def root(self) -> int:
-        """Parameters outside of the layers: embedding, head and last norm."""
-        return self.parameters - self.layers * self.layer
-
-
-@dataclass(frozen=True)
 class MemoryPlan:
     """How a model is trained, as far as its memory goes."""
 
@@ -80,55 +45,11 @@ class MemoryPlan:
     # The frozen model itself, or its head alone, with its hidden states on disk.
     reference: Literal["model", "head"] = "model"
     lora_rank: int | None = None  # of an adapter of every linear map of the layers
+    quantise: Quantisation | None = None  # these maps' weights under an adapter
     optimizer: str = "adamw"  # of --optimizer
     devices: int = 1
     sharded: bool = False  # FSDP2; else each device has a copy of everything
     sampled: int = 0  # completions at a time in evaluation
-
-
-def shape_of(config: PreTrainedConfig) -> Shape:
-    """Return the sizes of a model of this configuration, built without storage.
-
-    Raises InputError for a model that is no decoder of equal layers, or that cannot be made.
-    """
-    try:
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        layers = layers_of(model)
-    except InputError:
-        raise
-    except Exception as error:  # a configuration may hold anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"no model can be made of this configuration ({reason:.160})") from None
-    counts = {sum(p.numel() for p in layer.parameters()) for layer in layers}
-    text = config.get_text_config()
-    inner = getattr(text, "intermediate_size", None)
-    if len(counts) != 1 or not isinstance(inner, int):
-        raise InputError(
-            f"{type(model).__name__}: memory is computed for decoders whose layers are equal, with "
-            f"an intermediate_size"
-        )
-    linear = [m for m in layers[0].modules() if isinstance(m, nn.Linear)]
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    shared = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
-    return Shape(
-        parameters=sum(p.numel() for p in model.parameters()),
-        layers=len(layers),
-        layer=counts.pop(),
-        linear=sum(m.weight.numel() for m in linear),
-        largest=max(m.weight.numel() for m in linear),
-        inputs=sum(m.in_features for m in linear),
-        sides=sum(m.in_features + m.out_features for m in linear),
-        maps=len(linear),
-        vocabulary=embedding.weight.shape[0],
-        hidden=text.hidden_size,
-        inner=inner,
-        heads=text.num_attention_heads,
-        query=text.num_attention_heads * width,
-        key=shared * width,
-        tied=head.weight is embedding.weight,
-    )
 
 
 def parts(shape: Shape, plan: MemoryPlan) -> list[Part]:
@@ -209,8 +130,10 @@ def _lasting(shape: Shape, plan: MemoryPlan) -> list[Part]:
     def held(name: str, size: int, numbers: int, moments=MOMENTS) -> Part:
         return Part(name, size * numbers // count, f"{size} x {numbers:,}{share}", moments)
 
+    quantised = shape.layers * shape.linear if plan.quantise else 0
     found = [
-        held("weights", number, shape.parameters),
+        held("weights", number, shape.parameters - quantised),
+        *(Part(*part) for part in _quantised(shape, plan)),
         held("adapter's weights", FLOAT, trained if plan.lora_rank else 0),
         held("gradients", FLOAT, trained, TRAINING),
         *(held(*part) for part in _of_optimizer(shape, plan)),
@@ -223,6 +146,24 @@ def _lasting(shape: Shape, plan: MemoryPlan) -> list[Part]:
     return found
 
 
+def _quantised(shape: Shape, plan: MemoryPlan) -> list[tuple[str, int, str]]:
+    """Return what is kept of quantised weights, as `Part` has it.
+
+    Of 4 bits 64 share a scale of a byte, and 256 scales a number; of 8 bits a row shares a number.
+    """
+    linear = shape.layers * shape.linear
+    if plan.quantise == "8bit":
+        rows = shape.layers * (shape.sides - shape.inputs)
+        return [("quantised weights", linear, f"1 x {linear:,}"),
+                ("their scales", FLOAT * rows, f"4 x {rows:,} rows")]  # fmt: skip
+    if plan.quantise == "4bit":
+        scales = linear // 64
+        how = f"1/64 x {linear:,}, and 4 for 256 of these"
+        return [("quantised weights", linear // 2, f"1/2 x {linear:,}"),
+                ("their scales", scales + FLOAT * scales // 256, how)]  # fmt: skip
+    return []
+
+
 def _activations(shape: Shape, plan: MemoryPlan) -> list[Part]:
     saved = layer_activations(shape, plan)
     stream = _width(plan) * shape.hidden  # what goes from layer to layer, of a token
@@ -230,8 +171,9 @@ def _activations(shape: Shape, plan: MemoryPlan) -> list[Part]:
     last = FLOAT * shape.hidden * (1 if plan.lora_rank else 2)
     kept = plan.tokens * (shape.layers * each + last)
     inside = (HALF if plan.half else FLOAT) * 3 * shape.inner + 2 * stream
-    cast = HALF * shape.largest if plan.half and not plan.lora_rank else 0
-    weight = 0 if plan.lora_rank else FLOAT * shape.largest + cast
+    whole = plan.quantise is not None or (plan.half and not plan.lora_rank)
+    cast = (HALF if plan.half else FLOAT) * shape.largest if whole else 0
+    weight = cast if plan.lora_rank else FLOAT * shape.largest + cast
     tokens = f"{plan.tokens} tokens x"
     found = [
         Part("activations", kept, f"{tokens} ({shape.layers} layers x {each:,} + {last:,})",

@@ -12,12 +12,14 @@ from diagnostics.parameters import trained_parameters
 from eval.context import context_of, turning_lengths
 from objectives.errors import InputError
 from train.config import Config
+from train.config.quantisation import Quantisation
 from train.devices import processes
 from train.devices.choice import choose_device, forward_precision
 from train.models.attention import set_attention
 from train.models.copies import frozen_copy, sharded
 from train.models.language_model import LanguageModel, open_model, sharing_width
 from train.models.load import adopted, is_adapter, load_model
+from train.models.quantised import count
 
 DEFAULT_CONTEXT = 4096  # where a model states none
 
@@ -73,11 +75,12 @@ class Base:
 
     def describe(self, config: Config) -> str:
         """Return in words what is trained from it, and where."""
-        parameters = sum(p.numel() for p in self.model.model.parameters())
+        parameters = count(self.model.model.parameters())
         adapter = ""
         if config.lora_rank is not None:
             size, _ = self.trained_size(config)
-            adapter = f", frozen; trained: a LoRA adapter of {size / 1e6:.2f} million"
+            kept = "" if config.quantise is None else f", in {config.quantise}"
+            adapter = f"{kept}, frozen; trained: a LoRA adapter of {size / 1e6:.2f} million"
         return f"{self.name}: {parameters / 1e6:.2f} million parameters on {self._place()}{adapter}"
 
     def _place(self) -> str:
@@ -112,8 +115,12 @@ def open_base(
     place = "cpu" if processes.sharding() else device
     # Frozen weights are computed with in bfloat16 anyway; trained ones must keep small updates.
     dtype = torch.bfloat16 if half and config.lora_rank else torch.float32
+    if config.quantise is not None:
+        _check_quantised(config.quantise, loaded is not None)
     if loaded is None:
-        model, tokenizer = load_model(config.model, device=place, dtype=dtype)
+        model, tokenizer = load_model(
+            config.model, device=place, dtype=dtype, quantise=config.quantise
+        )
     else:
         model, tokenizer = adopted(*loaded, device=place, dtype=dtype)
     if config.attention is not None:
@@ -121,3 +128,15 @@ def open_base(
     base = open_model(model.requires_grad_(False), forward_precision(device, half))
     width = sharing_width(base) if config.share_prefixes == "auto" else None
     return Base(config.model, base, tokenizer, torch.device(device), width)
+
+
+def _check_quantised(bits: Quantisation, loaded: bool) -> None:
+    if loaded:
+        raise InputError(
+            f"--quantise {bits}: not of a loaded model, which stays as it is: name its folder"
+        )
+    if processes.sharding():
+        raise InputError(
+            f"--quantise {bits}: not with weights that processes share (FSDP2): launch without "
+            f"--use_fsdp, each process with a copy"
+        )

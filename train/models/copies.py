@@ -13,6 +13,7 @@ from train.devices.sharding import forget_whole, own_part, shard, spread_like
 from train.models.kinds import first_of
 from train.models.language_model import LanguageModel
 from train.models.misfit import misfit
+from train.models.quantised import quantised_layers
 
 
 def sharded(whole: LanguageModel, device: torch.device) -> LanguageModel:
@@ -41,8 +42,12 @@ def frozen_copy(language_model: LanguageModel) -> LanguageModel:
 
 
 def copy_around(model: PreTrainedModel, shared: Iterable[Tensor]) -> PreTrainedModel:
-    """Return a copy of a model's modules around some of its own tensors, which are not copied."""
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
+    """Return a copy of a model's modules around some of its own tensors, which are not copied.
+
+    Nor are quantised layers, whose scales are beside the tensors.
+    """
+    kept = (*shared, *quantised_layers(model))
+    return copy.deepcopy(model, {id(part): part for part in kept})
 
 
 def parameters_of(models: Mapping[str, LanguageModel]) -> dict[str, Tensor]:

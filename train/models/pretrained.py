@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from objectives.errors import InputError
+from train.config.quantisation import Quantisation
 from train.models.kinds import check_complete
 
 NO_CODE = {"trust_remote_code": False}  # else transformers asks for a `y` on standard input
@@ -72,6 +73,23 @@ def read_weights(name: str, source: str, dtype: torch.dtype, **options) -> PreTr
             found["unexpected_keys"] |= left_out(Path(source) / options["gguf_file"], model)
             found["mismatched_keys"] |= misshapen(model)
     check_complete(name, model, found)
+    return model
+
+
+def read_quantised(
+    name: str, source: str, dtype: torch.dtype, device: str, bits: Quantisation
+) -> PreTrainedModel:
+    """Return a causal model as `read_weights` does, on a device, its linear maps in so many bits.
+
+    Raises InputError also for a model without such maps.
+    """
+    from train.models.quantised import prepare, quantisation, quantised_layers
+
+    how = {"quantization_config": quantisation(bits, dtype), "device_map": {"": device}}
+    model = read_weights(name, source, dtype, **how)
+    if not quantised_layers(model):
+        raise InputError(f"--quantise {bits}: --model {name} has no linear maps to quantise")
+    prepare(model)
     return model
 
 

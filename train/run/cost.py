@@ -7,6 +7,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from diagnostics.parameters import trained_parameters
+from train.models.quantised import count
 
 
 @dataclass
@@ -56,4 +57,4 @@ def matrix_parameters(model: PreTrainedModel, among: Iterable[nn.Parameter] | No
     tied = head is not None and embedding is not None and head.weight is embedding.weight
     left_out = None if embedding is None or tied else embedding.weight
     among = model.parameters() if among is None else among
-    return sum(parameter.numel() for parameter in among if parameter is not left_out)
+    return count(parameter for parameter in among if parameter is not left_out)

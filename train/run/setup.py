@@ -39,7 +39,7 @@ from train.store.digests import BASE, DATA, EVAL_DATA, EVAL_PROBLEMS
 # The settings that a set-up is made by, and that its runs therefore have in common.
 SHARED = (
     "model", "attention", "data", "data_config", "data_split", "max_tokens", "token_cache",
-    "device", "dtype", "share_prefixes", "eval_data", "eval_fraction", "eval_problems",
+    "device", "dtype", "quantise", "share_prefixes", "eval_data", "eval_fraction", "eval_problems",
     "eval_limit", "eval_max_new_tokens", "online_max_new_tokens", "engine", "engine_memory",
 )  # fmt: skip
 PROBLEMS = "problems"  # that are sampled from, online, where there may be data too

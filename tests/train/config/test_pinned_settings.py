@@ -40,6 +40,7 @@ DEFAULTS = {
     "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
     "eval_fraction": None, "keep_best": None, "push_to_hub": None, "hub_private": False,
     "attention": None, "optimizer": "adamw", "engine": "auto", "engine_memory": None,
+    "quantise": None,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -65,6 +66,7 @@ OTHERS = {
     "tokens_per_microbatch": 128,
 }  # fmt: skip
 ALONE = {"epochs": 2.0, "eval_fraction": 0.1}  # not beside online and eval_data
+NEEDING = {"quantise": "4bit"}  # bitsandbytes
 ALLOWING = {name: OTHERS[name] for name in list(OTHERS)[:5]}
 
 
@@ -90,7 +92,7 @@ def test_the_flags_are_these(call, monkeypatch):
 
 def test_the_settings_and_their_defaults_are_these():
     assert asdict(Config()) == DEFAULTS
-    others = OTHERS | ALONE
+    others = OTHERS | ALONE | NEEDING
     assert others.keys() == DEFAULTS.keys()
     assert not [name for name, value in others.items() if value == DEFAULTS[name]]
     assert Config(**ALONE).epochs == 2

@@ -13,7 +13,8 @@ from train.__main__ import main
 from train.config.optimizers import OPTIMIZERS
 from train.config.settings import Config
 from train.learning.build import build_optimizer
-from train.memory.footprint import MemoryPlan, parts, shape_of
+from train.memory.footprint import MemoryPlan, parts
+from train.memory.shape import shape_of
 
 RATE = 1e-3
 QUICK = Config(

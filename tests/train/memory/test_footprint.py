@@ -20,7 +20,8 @@ from tests.helpers.started_runs import first_micro_batch, started
 from train.config.recipe import READY
 from train.config.settings import Config
 from train.memory.__main__ import main
-from train.memory.footprint import MOMENTS, MemoryPlan, at, layer_activations, parts, peak, shape_of
+from train.memory.footprint import MOMENTS, MemoryPlan, at, layer_activations, parts, peak
+from train.memory.shape import shape_of
 from train.models.language_model import open_model, recompute_layers
 from train.run.setup import set_up
 
@@ -268,6 +269,20 @@ def test_the_command_takes_a_folder(memory, tmp_path):
     assert memory("--model builtin --lora-rank 4 --dtype float32")[0] == 0
 
 
+def test_quantised_weights_are_not_shared(memory):
+    status, out, _ = memory(
+        "--recipe qwen2.5-math-7b --lora-rank 16 --quantise 4bit --devices 2 --eval-batch-size 0"
+    )
+    assert (status, "on each of 2 devices, each with a copy" in out) == (0, True)
+    lines = {line.split("  ")[0]: line.split() for line in out.splitlines()}
+    # 28 layers of seven maps, 3584 wide, with keys of 512 and a feed-forward of 18944.
+    maps = 28 * (2 * 3584 * 3584 + 2 * 3584 * 512 + 3 * 3584 * 18944)
+    assert float(lines["quantised weights"][2]) == round(maps / 2 / 2**30, 2)
+    assert float(lines["weights"][1]) == round(2 * (PUBLISHED["qwen2.5-math-7b"] - maps) / 2**30, 2)
+    peak = max(float(words[-1]) for name, words in lines.items() if name.endswith("together"))
+    assert float(lines["LoRA of rank 16 on 4 bits, each with a copy"][-1]) == round(peak, 1)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -276,6 +291,7 @@ def test_the_command_takes_a_folder(memory, tmp_path):
         ("--devices 0", "--devices 0: must be above 0"),
         ("--recipe mine", "--recipe mine: not one of deepseek-math-7b"),
         ("--steps 3", "unrecognized arguments: --steps 3"),
+        ("--quantise 4bit", "quantised weights cannot be trained: give --lora-rank"),
     ],
 )
 def test_mistakes_get_one_line(memory, words, message):
