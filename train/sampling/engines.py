@@ -109,10 +109,16 @@ class PolicyEngine:
 def open_policy_engine(config: Config, base: Base) -> PolicyEngine:
     """Return what samples from a run's policy, as its flags say.
 
-    Raises InputError for vLLM where it is not installed, or several processes train.
+    Raises InputError for vLLM where it is not installed, several processes train, or the base is
+    quantised, of which it would take whole weights.
     """
     if config.engine != "vllm":
         return PolicyEngine()
+    if config.quantise is not None:
+        raise InputError(
+            f"--engine vllm: not with --quantise {config.quantise}, whose weights it does not "
+            f"take: --engine transformers"
+        )
     if processes.count() > 1:
         raise InputError(
             f"--engine vllm: {processes.count()} processes train, and it goes with one: without "

@@ -246,6 +246,8 @@ def test_computed_memory_is_that_of_the_tensors(setup):
         ("--load_in_4bit", "--load_in_4bit: here it is --quantise: as in --quantise 4bit"),
         pytest.param("--quantise 4bit --lora-rank 4 --model x.gguf", "not of --model x.gguf, a",
                      marks=installed),
+        pytest.param("--quantise 8bit --lora-rank 4 --engine vllm", "not with --quantise 8bit",
+                     marks=installed),
         pytest.param("--quantise 8bit --lora-rank 4", "it needs bitsandbytes, which is not",
                      marks=pytest.mark.skipif(not MISSING, reason="it is installed")),
     ],
