@@ -4,8 +4,28 @@
 sampled tokens and a unit a pair or a trajectory. `OBJECTIVES` has them all by name.
 """
 
+from objectives.advantage_regression import a_star_po, fpa_a_star_po, fpa_oapl, oapl
+from objectives.asymmetric import asymre, nsr, psr, redi, w_reinforce
 from objectives.batch import Batch
 from objectives.contract import per_pair, per_trajectory
+from objectives.dpo_variants import (
+    apo_down,
+    bco,
+    dpo_norm,
+    exo,
+    fpa_apo_down,
+    fpa_bco,
+    fpa_dpo_norm,
+    fpa_exo,
+    fpa_hinge,
+    fpa_nca,
+    fpa_robust_dpo,
+    fpa_sppo_hard,
+    hinge,
+    nca,
+    robust_dpo,
+    sppo_hard,
+)
 from objectives.entry import Objective
 from objectives.future import future_policy
 from objectives.groups import (
@@ -16,10 +36,12 @@ from objectives.groups import (
     leave_one_out,
     pair_rollouts,
     plus_minus_one,
+    solve_rate,
 )
 from objectives.head import Head
+from objectives.implicit_negative import fpa_nft, nft
 from objectives.kernel import TokenLogProbs, token_log_probs
-from objectives.likelihood import awr, fpa, fpa_topr, offline_rl, reinforce, sft, topr
+from objectives.likelihood import awr, dft, fpa, fpa_dft, fpa_topr, offline_rl, reinforce, sft, topr
 from objectives.mirror_descent import (
     TwoSequence,
     fpa_omd,
@@ -51,6 +73,7 @@ from objectives.preference import (
     simpo,
 )
 from objectives.registry import OBJECTIVES
+from objectives.soft_ratio import cispo, fpa_cispo, fpa_sapo, fpa_vespo, sapo, vespo
 from objectives.unpaired import fpa_kto, kto, mismatch, reference_point
 
 __all__ = [
@@ -61,35 +84,63 @@ __all__ = [
     "Objective",
     "TokenLogProbs",
     "TwoSequence",
+    "a_star_po",
+    "apo_down",
     "apo_zero",
+    "asymre",
     "awr",
+    "bco",
+    "cispo",
+    "dft",
     "dpo",
+    "dpo_norm",
     "dpop",
+    "exo",
     "fpa",
+    "fpa_a_star_po",
+    "fpa_apo_down",
     "fpa_apo_zero",
+    "fpa_bco",
+    "fpa_cispo",
+    "fpa_dft",
     "fpa_dpo",
+    "fpa_dpo_norm",
     "fpa_dpop",
+    "fpa_exo",
     "fpa_gate_dpo",
     "fpa_grpo",
+    "fpa_hinge",
     "fpa_ipo",
     "fpa_kto",
+    "fpa_nca",
+    "fpa_nft",
+    "fpa_oapl",
     "fpa_omd",
     "fpa_orpo",
+    "fpa_robust_dpo",
     "fpa_rpo",
+    "fpa_sapo",
     "fpa_simper",
     "fpa_simpo",
+    "fpa_sppo_hard",
     "fpa_topr",
+    "fpa_vespo",
     "future_policy",
     "gate_dpo",
     "group_centred",
     "group_mean",
     "group_normalised",
     "grpo",
+    "hinge",
     "ipo",
     "kto",
     "leave_one_out",
     "mirror_step",
     "mismatch",
+    "nca",
+    "nft",
+    "nsr",
+    "oapl",
     "offline_rl",
     "omd",
     "optimistic_step",
@@ -98,14 +149,22 @@ __all__ = [
     "per_pair",
     "per_trajectory",
     "plus_minus_one",
+    "psr",
+    "redi",
     "reference_point",
     "reinforce",
+    "robust_dpo",
     "rpo",
+    "sapo",
     "sft",
     "simper",
     "simpo",
+    "solve_rate",
+    "sppo_hard",
     "token_log_probs",
     "topr",
     "two_sequence_play",
     "two_sequence_update",
+    "vespo",
+    "w_reinforce",
 ]

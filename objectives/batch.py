@@ -29,6 +29,7 @@ class Batch(NamedTuple):
     pairs: MaybeTensor = None  # (P, 2) integer rows: chosen, rejected
     divergence: MaybeTensor = None  # (B,) KTO's z0, one number for the optimizer batch, repeated
     mean_length: MaybeTensor = None  # (B,) tokens a row, mean over the optimizer batch, repeated
+    solve_rate: MaybeTensor = None  # (B,) share of correct among all of the prompt's
 
     def map(self, function: Callable[[Tensor], Tensor], names: tuple[str, ...]) -> "Batch":
         """Return the batch with `function` applied to those of the named fields that are there."""
@@ -42,7 +43,7 @@ class Batch(NamedTuple):
 
 
 TOKEN_FIELDS = ("reference", "future", "anchor", "previous_anchor")
-ROW_FIELDS = ("reward", "group", "weight", "divergence", "mean_length")
+ROW_FIELDS = ("reward", "group", "weight", "divergence", "mean_length", "solve_rate")
 
 
 def masked(log_probs: Tensor, mask: Tensor) -> Tensor:

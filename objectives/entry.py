@@ -107,7 +107,18 @@ class Objective:
         token, row = torch.full((2, 1), -1.0), torch.tensor([1.0, -1.0])
         pairs, group = torch.tensor([[0, 1]]), torch.zeros(2, dtype=torch.long)
         batch = Batch(
-            token < 0, token, token, token, token, row, group, None, pairs, 0 * row, row.abs()
+            token < 0,
+            token,
+            token,
+            token,
+            token,
+            row,
+            group,
+            None,
+            pairs,
+            0 * row,
+            row.abs(),
+            row.abs() / 2,
         )
         self.loss(token, batch, **hyper)
 

@@ -24,6 +24,11 @@ def group_mean(reward: Tensor, group: Tensor) -> Tensor:
     return torch.where(least == most, reward, mean)
 
 
+def solve_rate(reward: Tensor, group: Tensor) -> Tensor:
+    """Return the share of each row's group whose reward is above 0, (B,), (B,) -> (B,)."""
+    return group_mean((reward > 0).to(reward.dtype), group)
+
+
 def group_centred(reward: Tensor, group: Tensor) -> Tensor:
     """Return r minus its group's mean, (B,), (B,) -> (B,) (Dr.GRPO, arXiv 2503.20783)."""
     return reward - group_mean(reward, group)

@@ -93,6 +93,7 @@ def small_batch(rows: int = 6, length: int = 7, dtype: torch.dtype = torch.float
         pairs=torch.arange(rows).view(-1, 2),
         divergence=torch.full((rows,), 0.3, dtype=dtype),
         mean_length=torch.full((rows,), lengths.double().mean().item(), dtype=dtype),
+        solve_rate=torch.full((rows,), 0.4, dtype=dtype),
     )
 
 
@@ -108,9 +109,12 @@ def losses_and_gradient(objective: Any, policy: Tensor, batch: Batch, **hyper: A
 def coefficients_change(entry: Objective) -> bool:
     """Say whether the gradient's coefficients depend on the policy, so that there is a form."""
     policy, batch = small_batch()
-    _, here = losses_and_gradient(entry, policy, batch)
-    _, ahead = losses_and_gradient(entry, cast(Tensor, batch.future), batch)
-    return not torch.equal(here, ahead)
+    for scale in (1, 30):  # far from the reference, too: a hinge's change where it is met alone
+        _, here = losses_and_gradient(entry, policy * scale, batch)
+        _, ahead = losses_and_gradient(entry, cast(Tensor, batch.future) * scale, batch)
+        if not torch.equal(here, ahead):
+            return True
+    return False
 
 
 def try_out(entry: Objective) -> None:

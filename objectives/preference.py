@@ -16,7 +16,7 @@ from objectives.likelihood import Granularity, mean_probability
 Flips = Annotated[float, Domain(least=0, most=0.5)]
 
 
-def _sides(row_values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+def sides(row_values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return a row statistic of the chosen and of the rejected trajectories, (B,) -> 2 x (P,)."""
     return row_values[batch.pairs[:, 0]], row_values[batch.pairs[:, 1]]
 
@@ -32,7 +32,7 @@ def dpo(
     label_smoothing: assumed share of flipped pairs (conservative DPO).
     Loss (P,): `-log σ(β (d_w - d_l))`.
     """
-    chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
+    chosen, rejected = sides(log_ratio_sum(policy, batch), batch)
     margin = beta * (chosen - rejected)
     return -(1 - label_smoothing) * logsigmoid(margin) - label_smoothing * logsigmoid(-margin)
 
@@ -48,7 +48,7 @@ def ipo(policy: Tensor, batch: Batch, *, tau: Positive = 0.1) -> Tensor:
     tau: regularisation; larger keeps closer to the reference.
     Loss (P,): `(m_w - m0_w - (m_l - m0_l) - 1/(2τ))²`.
     """
-    chosen, rejected = _sides(log_prob_mean(policy - batch.reference, batch.mask), batch)
+    chosen, rejected = sides(log_prob_mean(policy - batch.reference, batch.mask), batch)
     return (chosen - rejected - 1 / (2 * tau)) ** 2
 
 
@@ -64,8 +64,8 @@ def rpo(policy: Tensor, batch: Batch, *, beta: Positive = 0.1, alpha: NonNegativ
     alpha: weight of the chosen trajectory's likelihood.
     Loss (P,): `dpo - α m_w`, the likelihood of each sequence over its own length.
     """
-    chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
-    likelihood, _ = _sides(log_prob_mean(policy, batch.mask), batch)
+    chosen, rejected = sides(log_ratio_sum(policy, batch), batch)
+    likelihood, _ = sides(log_prob_mean(policy, batch.mask), batch)
     return -logsigmoid(beta * (chosen - rejected)) - alpha * likelihood
 
 
@@ -80,7 +80,7 @@ def simper(policy: Tensor, batch: Batch, *, granularity: Granularity = "trajecto
     granularity: mean p̄ of the token probabilities: geometric (trajectory) or arithmetic (token).
     Loss (P,): `-p̄_w + p̄_l`.
     """
-    chosen, rejected = _sides(mean_probability(policy, batch.mask, granularity), batch)
+    chosen, rejected = sides(mean_probability(policy, batch.mask, granularity), batch)
     return rejected - chosen
 
 
@@ -98,7 +98,7 @@ def simpo(
     gamma_ratio: γ / β, the margin by which chosen is to lead.
     Loss (P,): `-log σ(β (m_w - m_l) - γ)`.
     """
-    chosen, rejected = _sides(log_prob_mean(policy, batch.mask), batch)
+    chosen, rejected = sides(log_prob_mean(policy, batch.mask), batch)
     return -logsigmoid(beta * (chosen - rejected - gamma_ratio))
 
 
@@ -114,8 +114,8 @@ def orpo(policy: Tensor, batch: Batch, *, lambda_or: NonNegative = 0.1) -> Tenso
     Loss (P,): `-m_w - λ log σ(logodds(p̄_w) - logodds(p̄_l))`.
     """
     mean = log_prob_mean(policy, batch.mask)
-    chosen, rejected = _sides(mean - _log1mexp(mean), batch)
-    return -_sides(mean, batch)[0] - lambda_or * logsigmoid(chosen - rejected)
+    chosen, rejected = sides(mean - _log1mexp(mean), batch)
+    return -sides(mean, batch)[0] - lambda_or * logsigmoid(chosen - rejected)
 
 
 fpa_orpo = future_policy(orpo)
@@ -142,7 +142,7 @@ def dpop(
     lambda_dpop: weight of the penalty for a chosen trajectory below the reference.
     Loss (P,): `-log σ(β (d_w - d_l - λ max(0, -d_w)))`.
     """
-    chosen, rejected = _sides(log_ratio_sum(policy, batch), batch)
+    chosen, rejected = sides(log_ratio_sum(policy, batch), batch)
     return -logsigmoid(beta * (chosen - rejected - lambda_dpop * torch.relu(-chosen)))
 
 
@@ -157,7 +157,7 @@ def apo_zero(policy: Tensor, batch: Batch, *, beta: Positive = 0.1) -> Tensor:
     beta: strength of the pull to the reference.
     Loss (P,): `1 - σ(β d_w) + σ(β d_l)`.
     """
-    chosen, rejected = _sides(beta * log_ratio_sum(policy, batch), batch)
+    chosen, rejected = sides(beta * log_ratio_sum(policy, batch), batch)
     return 1 - chosen.sigmoid() + rejected.sigmoid()
 
 
@@ -183,8 +183,8 @@ def gate_dpo(
     Loss (P,): dpo's value, with the rejected term's gradient times `sg σ(a (p̄_l - τ))`.
     """
     ratio = log_ratio_sum(policy, batch)
-    chosen, rejected = _sides(ratio, batch)
-    probability = _sides(log_prob_mean(policy, batch.mask).exp(), batch)[1]
+    chosen, rejected = sides(ratio, batch)
+    probability = sides(log_prob_mean(policy, batch.mask).exp(), batch)[1]
     gate = (sharpness * (probability - threshold)).sigmoid().detach()
     rejected = gate * rejected + ((1 - gate) * rejected).detach()
     return -logsigmoid(beta * (chosen - rejected))

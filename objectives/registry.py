@@ -2,11 +2,28 @@
 
 import math
 
-from objectives import likelihood, mirror_descent, policy_gradient, preference, unpaired
+from objectives import (
+    advantage_regression,
+    asymmetric,
+    dpo_variants,
+    implicit_negative,
+    likelihood,
+    mirror_descent,
+    policy_gradient,
+    preference,
+    soft_ratio,
+    unpaired,
+)
 from objectives.entry import Objective
 from objectives.registering import Registry
 
 LOG_2 = math.log(2)
+
+
+def _optimal_advantage_squared(reward, solve_rate, beta):
+    value = advantage_regression.optimal_value(solve_rate, beta)
+    return ((reward > 0) * 1.0 - value).square()
+
 
 _BASE = [
     Objective(likelihood.sft, "", only_correct=True),
@@ -62,6 +79,89 @@ _BASE = [
         advantage="group_normalised",
         settings={"period": 0},
         future=policy_gradient.fpa_grpo,
+    ),
+    Objective(likelihood.dft, "2508.05629", only_correct=True, future=likelihood.fpa_dft),
+    Objective(asymmetric.redi, "2505.24850"),
+    Objective(asymmetric.asymre, "2506.20520", advantage="group_centred"),
+    Objective(asymmetric.w_reinforce, "2506.01347"),
+    Objective(asymmetric.nsr, "2506.01347"),
+    Objective(asymmetric.psr, "2506.01347"),
+    Objective(
+        implicit_negative.nft,
+        "2505.18116",
+        lambda m, b, h: 0.0,
+        settings={"period": 0},
+        future=implicit_negative.fpa_nft,
+    ),
+    Objective(
+        advantage_regression.a_star_po,
+        "2505.20686",
+        lambda m, b, h: _optimal_advantage_squared(b.reward, b.solve_rate, h["value_beta"]),
+        future=advantage_regression.fpa_a_star_po,
+    ),
+    Objective(
+        advantage_regression.oapl,
+        "2602.19362",
+        lambda m, b, h: _optimal_advantage_squared(b.reward, b.solve_rate, h["beta"]),
+        future=advantage_regression.fpa_oapl,
+    ),
+    Objective(
+        soft_ratio.vespo,
+        "2602.10693",
+        lambda m, b, h: -b.reward * m,
+        advantage="group_normalised",
+        settings={"period": 0},
+        future=soft_ratio.fpa_vespo,
+    ),
+    Objective(
+        soft_ratio.cispo,
+        "2506.13585",
+        lambda m, b, h: -b.reward * m,
+        advantage="group_normalised",
+        settings={"period": 0},
+        future=soft_ratio.fpa_cispo,
+    ),
+    Objective(
+        soft_ratio.sapo,
+        "2511.20347",
+        lambda m, b, h: (
+            -2 * b.reward.clamp(min=0) / h["temperature_positive"]
+            - 2 * b.reward.clamp(max=0) / h["temperature_negative"]
+        ),
+        advantage="group_normalised",
+        settings={"period": 0},
+        future=soft_ratio.fpa_sapo,
+    ),
+    Objective(
+        dpo_variants.robust_dpo,
+        "2403.00409",
+        lambda m, b, h: LOG_2,
+        future=dpo_variants.fpa_robust_dpo,
+    ),
+    Objective(
+        dpo_variants.dpo_norm, "2411.15124", lambda m, b, h: LOG_2, future=dpo_variants.fpa_dpo_norm
+    ),
+    Objective(dpo_variants.hinge, "2309.06657", lambda m, b, h: 1.0, future=dpo_variants.fpa_hinge),
+    Objective(
+        dpo_variants.exo,
+        "2402.00856",
+        lambda m, b, h: -LOG_2 - math.log(h["label_smoothing"] * (1 - h["label_smoothing"])) / 2,
+        future=dpo_variants.fpa_exo,
+    ),
+    Objective(
+        dpo_variants.nca, "2402.05369", lambda m, b, h: 2 * LOG_2, future=dpo_variants.fpa_nca
+    ),
+    Objective(
+        dpo_variants.bco, "2404.04656", lambda m, b, h: 2 * LOG_2, future=dpo_variants.fpa_bco
+    ),
+    Objective(
+        dpo_variants.sppo_hard,
+        "2405.00675",
+        lambda m, b, h: 1 / (2 * h["beta"] ** 2),
+        future=dpo_variants.fpa_sppo_hard,
+    ),
+    Objective(
+        dpo_variants.apo_down, "2408.06266", lambda m, b, h: 1.0, future=dpo_variants.fpa_apo_down
     ),
 ]
 

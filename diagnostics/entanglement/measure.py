@@ -143,6 +143,7 @@ def objective_batch(
     reward: Tensor,
     group: Tensor,
     weight: Tensor,
+    solve_rate: Tensor,
     *,
     anchors: tuple[Tensor, Tensor],
     divergence: Tensor | None = None,
@@ -150,6 +151,7 @@ def objective_batch(
     """Return the batch of probe pairs as one objective wants it.
 
     batch: of `join_log_probs`. reward, group, weight: (2N,), the reward as the objective sees it.
+    solve_rate: (2N,), over all of each prompt's trajectories.
     anchors: (2N, T) log-probs under the anchor and the one before. divergence: KTO's z0.
     """
     rows, device = len(batch.mask), batch.mask.device
@@ -161,6 +163,7 @@ def objective_batch(
         reward=reward.to(device),
         group=group.to(device),
         weight=weight.to(device),
+        solve_rate=solve_rate.to(device),
         divergence=None if divergence is None else divergence.expand(rows),
         mean_length=mean_length.expand(rows),
     )

@@ -31,6 +31,7 @@ def random_batch(rows=6, length=7, seed=0, dtype=torch.float64, at_reference=Fal
         pairs=torch.arange(rows).view(-1, 2),
         divergence=torch.full((rows,), 0.0 if at_reference else 0.3, dtype=dtype),
         mean_length=torch.full((rows,), lengths.double().mean().item(), dtype=dtype),
+        solve_rate=torch.full((rows,), 0.4, dtype=dtype),
     )
     return policy, batch
 

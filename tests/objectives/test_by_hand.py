@@ -24,6 +24,7 @@ BATCH = Batch(
     reward=torch.tensor([1.0, -1.0], dtype=torch.float64),
     pairs=torch.tensor([[0, 1]]),
     divergence=torch.full((2,), 0.5, dtype=torch.float64),
+    solve_rate=torch.full((2,), 0.25, dtype=torch.float64),
 )
 
 
@@ -41,11 +42,23 @@ def log_odds(mean):
 
 M_W, M_L, D_W, D_L = -0.2, -0.8, 0.2, -0.6
 DPO = -log_sigmoid(0.1 * (D_W - D_L))  # margin 0.1 * 0.8
+NEGATIVE = [(1 - math.exp(x) / 4) / 0.75 for x in (-0.5, -0.1)]  # nft's implicit ratio, p = 1/4
+VALUE = math.log((math.exp(2) + 3) / 4) / 2
+VALUE_AT_1 = math.log((math.e + 3) / 4)
 
 CASES = [
     ("sft", {}, [0.2, 0.0]),
     ("reinforce", {}, [0.2, -0.8]),
+    ("reinforce", {"positive_weight": 0.1, "negative_weight": 0.5}, [0.02, -0.4]),
+    ("w_reinforce", {}, [0.02, -0.8]),
+    ("nsr", {}, [0.0, -0.8]),
+    ("psr", {}, [0.2, 0.0]),
+    ("redi", {}, [0.2 - 0.8 * 0.8]),
+    # V = δ = -0.1 below a mean of 0: advantages 1.1 and -0.9
+    ("asymre", {}, [0.22, -0.72]),
+    ("dft", {}, [(0.1 * math.exp(-0.1) + 0.3 * math.exp(-0.3)) / 2, 0.0]),
     ("offline_rl", {}, [-math.exp(M_W), math.exp(M_L)]),
+    ("offline_rl", {"positive_weight": 3.0, "negative_weight": 0.0}, [-3 * math.exp(M_W), 0.0]),
     (
         "offline_rl",
         {"granularity": "token"},
@@ -99,6 +112,47 @@ CASES = [
         {"aggregate": "constant", "constant_length": 10},
         [-math.exp(0.1) / 5, (0.8 + math.exp(-0.1)) / 10],
     ),
+    # p = 1/4; log-ratios 0.1, 0.1 and -0.5, -0.1
+    ("nft", {}, [-0.075, -0.375 * (math.log(NEGATIVE[0]) + math.log(NEGATIVE[1]))]),
+    ("nft", {"floor": 1.1}, [-0.075, -0.375 * (math.log(NEGATIVE[0]) + math.log(1.1))]),
+    # V* = log(mean of e² and three ones) / 2
+    ("a_star_po", {}, [(2e-4 - 1 + VALUE) ** 2, (-6e-4 + VALUE) ** 2]),
+    ("oapl", {}, [(0.2 - 1 + VALUE_AT_1) ** 2, (-0.6 + VALUE_AT_1) ** 2]),
+    # W = e^0.2 and e^-0.6
+    (
+        "vespo",
+        {},
+        [
+            0.2 * math.exp(0.2) ** 2 * math.exp(3 - 3 * math.exp(0.2)),
+            -0.8 * math.exp(-0.6) ** 3 * math.exp(2 - 2 * math.exp(-0.6)),
+        ],
+    ),
+    ("cispo", {}, [0.2 * math.exp(0.1), -(math.exp(-0.5) + 0.6 * math.exp(-0.1)) / 2]),
+    ("cispo", {"clip_high": 0.7}, [0.2 * 0.7, -(math.exp(-0.5) + 0.6 * 0.7) / 2]),
+    (
+        "sapo",
+        {},
+        [
+            -4 * sigmoid(math.exp(0.1) - 1),
+            sum(sigmoid(1.05 * (math.exp(x) - 1)) for x in (-0.5, -0.1)) * 2 / 1.05,
+        ],
+    ),
+    ("robust_dpo", {}, [(-0.9 * log_sigmoid(0.08) + 0.1 * log_sigmoid(-0.08)) / 0.8]),
+    ("dpo_norm", {}, [-log_sigmoid(5 * 0.4)]),  # mean log-ratios 0.1 and -0.3
+    ("hinge", {}, [0.92]),
+    ("hinge", {"beta": 2.0}, [0.0]),
+    (
+        "exo",
+        {"label_smoothing": 0.1},
+        [
+            sigmoid(0.08) * math.log(sigmoid(0.08) / 0.9)
+            + sigmoid(-0.08) * math.log(sigmoid(-0.08) / 0.1)
+        ],
+    ),
+    ("nca", {}, [-log_sigmoid(0.02) - (log_sigmoid(-0.02) + log_sigmoid(0.06)) / 2]),
+    ("bco", {}, [-log_sigmoid(0.02) - log_sigmoid(0.06)]),
+    ("sppo_hard", {}, [4.8**2 + 4.4**2]),
+    ("apo_down", {}, [sigmoid(0.02) + 1 - sigmoid(0.08)]),
 ]
 
 

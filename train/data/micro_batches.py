@@ -12,6 +12,7 @@ from objectives.errors import InputError
 from train.data.input_rows import InputRows, alike, collate, worthwhile
 from train.data.offline import OptimizerBatch
 from train.data.tokenized import TokenizedData
+from train.data.units import solve_rates
 from train.devices import processes
 
 
@@ -47,6 +48,7 @@ def micro_batch(
         pairs=torch.arange(len(index)).view(-1, 2) if paired else None,
         mean_length=torch.full((len(index),), mean_length),
         divergence=None if divergence is None else divergence.expand(len(index)),
+        solve_rate=solve_rates(data)[index],
     )
     return MicroBatch(rows, batch, index)
 

@@ -1,11 +1,12 @@
 """What one objective trains on: its units, their credit, and what is left out."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from objectives import ADVANTAGES, Objective
+from objectives import ADVANTAGES, Objective, solve_rate
 from objectives.errors import InputError
 from train.data.tokenized import TokenizedData
 
@@ -22,6 +23,19 @@ def advantages(data: TokenizedData, objective: Objective, advantage: str) -> Ten
     """Return what the objective sees as reward, (N,); advantage as `select_units` has it."""
     name = objective.advantage if advantage == "auto" else advantage
     return ADVANTAGES[name](data.reward, data.group)
+
+
+def solve_rates(data: TokenizedData) -> Tensor:
+    """Return the share of each row's prompt's trajectories that are correct, (N,).
+
+    Of all in the data, whichever of them a batch or an objective's units hold.
+    """
+    return _solve_rates(data.reward, data.group)
+
+
+@lru_cache(maxsize=4)  # once for a data set: by the tensors themselves, not what is in them
+def _solve_rates(reward: Tensor, group: Tensor) -> Tensor:
+    return solve_rate(reward, group)
 
 
 def select_units(data: TokenizedData, objective: Objective, rows: str, advantage: str) -> Units:

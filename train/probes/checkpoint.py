@@ -13,7 +13,7 @@ from train.config import Config
 from train.config.spec import ObjectiveSpec
 from train.data.input_rows import collate
 from train.data.tokenized import TokenizedData
-from train.data.units import advantages
+from train.data.units import advantages, solve_rates
 from train.learning.divergence import mismatched_ratios
 from train.learning.past import past_plan
 from train.models.language_model import LanguageModel
@@ -96,7 +96,8 @@ def probe_batch(
             )
         ratios = mismatched_ratios(seen.policy, seen.reference, data, index, 2 * PAIRS_AT_ONCE)
         divergence = reference_point(ratios)
-    known = (column[index] for column in (reward, data.group, data.weight))
+    columns = reward, data.group, data.weight, solve_rates(data)
+    known = (column[index] for column in columns)
     anchors = _anchors(measured, spec, config, seen)
     return objective_batch(measured.batch, *known, anchors=anchors, divergence=divergence)
 
