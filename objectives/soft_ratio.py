@@ -32,10 +32,10 @@ def vespo(
     lambda_positive: decay of the weight in the ratio there.
     k_negative: power of the ratio where the advantage is below 0.
     lambda_negative: decay of the weight in the ratio there.
-    Loss (B,), with W the whole sequence's ratio, its logarithm held in [log 1e-8, 20]:
-    `-sg(W^k exp(λ (1 - W))) A m`. It is topr made smooth and two-sided: like FPA's, the push down
-    fades as the trajectory grows improbable, by its ratio to the past instead of its probability.
-    The mean over tokens is assumed by us: TRL divides by the tokens of the batch.
+    Loss (B,), with W the whole sequence's ratio, its logarithm held in [log 1e-8, 20] and that of
+    the weight below 20: `-sg(W^k exp(λ (1 - W))) A m`. It is topr made smooth and two-sided: like
+    FPA's, the push down fades as the trajectory grows improbable, by its ratio to the past instead
+    of its probability. The mean over tokens is assumed by us: TRL divides by those of the batch.
     """
     limit = LOG_RATIO_LIMIT
     log_ratio = masked((policy - batch.anchor).clamp(-limit, limit), batch.mask).sum(-1)
@@ -43,7 +43,7 @@ def vespo(
     rises = batch.reward >= 0
     positive = k_positive * log_ratio + lambda_positive * (1 - log_ratio.exp())
     negative = k_negative * log_ratio + lambda_negative * (1 - log_ratio.exp())
-    weight = torch.where(rises, positive, negative).exp()
+    weight = torch.where(rises, positive, negative).clamp(max=limit).exp()
     return -weight * batch.reward * log_prob_mean(policy, batch.mask)
 
 

@@ -29,8 +29,18 @@ BOUNDS = {
     "undesirable_weight": (-1e-9, 0.0, 1e6, None), "max_weight": (0.0, 1e-9, 1e6, None),
     "clip": (0.0, 1e-9, 1e6, None), "clip_high": (0.0, 1e-9, 1e6, None),
     "constant_length": (0, 1, 10**6, None), "lam": (-1e-9, 0.0, 1e6, None),
-    "period": (-1, 0, 10**6, None),
+    "period": (-1, 0, 10**6, None), "positive_weight": (-1e-9, 0.0, 1e6, None),
+    "negative_weight": (-1e-9, 0.0, 1e6, None), "delta": (None, -1e6, 1e6, None),
+    "floor": (0.0, 1e-9, 1e6, None), "margin": (0.0, 1e-9, 0.5, 0.500001),
+    "value_beta": (0.0, 1e-9, 1e6, None), "k_positive": (-1e-9, 0.0, 1e6, None),
+    "lambda_positive": (-1e-9, 0.0, 1e6, None), "k_negative": (-1e-9, 0.0, 1e6, None),
+    "lambda_negative": (-1e-9, 0.0, 1e6, None), "temperature_positive": (0.0, 1e-9, 1e6, None),
+    "temperature_negative": (0.0, 1e-9, 1e6, None),
 }  # fmt: skip
+OTHER_BOUNDS = {
+    ("robust_dpo", "label_smoothing"): (-1e-9, 0.0, 0.49, 0.5),  # divides by 1 - 2ε
+    ("exo", "label_smoothing"): (0.0, 1e-9, 0.49, 0.5),  # has its logarithm
+}
 
 
 def test_every_number_has_a_domain():
@@ -40,7 +50,8 @@ def test_every_number_has_a_domain():
 
 @pytest.mark.parametrize(("name", "parameter"), NUMBERS)
 def test_what_is_outside_is_refused_and_what_is_inside_taken(name, parameter):
-    below, least, most, above = BOUNDS[parameter]
+    own_bounds = OTHER_BOUNDS.get((name.removeprefix("fpa_"), parameter))
+    below, least, most, above = own_bounds or BOUNDS[parameter]
     policy, batch = random_batch()
     own = OBJECTIVES[name].hyper_parameters
     for value in (below, above, *NEVER):
