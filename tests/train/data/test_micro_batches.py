@@ -8,11 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objectives import OBJECTIVES
 from objectives.errors import InputError
 from tests.helpers.started_runs import session, trained
 from train.config.settings import Config
-from train.data.micro_batches import TokenBudget, partition, unit_lengths
+from train.data.micro_batches import TokenBudget, micro_batch, partition, unit_lengths
+from train.data.tokenized import TokenizedData
 from train.data.tokens import FlatTokens, Tokens
+from train.data.units import select_units
 
 
 def data(lengths):
@@ -90,6 +93,19 @@ def test_a_run_goes_on_with_less_at_a_time_and_is_the_same(setup_of, tmp_path):
     assert parts == pytest.approx(whole, rel=1e-5)
     with pytest.raises(InputError, match="out of memory with a single unit"):
         losses("none", 50)
+
+
+def test_the_share_of_correct_is_that_of_all_the_prompt_s_rows_not_of_the_batch_s():
+    """Prompts solved 3 of 4 times and 1 of 4; units hold one pair of each, one row of each side."""
+    rows = [Tokens([2, 3], [n, 1]) for n in range(4, 12)]
+    encoded = TokenizedData(
+        FlatTokens.of(rows), torch.tensor([1.0, 2, 0.5, 0, 1, -1, 0, -1]),
+        torch.arange(8) // 4, torch.ones(8), None, {}, 9,
+    )  # fmt: skip
+    made = micro_batch(encoded, encoded.reward, torch.tensor([[0, 3], [4, 6]]), 2.0)
+    assert made.batch.solve_rate.tolist() == [0.75, 0.75, 0.25, 0.25]
+    units = select_units(encoded, OBJECTIVES["a_star_po"], "auto", "auto")
+    assert units.reward.tolist() == [1, 1, 1, -1, 1, -1, -1, -1]
 
 
 def test_one_of_the_two():
