@@ -72,6 +72,7 @@ class VllmEngine:
         self._folder = tempfile.TemporaryDirectory(prefix="zoo-vllm-")
         self._llm: Any = None
         self._length = 0  # of prompt and completion, that it was started for
+        self._expected = 0
         _check_known(config)
 
     @property
@@ -146,6 +147,10 @@ class VllmEngine:
             self._llm = None
             self._length = 0
 
+    def expect(self, length: int) -> None:
+        """Start for prompts and completions of at least `length` tokens together, when it does."""
+        self._expected = max(self._expected, length)
+
     def start(self, length: int) -> None:
         """Have vLLM run, for prompts and completions of `length` tokens together.
 
@@ -156,7 +161,7 @@ class VllmEngine:
         if self.source is None:
             raise ValueError("no weights: call load first")
         self.close()
-        length = -(-length // LENGTHS) * LENGTHS
+        length = -(-max(length, self._expected) // LENGTHS) * LENGTHS
         most = getattr(self.config.get_text_config(decoder=True), "max_position_embeddings", length)
         length = min(length, most)
         try:

@@ -1,6 +1,6 @@
 """Engines by the flags of a command, and the one that samples from the policy of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,6 +90,11 @@ class PolicyEngine:
         """Sample by `other`; by default by the policy's model."""
         self.other = other
         self.gap: float | None = None  # between the two, last: a token's mean difference, nats
+
+    def expect(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> None:
+        """Be ready for these prompts, token ids, so that vLLM need not start again for a longer."""
+        if self.other is not None:
+            self.other.expect(max(map(len, prompts), default=0) + max_new_tokens)
 
     @contextmanager
     def of(self, policy: LanguageModel, rows: int) -> Iterator[Engine]:

@@ -8,6 +8,7 @@ from eval.engines.by_transformers import TransformersEngine
 from eval.engines.interface import Engine
 from eval.problems.arithmetic import held_out_problems
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
+from eval.prompts import encode_texts
 from eval.statistics import average_at_k, score_interval
 from train.config import Config
 from train.devices import processes
@@ -141,6 +142,8 @@ def open_evaluator(config: Config, base: Base, engine: PolicyEngine) -> Evaluato
     if problems is None:
         return None
     problems = problems.checked(TransformersEngine(model), tokenizer, EVAL_LIMIT)
+    asked = encode_texts(tokenizer, [problems.prompts[place] for place in problems.places])
+    engine.expect(asked, problems.max_new_tokens)
     return Evaluator(problems, tokenizer, config, engine)
 
 

@@ -43,6 +43,7 @@ class Sampler:
         self.engine = engine or PolicyEngine()
         self.places = problems.places
         self.prompts = [encode_text(tokenizer, problems.prompts[place]) for place in self.places]
+        self.engine.expect(self.prompts, problems.max_new_tokens)
         self.problems_at_once = config.batch_size // config.online_samples
         self.seconds = 0.0
 

@@ -3,12 +3,14 @@
 import copy
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import GenerationConfig
 
 from eval.__main__ import main as evaluate
+from eval.engines import by_vllm
 from eval.engines.agreement import check_agreement
 from eval.engines.by_transformers import TransformersEngine
 from eval.engines.by_vllm import VllmEngine
@@ -156,6 +158,23 @@ def test_every_door_samples_with_it(call, tmp_path):
     gaps = [line["rollout/engine_gap"] for line in lines if "rollout/engine_gap" in line]
     assert len(gaps) == 2
     assert max(gaps) < 1e-4
+
+
+def test_it_starts_again_only_for_what_is_longer_than_was_expected(loaded, engine, monkeypatch):
+    own = VllmEngine(str(BUILTIN_MODEL), loaded[0].config, **FLOAT32)
+    lengths = []
+
+    class Started:
+        def __init__(self, *_, max_model_len, **__):
+            lengths.append(max_model_len)
+
+    monkeypatch.setattr(by_vllm, "LENGTHS", 16)
+    monkeypatch.setattr(by_vllm, "_vllm", lambda: SimpleNamespace(LLM=Started))
+    monkeypatch.setattr(VllmEngine, "close", lambda self: None)
+    own.expect(20)
+    for length in (5, 30, 32, 33, 500):  # the model's context is 128
+        own.start(length)
+    assert lengths == [32, 48, 128]
 
 
 def test_a_model_that_it_does_not_know_is_named(loaded):
