@@ -9,6 +9,10 @@ from objectives.errors import InputError
 
 AUTO = "auto"
 INITIAL = "initial"
+PLAIN = (INITIAL, "ratio", "shuffled", "constant")  # extrapolated from the reference
+COUNTED = ("lagged", "oracle", "lookahead")  # with a number of steps
+AHEAD = ("oracle", "lookahead")  # by real steps, for which λ counts nothing
+KNOWN_FIRST = (*AHEAD, "shuffled", "constant")  # found of a batch before its gradients
 HORIZON = 20  # steps ahead, where --lam auto states none
 _RULE = LamRule._field_defaults
 RULE_FLAGS = {"lam_horizon": "horizon", "lam_floor": "floor", "lam_ceiling": "ceiling",
@@ -29,10 +33,13 @@ def read_lam(text: str) -> float | str:
 
 
 def read_origin(text: str) -> str:
-    """Return `initial` or `lagged:N` as it is. Raises ValueError for other text."""
-    steps = text.removeprefix("lagged:")
-    if text != INITIAL and (steps == text or not steps.isdecimal() or int(steps) < 1):
-        raise ValueError("expected initial, or lagged:N with N steps, 1 or more")
+    """Return where the future is from, as it is. Raises ValueError for other text."""
+    kind, colon, steps = text.partition(":")
+    counted = steps.isdecimal() and int(steps) >= 1
+    if not (text in PLAIN or (kind in COUNTED and colon and counted)):
+        raise ValueError(
+            f"expected {', '.join(PLAIN)}, or {', '.join(COUNTED)} and :N with N steps, 1 or more"
+        )
     return text
 
 
@@ -53,9 +60,12 @@ FUTURE_FLAGS: Mapping[str, FutureFlag] = {
         "steps ahead, as scored forecasts on fixed probes tell",
     ),
     "future_from": FutureFlag(
-        read_origin, "initial|lagged:N", INITIAL,
-        "extrapolate from the reference, or from the policy exactly N steps ago, at N + 1 copies "
-        "of what is trained in memory",
+        read_origin, "ORIGIN", INITIAL,
+        "initial: extrapolate from the reference; lagged:N: from the policy exactly N steps ago, "
+        "at N + 1 copies of what is trained in memory; oracle:K: the policy after K real steps of "
+        "the base objective on the batches that come, taken back then; lookahead:K: after K on the "
+        "batch itself; controls: ratio (the extrapolation, not normalised), shuffled (another "
+        "row's ratio), constant (each side's mean weight)",
     ),
     "lam_horizon": FutureFlag(int, "STEPS", HORIZON, "steps that --lam auto looks ahead"),
     "lam_floor": FutureFlag(
@@ -76,17 +86,38 @@ class FutureSettings:
     """Where the future policy is extrapolated from, and by which λ."""
 
     lam: float | str  # a number, or `auto`: by the rule
-    future_from: str  # `initial` or `lagged:N`
+    future_from: str  # as `read_origin` has it
     rule: LamRule | None  # where λ is `auto`
 
     @property
     def lag(self) -> int | None:
-        """N of `lagged:N`; None for the initial reference."""
-        return None if self.future_from == INITIAL else int(self.future_from.split(":")[1])
+        """N of `lagged:N`; None for what is not extrapolated from an earlier policy."""
+        return self._steps if self.kind == "lagged" else None
 
     @property
-    def first_lam(self) -> float:
-        """λ before the first step, at which every λ is the same policy."""
+    def kind(self) -> str:
+        """What `future_from` says, without the number of steps."""
+        return self.future_from.partition(":")[0]
+
+    @property
+    def steps_ahead(self) -> int | None:
+        """K of `oracle:K` and `lookahead:K`; None where the future is extrapolated."""
+        return self._steps if self.kind in AHEAD else None
+
+    @property
+    def known_first(self) -> bool:
+        """Whether it is found of a whole batch before the batch's gradients."""
+        return self.kind in KNOWN_FIRST
+
+    @property
+    def _steps(self) -> int:
+        return int(self.future_from.partition(":")[2])
+
+    @property
+    def first_lam(self) -> float | None:
+        """λ before the first step, at which every λ is the same policy; None of real steps."""
+        if self.steps_ahead is not None:
+            return None
         return float(self.lam) if self.rule is None else lam_at(LamState(), self.rule, 0)
 
     def memory(self, size: int) -> str:
@@ -110,6 +141,10 @@ def future_settings(given: Mapping, default_lam: float) -> FutureSettings:
     """
     lam, origin = given.get("lam", default_lam), given.get("future_from", INITIAL)
     settings = FutureSettings(lam, origin, None)
+    if settings.steps_ahead is not None and "lam" in given and lam != default_lam:
+        raise InputError(f"--lam {lam}: not with --future-from {origin}, which takes real steps")
+    if lam == AUTO and settings.known_first:
+        raise InputError(f"--lam auto: not with --future-from {origin}: give a number")
     rule_flags = {field: given[name] for name, field in RULE_FLAGS.items() if name in given}
     if lam != AUTO:
         if rule_flags:

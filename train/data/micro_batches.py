@@ -21,6 +21,7 @@ class MicroBatch(NamedTuple):
     batch: Batch  # with what is known before the forward passes
     index: Tensor  # (B,) rows of the data set
     counted: bool = True  # False: computed for the sake of other processes, and worth nothing
+    coefficients: Tensor | None = None  # (B, T) in the place of those that the objective gives
 
 
 def micro_batch(

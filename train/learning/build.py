@@ -53,7 +53,8 @@ def build_policies(
     cached = None
     if isinstance(data, OfflineData) and _may_be_cached(spec, config):
         cached = cached_reference(placed, data.tokenized, data.units.rows, config, folder)
-    wanted = anchored or "reference" in needs or ("future" in needs and not lag)
+    extrapolated = "future" in needs and not lag and not _steps_ahead(spec)
+    wanted = anchored or "reference" in needs or extrapolated
     # With its states on disk the reference itself is needed no more.
     needless = bool(cached) and not (anchored or lag or watched)
     policy = base.new_policy(config, placed, in_place=needless and last and placed is base.model)
@@ -71,6 +72,7 @@ def build_policies(
         LaggedPolicy(placed, policy, lag) if lag else None,
         past.on_policy,
         cached and cached[0],
+        spec.future is not None and spec.future.kind == "ratio",
     )
     return Built(policies, cached[1] if cached else 0)
 
@@ -78,8 +80,14 @@ def build_policies(
 def _may_be_cached(spec: ObjectiveSpec, config: Config) -> bool:
     """Not for KTO, whose mismatched rows are new at every step."""
     needs = set(spec.objective.needs)
+    if _steps_ahead(spec):
+        needs -= {"future"}
     looks = {"reference", "future"} & needs and not (spec.future and spec.future.lag)
     return bool(looks) and config.reference_cache != "off" and "divergence" not in needs
+
+
+def _steps_ahead(spec: ObjectiveSpec) -> bool:
+    return spec.future is not None and spec.future.steps_ahead is not None
 
 
 def build_batcher(policy: LanguageModel, base: Base, config: Config) -> MicroBatcher:

@@ -37,16 +37,23 @@ class Gradients:
         self.spec, self.policies, self.batcher = spec, policies, batcher
         self.sharded = is_sharded(policies.policy.model)
 
-    def of(self, batch: OptimizerBatch, lam: float | None) -> StepMetrics:
+    def of(
+        self,
+        batch: OptimizerBatch,
+        lam: float | None,
+        known: Callable[[MicroBatch], MicroBatch] = lambda micro: micro,
+    ) -> StepMetrics:
         """Add the gradients of an optimizer batch's mean loss; return the step's metrics.
 
-        lam: λ of the future policy. Where memory runs out and the size of micro-batches is ours to
-        choose, it begins again with half.
+        lam: λ of the future policy. known: puts what is known of a micro-batch into it. Where
+        memory runs out and the size of micro-batches is ours to choose, it begins again with half.
         """
         divergence = self.divergence(batch)
         totals = self.fitting(
             batch,
-            lambda: self.add(self.batcher.micro_batches(batch, divergence), batch.count, lam),
+            lambda: self.add(
+                map(known, self.batcher.micro_batches(batch, divergence)), batch.count, lam
+            ),
         )
         if not self.sharded:
             for parameter in self.policies.policy.model.parameters():
@@ -67,8 +74,10 @@ class Gradients:
         for micro in micros:
             policy, batch, entropy = self.policies.evaluate(micro, lam)
             loss = self.spec.objective(policy, batch, **hyper).sum() / count
-            loss = loss if micro.counted else 0 * loss
-            loss.backward()
+            slope = loss
+            if micro.coefficients is not None:
+                slope = -(micro.coefficients * policy)[batch.mask].sum() / count
+            (slope if micro.counted else 0 * slope).backward()
             values = log_prob_totals(policy, batch, hyper.get("beta"))
             values |= {"loss": loss.detach(), "entropy": entropy}
             values["completion_tokens"] = batch.mask.sum()

@@ -24,6 +24,7 @@ class Policies:
     lagged: LaggedPolicy | None = None  # origin of the future policy, where not the reference
     on_policy: bool = False  # the policy is at what sampled the data: its own anchor
     states: ReferenceStates | None = None  # in the place of the reference's forward passes
+    ratio: bool = False  # the future is extrapolated by token, and not normalised
 
     @property
     def device(self) -> torch.device:
@@ -32,8 +33,10 @@ class Policies:
     def evaluate(self, micro: MicroBatch, lam: float | None) -> tuple[Tensor, Batch, Tensor]:
         """Return the policy's log-probs (B, T), the filled batch and the sum of the entropies.
 
-        lam: λ of the future policy; None: the objective does not look ahead.
+        lam: λ of the future policy; None: nothing is extrapolated. Where the future is known of
+        the micro-batch it is that; where nothing is known of it, the policy is its own.
         """
+        known = micro.batch.future is not None
         device = self.device
         rows = micro.rows.to(device)
         batch = micro.batch.map(lambda x: x.to(device), Batch._fields)
@@ -47,12 +50,16 @@ class Policies:
             rows.targets,
             reference=reference,
             origin=origin,
-            lam=lam,
+            lam=None if known or self.ratio else lam,
             entropy=True,
         )
         fields = {"reference": out.reference, "future": out.future}
         fields = {k: spread(v, rows) for k, v in fields.items() if v is not None}
         policy = spread(out.policy, rows)
+        if "future" in self.needs and not known and "future" not in fields:
+            here = policy.detach()
+            ahead = 0 if lam is None else lam * (here - fields["reference"])
+            fields["future"] = here + ahead
         if self.on_policy:
             fields["anchor"] = policy.detach()
         batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))

@@ -17,6 +17,7 @@ class Cost:
     parameters: int  # as `matrix_parameters` counts them
     trained_parameters: int  # those of them that are trained
     tokens_trained: int = 0  # of prompts and completions, forward and backward
+    tokens_ahead: int = 0  # trained on to see the future, and taken back
     tokens_shared: int = 0  # of these, computed once with another trajectory's
     tokens_frozen: int = 0  # forward alone: reference, anchors, origin, KTO's mismatched rows
     tokens_generated: int = 0  # completions sampled to be trained on, whoever sampled them
@@ -34,7 +35,7 @@ class Cost:
         """
         forward = self.tokens_frozen + self.tokens_generated
         trained = 4.0 * self.parameters + 2.0 * self.trained_parameters
-        computed = self.tokens_trained - self.tokens_shared
+        computed = self.tokens_trained - self.tokens_shared + self.tokens_ahead
         return trained * computed + 2.0 * self.parameters * forward
 
     def as_dict(self) -> dict:

@@ -17,6 +17,7 @@ from train.devices import processes
 from train.devices.peak_memory import reset_peak_memory
 from train.learning.build import build_batcher, build_optimizer, build_policies
 from train.learning.gradients import Gradients
+from train.learning.look_ahead import LookAhead
 from train.learning.schedule import rate_factor
 from train.probes.auto_lam import PAIRS, AutoLam
 from train.probes.fixed_rows import fixed_rows
@@ -69,6 +70,7 @@ class Session:
         self.held_out = self._held_out()
         self._check_best()
         rate_factor(setup.config.warmup_steps, self.setup.config)  # its options are checked at once
+        self._check_future()
         self.auto_lam = self._auto_lam()
         self.watched = self._watched()
 
@@ -154,9 +156,11 @@ class Session:
             batcher.budget, {n: part for n, part in parts.items() if part is not None},
             config.keep_checkpoints, self._digests(),
         )  # fmt: skip
+        gradients, look_ahead = Gradients(spec, policies, batcher), None
+        if spec.future is not None and spec.future.known_first:
+            look_ahead = LookAhead(spec.future, gradients, optimizer, self.data, config)
         updater = Updater(
-            Gradients(spec, policies, batcher), optimizer, self.data, cost, self.folder, config,
-            self.auto_lam,
+            gradients, optimizer, self.data, cost, self.folder, config, self.auto_lam, look_ahead
         )  # fmt: skip
         held_out = None
         if self.held_out is not None:  # whose states no cache has
@@ -216,6 +220,18 @@ class Session:
         if self.held_out is not None:
             known += [name for name in names_of(self.held_out) if not name.endswith(REJECTED)]
         check_metric(metric, known)
+
+    def _check_future(self) -> None:
+        future = self.spec.future
+        if future is None or not future.known_first:
+            return
+        flag = f"--future-from {future.future_from}"
+        if processes.count() > 1:
+            raise InputError(f"{flag}: one process finds it, and {processes.count()} train")
+        if self.setup.config.diagnose_every:
+            raise InputError(f"--diagnose-every: not with {flag}, which only a whole batch has")
+        if future.kind == "oracle" and self.data.online:
+            raise InputError(f"{flag}: online no batch is there yet that comes: try lookahead:K")
 
     def _auto_lam(self) -> AutoLam | None:
         future = self.spec.future

@@ -5,15 +5,17 @@ import time
 from typing import NoReturn
 
 import torch
+from torch import nn
 
 from diagnostics.parameters import trained_parameters
 from objectives.errors import InputError
 from train.config.groups import OptimisationConfig
 from train.data.offline import BatchSource, OptimizerBatch
 from train.devices import processes
-from train.devices.sharding import own_part, whole_tensor
+from train.devices.sharding import own_part
 from train.learning.gradients import Gradients, StepMetrics
-from train.learning.schedule import rate_factor
+from train.learning.look_ahead import LookAhead
+from train.learning.optimizing import clipped_norm, update
 from train.probes.auto_lam import AutoLam
 from train.run.cost import Cost
 from train.store.folder import RunFolder
@@ -31,9 +33,11 @@ class Updater:
         folder: RunFolder,
         how: OptimisationConfig,
         auto_lam: AutoLam | None = None,
+        look_ahead: LookAhead | None = None,
     ):
         self.gradients, self.optimizer, self.data = gradients, optimizer, data
         self.cost, self.folder, self.how, self.auto_lam = cost, folder, how, auto_lam
+        self.look_ahead = look_ahead
         self.policies = gradients.policies
         future = gradients.spec.future
         self.lam = future and future.first_lam  # of the future policy, None where there is none
@@ -47,11 +51,11 @@ class Updater:
         batch = self.data.draw(step, self.policies.policy)  # first: it may be left Undone
         if self.auto_lam is not None:
             self.lam = processes.agree(self.auto_lam.update(self.policies.policy, step - 1))
-        metrics = self.gradients.of(batch, self.lam)
-        norm = self._clipped_norm()
+        metrics = self._gradients(batch, step)
+        norm = clipped_norm(self._parameters, self.how)
         if not (math.isfinite(metrics.values["loss"]) and math.isfinite(norm)):
             self._stop_at_bad_batch(step, batch, metrics.values["loss"], norm)
-        rate = self._step_optimizer(step)
+        rate = update(self.optimizer, step, self.how)
         if self.policies.anchors is not None:
             self.policies.anchors.advance(step)
         if self.policies.lagged is not None:
@@ -87,20 +91,21 @@ class Updater:
                 f"before is kept; try a lower --learning-rate"
             )
 
-    def _clipped_norm(self) -> float:
-        """Clip the gradients; return their norm before."""
-        parameters = trained_parameters(self.policies.policy.model).values()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.how.max_grad_norm)
-        return whole_tensor(norm).item()
+    @property
+    def _parameters(self) -> list[nn.Parameter]:
+        return list(trained_parameters(self.policies.policy.model).values())
 
-    def _step_optimizer(self, step: int) -> float:
-        """Update the policy; return the learning rate."""
-        rate = self.how.learning_rate * rate_factor(step - 1, self.how)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return rate
+    def _gradients(self, batch: OptimizerBatch, step: int) -> StepMetrics:
+        """Add the batch's gradients; what is to be known of it is found before, and counted."""
+        if self.look_ahead is None:
+            return self.gradients.of(batch, self.lam)
+        known = self.look_ahead.known(batch, step, self.lam)
+        for ahead in known.trained:
+            self.cost.tokens_ahead += ahead.tokens - ahead.shared_tokens
+            self.cost.tokens_frozen += ahead.frozen_tokens
+        models = 1 + (self.policies.frozen_models if self.lam is not None else 0)
+        self.cost.tokens_frozen += known.tokens_read * models
+        return self.gradients.of(batch, self.lam, known.put_into)
 
     def _count(self, metrics: StepMetrics) -> None:
         cost = self.cost
