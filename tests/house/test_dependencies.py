@@ -22,6 +22,7 @@ NOT_IMPORTED = {
     "lm_eval": "a command of tests/eval/compare/evaluations/test_harness.py",
     "pyright": "a command of tests/house/test_types.py",
     "pandas_stubs": "pyright reads the types of pandas there",
+    "pytest_xdist": "pytest loads it",
     "ruff": "a command of tests/house/test_style.py",
 }
 
