@@ -1,6 +1,6 @@
-"""The settings of a run in ten groups, each of which is one group of --help.
+"""The settings of a run in groups, each of which is one group of --help.
 
-A function that reads a few settings asks for their group: `Config` is all ten.
+A function that reads a few settings asks for their group: `Config` is all.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from train.config.diagnosis import MEASURES, PAIRS
 from train.config.flags import flag
 from train.config.quantisation import Quantisation
 from train.config.schedule import Schedule
-from train.config.trackers import TRACKERS
 
 
 @dataclass(frozen=True)
@@ -164,6 +163,11 @@ class ComputeConfig:
         "compute activations again in the backward pass, to save memory",
         changes="figures",
     )
+    activation_offload: bool = flag(
+        False,
+        "with that on a GPU: keep the layers' inputs in the host's memory until then",
+        changes="figures",
+    )
     reference_cache: str = flag(
         "auto",
         "folder to keep the reference's hidden states in, so that it reads each trajectory once; "
@@ -271,33 +275,3 @@ class FolderConfig:
     keep_checkpoints: int = flag(
         0, "newest checkpoints to keep; 0: all", least=0, changes="nothing"
     )
-
-
-@dataclass(frozen=True)
-class ReportingConfig:
-    """What is shown while it trains, and to whom it is told."""
-
-    report_to: str | None = flag(
-        None,
-        f"trackers that get what metrics.jsonl gets, with commas between: {', '.join(TRACKERS)}",
-        "NAMES",
-        changes="nothing",
-    )
-    log_every: int = flag(
-        10,
-        "steps between lines of figures, where standard error is no terminal to show a bar on",
-        "STEPS",
-        above=0,
-        changes="nothing",
-    )
-    push_to_hub: str | None = flag(
-        None,
-        "repository of the Hugging Face hub to put the trained model in, with its card, pictures "
-        "and records",
-        "USER/NAME",
-        changes="nothing",
-    )
-    hub_private: bool = flag(
-        False, "make that repository private, where it is not there yet", changes="nothing"
-    )
-    quiet: bool = flag(False, "neither bar nor lines while it trains", changes="nothing")

@@ -62,6 +62,7 @@ OURS: dict[str, tuple[tuple[str, ...], str]] = {
     "use_lora": (("--lora-rank",), "where it is given, LoRA is trained"),
     "lora_r": (("--lora-rank",), ""),
     "lora_target_modules": (("--lora-targets",), ""),
+    "activation_offloading": (("--activation-offload",), "with --gradient-checkpointing"),
     "lora_dropout": ((), "adapters are trained without dropout"),
     "load_in_4bit": (("--quantise",), "as in --quantise 4bit"),
     "load_in_8bit": (("--quantise",), "as in --quantise 8bit"),

@@ -18,10 +18,11 @@ from train.config.groups import (
     ModelConfig,
     OnlineConfig,
     OptimisationConfig,
-    ReportingConfig,
 )
+from train.config.offload import require_checkpointing
 from train.config.optimizers import check_optimizer
 from train.config.quantisation import check_quantisation
+from train.config.reporting import ReportingConfig
 from train.config.schedule import read_options
 from train.config.trackers import read_trackers
 
@@ -78,6 +79,7 @@ class Config(
         for name in ("lora_alpha", "lora_targets"):
             if self.lora_rank is None and getattr(self, name) is not None:
                 raise InputError(f"{flag_name(name)} is for --lora-rank, which is not given")
+        require_checkpointing(self.activation_offload, self.gradient_checkpointing)
         check_quantisation(self.quantise, self.lora_rank)
         check_optimizer(self.optimizer, self.weight_decay)
         read_options(self.schedule, self.schedule_options)

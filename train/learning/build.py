@@ -20,6 +20,7 @@ from train.learning.past import past_plan
 from train.learning.policies import Policies
 from train.models.base import Base
 from train.models.language_model import LanguageModel, compile_layers, recompute_layers
+from train.models.offload import offload_activations
 from train.models.past_policies import Anchors, LaggedPolicy
 from train.models.reference_cache import cached_reference
 
@@ -60,6 +61,8 @@ def build_policies(
     policy = base.new_policy(config, placed, in_place=needless and last and placed is base.model)
     if config.gradient_checkpointing:
         recompute_layers(policy)
+    if config.activation_offload:
+        policy = offload_activations(policy)
     reference = placed if wanted and not needless else None
     if config.compile:
         for model in filter(None, (policy, reference)):

@@ -12,6 +12,7 @@ from typing import Literal
 from objectives.errors import command_line
 from objectives.text_table import aligned
 from train.config.flags import Parser, add_flags, check, flag, from_flags
+from train.config.offload import require_checkpointing
 from train.config.optimizers import optimizer_kind
 from train.config.quantisation import Quantisation, require_adapter
 from train.config.recipe import add_recipe_flag, ready_config, recipe_of
@@ -60,6 +61,7 @@ class Settings:
         8192, "tokens of one device at a time, padding included", "TOKENS", above=0
     )
     gradient_checkpointing: bool = flag(False, "activations are computed again")
+    activation_offload: bool = flag(False, "with that: the layers' inputs are on the host")
     dtype: Literal["float32", "bfloat16"] = flag("bfloat16", "of the passes")
     reference_cache: Literal["off", "on"] = flag(
         "off",
@@ -76,6 +78,7 @@ class Settings:
     def __post_init__(self):
         check(self)
         optimizer_kind(self.optimizer)
+        require_checkpointing(self.activation_offload, self.gradient_checkpointing)
         require_adapter(self.quantise, self.lora_rank)
 
 
@@ -96,6 +99,7 @@ def main() -> None:
         length=length,
         half=settings.dtype == "bfloat16",
         checkpointing=settings.gradient_checkpointing,
+        offload=settings.activation_offload,
         reference="head" if settings.reference_cache == "on" else "model",
         lora_rank=settings.lora_rank,
         quantise=settings.quantise,
@@ -140,7 +144,7 @@ def _gib(size: int) -> str:
 
 
 def _how(part: Part) -> str:
-    if part.moments == MOMENTS:
+    if part.moments in (MOMENTS, ()):
         return part.how
     return f"{part.how} [{', '.join(part.moments)}]"
 

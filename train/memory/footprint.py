@@ -42,6 +42,7 @@ class MemoryPlan:
     length: int  # of a trajectory
     half: bool = True  # the passes in bfloat16
     checkpointing: bool = True
+    offload: bool = False  # layers' inputs in the host's memory
     # The frozen model itself, or its head alone, with its hidden states on disk.
     reference: Literal["model", "head"] = "model"
     lora_rank: int | None = None  # of an adapter of every linear map of the layers
@@ -169,20 +170,24 @@ def _activations(shape: Shape, plan: MemoryPlan) -> list[Part]:
     stream = _width(plan) * shape.hidden  # what goes from layer to layer, of a token
     each = stream if plan.checkpointing else saved
     last = FLOAT * shape.hidden * (1 if plan.lora_rank else 2)
-    kept = plan.tokens * (shape.layers * each + last)
+    layers = 1 if plan.offload else shape.layers  # whose activations are on the device
+    kept = plan.tokens * (layers * each + last)
     inside = (HALF if plan.half else FLOAT) * 3 * shape.inner + 2 * stream
     whole = plan.quantise is not None or (plan.half and not plan.lora_rank)
     cast = (HALF if plan.half else FLOAT) * shape.largest if whole else 0
     weight = cast if plan.lora_rank else FLOAT * shape.largest + cast
     tokens = f"{plan.tokens} tokens x"
     found = [
-        Part("activations", kept, f"{tokens} ({shape.layers} layers x {each:,} + {last:,})",
+        Part("activations", kept, f"{tokens} ({layers} layers x {each:,} + {last:,})",
              ("forward", "head", "layers")),
         Part("a layer computing", plan.tokens * inside + cast,
              f"{tokens} {inside:,}, and a weight in {_dtype(plan)}", ("forward",)),
         Part("gradients inside a layer", plan.tokens * inside + weight,
              f"{tokens} {inside:,}, and a weight's", ("layers",)),
     ]  # fmt: skip
+    if plan.offload:
+        how = f"{tokens} {shape.layers} layers x {each:,}"
+        found.append(Part("activations, on the host", plan.tokens * shape.layers * each, how, ()))
     if plan.checkpointing:
         found.append(Part("a layer's activations again", plan.tokens * saved,
                           f"{tokens} {saved:,}", ("layers",)))  # fmt: skip

@@ -12,6 +12,7 @@ from diagnostics.parameters import trained_parameters
 from eval.context import context_of, turning_lengths
 from objectives.errors import InputError
 from train.config import Config
+from train.config.offload import require_device
 from train.config.quantisation import Quantisation
 from train.devices import processes
 from train.devices.choice import choose_device, forward_precision
@@ -111,6 +112,8 @@ def open_base(
             f"--out FOLDER), and train from that folder"
         )
     device, half = choose_device(config.device, config.dtype)
+    if config.activation_offload:
+        require_device(device)
     # Sharded, the model is copied to the devices layer by layer.
     place = "cpu" if processes.sharding() else device
     # Frozen weights are computed with in bfloat16 anyway; trained ones must keep small updates.

@@ -40,7 +40,7 @@ DEFAULTS = {
     "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
     "eval_fraction": None, "keep_best": None, "push_to_hub": None, "hub_private": False,
     "attention": None, "optimizer": "adamw", "engine": "auto", "engine_memory": None,
-    "quantise": None,
+    "quantise": None, "activation_offload": False,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -66,7 +66,7 @@ OTHERS = {
     "tokens_per_microbatch": 128,
 }  # fmt: skip
 ALONE = {"epochs": 2.0, "eval_fraction": 0.1}  # not beside online and eval_data
-NEEDING = {"quantise": "4bit"}  # bitsandbytes
+NEEDING = {"quantise": "4bit", "activation_offload": True}  # bitsandbytes, a GPU
 ALLOWING = {name: OTHERS[name] for name in list(OTHERS)[:5]}
 
 
@@ -114,6 +114,7 @@ def test_settings_that_are_no_hyper_parameters():
         "diagnose_every", "diagnose", "horizons", "diagnose_pairs", "report_to", "log_every",
         "quiet", "eval_data", "keep_best", "push_to_hub", "hub_private", "attention",
         "engine_memory",
+        "activation_offload",
     }  # fmt: skip
     beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
     assert of_config | beside == UNTRAINED | IDENTITY
