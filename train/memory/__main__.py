@@ -33,6 +33,7 @@ from train.models.pretrained import read_config
 
 DEFAULT_CONTEXT = 4096  # where a model states none
 COUNTS = (1, 2, 4, 8)  # devices
+COPIES, SHARDED = "each with a copy (DDP)", "sharded (FSDP2)"
 RANK = 16  # of LoRA where none is given
 WORDS: dict[Moment, str] = {
     "forward": "at the end of the forward pass",
@@ -153,11 +154,13 @@ def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
     lora = plan.lora_rank or RANK
     whole = replace(plan, sharded=False, lora_rank=None, quantise=None)
     adapter = replace(whole, lora_rank=lora)
+    quantised = replace(adapter, quantise=plan.quantise or "4bit")
     kinds = {
-        "each with a copy (DDP)": whole,
-        "sharded (FSDP2)": whole,
-        f"LoRA of rank {lora}, each with a copy": adapter,
-        f"LoRA of rank {lora} on 4 bits, each with a copy": replace(adapter, quantise="4bit"),
+        COPIES: whole,
+        SHARDED: whole,
+        f"LoRA of rank {lora}, {COPIES}": adapter,
+        f"LoRA of rank {lora}, {SHARDED}": adapter,
+        f"LoRA of rank {lora} on {quantised.quantise}, {COPIES}": quantised,
     }
     rows: list[tuple[str, ...]] = [
         ("GiB on each device, at the peak of training", *map(str, COUNTS))
@@ -165,7 +168,7 @@ def _table_of_devices(shape: Shape, plan: MemoryPlan) -> str:
     for name, kind in kinds.items():
         peaks = []
         for count in COUNTS:
-            sharded = name.startswith("sharded") and count > 1
+            sharded = name.endswith(SHARDED) and count > 1
             found = parts(shape, replace(kind, devices=count, sharded=sharded))
             peaks.append(f"{peak(found) / 2**30:.1f}")
         rows.append((name, *peaks))

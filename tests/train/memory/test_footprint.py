@@ -280,7 +280,17 @@ def test_quantised_weights_are_not_shared(memory):
     assert float(lines["quantised weights"][2]) == round(maps / 2 / 2**30, 2)
     assert float(lines["weights"][1]) == round(2 * (PUBLISHED["qwen2.5-math-7b"] - maps) / 2**30, 2)
     peak = max(float(words[-1]) for name, words in lines.items() if name.endswith("together"))
-    assert float(lines["LoRA of rank 16 on 4 bits, each with a copy"][-1]) == round(peak, 1)
+    assert float(lines["LoRA of rank 16 on 4bit, each with a copy (DDP)"][-1]) == round(peak, 1)
+
+
+def test_both_tables_tell_of_the_same_peak(memory):
+    """With --devices and --lora-rank the first one is of weights that these share."""
+    rows = {"": "sharded (FSDP2)", "--lora-rank 16": "LoRA of rank 16, sharded (FSDP2)"}
+    for words, row in rows.items():
+        _, out, _ = memory(f"--recipe qwen2.5-math-7b --devices 4 --eval-batch-size 0 {words}")
+        lines = {line.split("  ")[0]: line.split() for line in out.splitlines()}
+        peak = max(float(line[-1]) for name, line in lines.items() if name.endswith("together"))
+        assert float(lines[row][-2]) == round(peak, 1)
 
 
 @pytest.mark.parametrize(
