@@ -38,6 +38,7 @@ from objectives.groups import (
     plus_minus_one,
     solve_rate,
 )
+from objectives.guard import guarded
 from objectives.head import Head
 from objectives.implicit_negative import fpa_nft, nft
 from objectives.kernel import TokenLogProbs, token_log_probs
@@ -131,6 +132,7 @@ __all__ = [
     "group_mean",
     "group_normalised",
     "grpo",
+    "guarded",
     "hinge",
     "ipo",
     "kto",

@@ -61,22 +61,29 @@ def _declared(function: Function[Hyper], unit: Unit, needs: tuple[str, ...]) -> 
         batch = batch.map(Tensor.detach, Batch._fields)
         fields = batch.map(lambda x: masked(x, mask), TOKEN_FIELDS)
         loss = function(masked(policy, mask), fields, *args, **hyper)
-        counts, weight = batch.mask.any(-1), batch.weight
-        if unit == "pair":
-            counts = counts[batch.pairs].all(-1)
-            weight = None if weight is None else weight[batch.pairs].prod(-1)
-        if not isinstance(loss, Tensor) or loss.shape != counts.shape:
-            found = _describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
-            raise ValueError(
-                f"{declared.__name__} must return a Tensor of a loss per {unit}, "
-                f"{tuple(counts.shape)}, got {found}"
-            )
-        loss = torch.where(counts, loss, 0.0)
-        return loss if weight is None else loss * weight
+        return finished(loss, unit, batch, declared.__name__)
 
     declared = cast(Loss[Hyper], objective)
     declared.unit, declared.needs = unit, needs
     return declared
+
+
+def finished(loss: Tensor, unit: Unit, batch: Batch, name: str) -> Tensor:
+    """Return losses, one per unit, times the units' weights; 0 of those without tokens.
+
+    Raises ValueError, with the objective's name, where they are not one per unit.
+    """
+    counts, weight = batch.mask.any(-1), batch.weight
+    if unit == "pair":
+        counts = counts[batch.pairs].all(-1)
+        weight = None if weight is None else weight[batch.pairs].prod(-1)
+    if not isinstance(loss, Tensor) or loss.shape != counts.shape:
+        found = _describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
+        raise ValueError(
+            f"{name} must return a Tensor of a loss per {unit}, {tuple(counts.shape)}, got {found}"
+        )
+    loss = torch.where(counts, loss, 0.0)
+    return loss if weight is None else loss * weight.detach()
 
 
 def check(policy: Tensor, batch: Batch, needs: tuple[str, ...], name: str) -> None:

@@ -12,7 +12,7 @@ from objectives.batch import Batch
 from objectives.contract import Loss, Unit
 from objectives.docstrings import parameter_help
 from objectives.domains import Domain, domains_of, without_domain
-from objectives.future import FutureLoss
+from objectives.future import FutureLoss, at_policy
 
 AtReference = Callable[[Tensor, Batch, Mapping], Tensor | float | None]
 
@@ -83,8 +83,8 @@ class Objective:
 
     @property
     def base(self) -> str | None:
-        """The name of the objective that this is the future-policy form of."""
-        base: Loss | None = getattr(self.loss, "base", None)
+        """The name of what this is without its future policy; None of what does not look ahead."""
+        base = at_policy(self.loss)
         return None if base is None else base.__name__
 
     @property

@@ -1,9 +1,8 @@
 """Future Policy Approximation: any objective, weighted by where the policy is heading."""
 
 import inspect
-import sys
 from functools import partial
-from typing import Any, Generic, Literal, Protocol, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -11,16 +10,10 @@ from torch import Tensor
 from objectives.batch import Batch
 from objectives.contract import Hyper, Loss, Unit, check
 from objectives.docstrings import parameter_help
+from objectives.transform import Entry, Transform, declared
 
 SOURCE = "2509.19893"
 ApplyTo = Literal["both", "negative", "positive"]
-
-
-class Entry(Protocol[Hyper]):
-    """What holds an objective as its `loss`, as an entry of OBJECTIVES does."""
-
-    @property
-    def loss(self) -> Loss[Hyper]: ...
 
 
 def future_policy(
@@ -45,20 +38,19 @@ def future_policy(
     return FutureLoss(declared(objective), apply_to, name)
 
 
-class FutureLoss(Generic[Hyper]):
+class FutureLoss(Transform[Hyper]):
     """The future-policy form of an objective: an objective with one keyword more."""
 
-    base: Loss[Hyper]  # the objective that it is a form of
-    unit: Unit
-    needs: tuple[str, ...]
+    prefix = "fpa_"
+    keyword = "apply_to"
+    kind = ApplyTo
 
     def __init__(self, base: Loss[Hyper], apply_to: ApplyTo = "both", name: str | None = None):
         _check_side(apply_to)
-        self.base, self.apply_to, self._given_name = base, apply_to, name
-        self.unit, self.needs = base.unit, tuple(dict.fromkeys((*base.needs, "future")))
-        self.__name__ = self.__qualname__ = name or "fpa_" + base.__name__
-        self.__module__, self.__doc__ = base.__module__, _documentation(base)
-        self.__signature__ = _with_apply_to(base, apply_to)
+        self.apply_to = apply_to
+        text = parameter_help(inspect.getdoc(future_policy) or "")["apply_to"]
+        summary = f"{base.__name__} with its gradient weighted by the future policy"
+        super().__init__(base, ("future",), name, f"{summary} (arXiv {SOURCE}).", text)
 
     # In truth `apply_to` is keyword-only, which cannot be said beside another's parameters.
     def __call__(
@@ -78,12 +70,6 @@ class FutureLoss(Generic[Hyper]):
 
     def __repr__(self) -> str:
         return f"<objective {self.__name__}, the future-policy form of {self.base.__name__}>"
-
-    def __reduce__(self):
-        # One that a module has under its name is that one, as a function would be.
-        if getattr(sys.modules.get(self.__module__), self.__name__, None) is self:
-            return self.__name__
-        return FutureLoss, (self.base, self.apply_to, self._given_name)
 
 
 class _AtFuture(torch.autograd.Function):
@@ -144,45 +130,19 @@ def _pulled_back(loss, log_probs: Tensor, batch: Batch, upstream: Tensor) -> Ten
     return pull_back(upstream)[0]
 
 
-def declared(objective: Any) -> Loss:
-    """Return the objective in what `future_policy` takes. Raises ValueError where there is none."""
-    objective = getattr(objective, "loss", objective)
-    if isinstance(objective, partial):
-        inner = declared(objective.func)
-        if objective.args:
-            raise ValueError(f"a partial of {inner.__name__}: give hyper-parameters by keyword")
-        bound: Any = partial(inner, **objective.keywords)
-        bound.__name__, bound.__module__ = inner.__name__, inner.__module__
-        bound.__doc__ = inspect.getdoc(inner)
-        bound.unit, bound.needs = inner.unit, inner.needs
-        return cast(Loss, bound)
-    if not all(hasattr(objective, what) for what in ("unit", "needs", "__name__")):
-        raise ValueError(
-            f"future_policy takes an objective, got {objective!r}: declare a function one with "
-            f"per_pair or per_trajectory"
-        )
-    return objective
+def at_policy(loss: Any) -> Loss | None:
+    """Return an objective without its future policy; None of one that does not look ahead.
+
+    It is weighted by the policy itself: of `guarded(future_policy(dpo))` it is `guarded(dpo)`.
+    """
+    if isinstance(loss, FutureLoss):
+        return loss.base
+    if isinstance(loss, Transform):
+        base = at_policy(loss.base)
+        return None if base is None else loss.of(base)
+    return None
 
 
 def _check_side(apply_to: str) -> None:
     if apply_to not in get_args(ApplyTo):
         raise ValueError(f"apply_to must be one of {get_args(ApplyTo)}, got {apply_to!r}")
-
-
-def _documentation(objective: Loss) -> str:
-    """Return the objective's docstring with a summary of the form's own, and its keyword."""
-    _, _, rest = (inspect.getdoc(objective) or "").partition("\n")
-    text = parameter_help(inspect.getdoc(future_policy) or "")["apply_to"]
-    if "apply_to" not in parameter_help(rest):  # that of a form has it already
-        rest += f"\napply_to: {text}."
-    summary = f"{objective.__name__} with its gradient weighted by the future policy"
-    return f"{summary} (arXiv {SOURCE}).\n{rest}"
-
-
-def _with_apply_to(objective: Loss, default: ApplyTo) -> inspect.Signature:
-    signature = inspect.signature(objective, eval_str=True)
-    others = [p for name, p in signature.parameters.items() if name != "apply_to"]
-    keyword = inspect.Parameter(
-        "apply_to", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=ApplyTo
-    )
-    return signature.replace(parameters=[*others, keyword])

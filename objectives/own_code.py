@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from objectives.errors import InputError
 from objectives.spelling import did_you_mean
+from objectives.transform import Transform
 
 _files: dict[Path, tuple[bytes, ModuleType]] = {}  # that were run, with what was in them
 
@@ -138,7 +139,8 @@ def told(error: BaseException, value: Any = None) -> str:
 
 def _file_of(value: Any) -> str | None:
     value = getattr(value, "loss", value)
-    value = getattr(value, "base", value)
+    while isinstance(value, Transform):
+        value = value.base
     while isinstance(value, partial):
         value = value.func
     value = inspect.unwrap(value) if callable(value) else value

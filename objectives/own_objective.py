@@ -13,12 +13,13 @@ from objectives.batch import Batch
 from objectives.contract import Loss
 from objectives.entry import SETTINGS_HELP, Objective
 from objectives.errors import InputError
-from objectives.future import FutureLoss, declared
+from objectives.future import at_policy
 from objectives.groups import ADVANTAGES
 from objectives.own_code import told
+from objectives.transform import Transform, declared, keywords
 
 KINDS = (bool, int, float, str)
-TAKEN = {*SETTINGS_HELP, "apply_to"}  # set beside the hyper-parameters
+TAKEN = {*SETTINGS_HELP, "apply_to", "guard"}  # set beside the hyper-parameters
 HOW = "f(policy, batch, *, name: float = 1.0, ...)"
 
 
@@ -36,20 +37,22 @@ def own_objective(name: str, about: Objective) -> Objective:
             f"objectives above it, with the fields of the batch that it reads"
         ) from None
     _check_settings(name, about)
-    base = getattr(loss, "base", None)
-    if base is None:
-        own = guarded(name, loss)
-    else:
-        form = cast(Any, loss)  # of the class below, whatever its hyper-parameters are
-        own = FutureLoss(guarded(base.__name__, base), form.apply_to, name)
+    if at_policy(loss) is not None:
         about = replace(about, settings={"lam": 1.0, **about.settings})
+    own = _with_told_errors_within(name, loss)
     entry = replace(about, loss=own, future=None)
     _check_signature(entry)
     try_out(entry)
     return entry
 
 
-def guarded(name: str, loss: Loss) -> Loss:
+def _with_told_errors_within(name: str, loss: Loss) -> Loss:
+    if isinstance(loss, Transform):
+        return loss.of(_with_told_errors_within(loss.base.__name__, loss.base), name)
+    return with_told_errors(name, loss)
+
+
+def with_told_errors(name: str, loss: Loss) -> Loss:
     """Return an objective under a name, whose failures are InputErrors of one line."""
 
     @wraps(loss)
@@ -158,7 +161,7 @@ def _check_signature(entry: Objective) -> None:
             f"and with a default"
         )
     for word, parameter in entry.hyper_parameters.items():
-        if word in TAKEN and not (word == "apply_to" and entry.base):
+        if word in TAKEN - keywords(entry.loss):
             raise InputError(f"{name}: {word} is set beside hyper-parameters: rename it")
         if not _readable(parameter.annotation):
             raise InputError(

@@ -9,15 +9,24 @@ from objectives.contract import Loss
 from objectives.entry import AtReference, Objective
 from objectives.errors import InputError
 from objectives.future import SOURCE, FutureLoss
+from objectives.guard import SOURCE as GUARD_SOURCE
+from objectives.guard import GuardedLoss
 from objectives.own_code import is_own, load_function, load_module, source_digest, split_name
 from objectives.own_objective import coefficients_change, own_objective
 from objectives.spelling import did_you_mean
+from objectives.transform import prefixed, unprefixed
 
+FUTURE, GUARD = FutureLoss.prefix, GuardedLoss.prefix
 ENTRY_POINTS = "objective_zoo.objectives"  # the group in which packages name theirs
 
 
 class Registry(Mapping[str, Objective]):
-    """Objectives by name; more are registered, or found as `module:function`."""
+    """Objectives by name; more are registered, or found as `module:function`.
+
+    It counts and iterates over objectives and their future-policy forms. Each of these has a form
+    with the likelihood guard besides, `guarded_NAME`, which is made when it is asked for, as is
+    that one's own future-policy form, `fpa_guarded_NAME`.
+    """
 
     def __init__(self, entries: Iterable[Objective]):
         """entries: of this project, each with its form, which gets an entry too."""
@@ -27,7 +36,10 @@ class Registry(Mapping[str, Objective]):
         self._ours = frozenset(self._entries)
 
     def __getitem__(self, name: str) -> Objective:
-        return self._entries[name]
+        entry = self._entries.get(name) or self._guarded(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -81,7 +93,7 @@ class Registry(Mapping[str, Objective]):
         """
         if name not in self._entries or name in self._ours:
             raise InputError(f"{name}: not registered by anyone but this project")
-        for called in (name, form_name(name)):
+        for called in (name, prefixed(FUTURE, name)):
             self._entries.pop(called, None)
 
     def find(self, name: str) -> Objective:
@@ -92,28 +104,46 @@ class Registry(Mapping[str, Objective]):
         """
         if is_own(name):
             return self._of_own_code(name)
-        if name not in self._entries:
+        if name not in self:
             self._from_packages(name)
-        if name not in self._entries:
-            near = did_you_mean(name, self._entries)
+        if name not in self:
+            more = [prefixed(GUARD, known) for known in self._entries]
+            near = did_you_mean(name, [*self._entries, *more])
             raise InputError(
-                f"{name}: not one of {', '.join(self._entries)}{near}; one of your own is named "
-                f"my_package.module:function or my_file.py:function"
+                f"{name}: not one of {', '.join(self._entries)}{near}; {GUARD}NAME is one of these "
+                f"with the likelihood guard; one of your own is named my_package.module:function "
+                f"or my_file.py:function"
             )
-        return self._entries[name]
+        return self[name]
+
+    def _guarded(self, name: str) -> Objective | None:
+        """Return what guarded_NAME or fpa_guarded_NAME stands for, None where it is neither."""
+        guarded_name = unprefixed(FUTURE, name) or name
+        inner = unprefixed(GUARD, guarded_name)
+        about = self._entries.get(inner) if inner else None
+        if about is None:
+            return None
+        loss = GuardedLoss(about.loss, name=guarded_name)
+        entry = replace(about, loss=loss, source=GUARD_SOURCE, future=None)
+        if guarded_name == name:
+            return entry
+        if entry.base is not None:  # the form of a form is itself
+            return None
+        return form_of(replace(entry, future=FutureLoss(loss, name=name)))
 
     def _of_own_code(self, name: str) -> Objective:
         place, function = split_name(name)
         module = load_module(name)
-        base = function.removeprefix("fpa_")
+        base = bare(function)
         if not hasattr(module, function) and base != function and hasattr(module, base):
             own = f"{place}:{base}"
-            if self.find(own).future is None:
+            self.find(own)
+            if name not in self:
                 raise InputError(
                     f"{name}: the coefficients of {own}'s gradient do not depend on the policy, so "
                     f"that its future-policy form would be itself: train {own}"
                 )
-            return self._entries[name]
+            return self[name]
         value, _, digest = load_function(name)
         known = self._entries.get(name)
         if known is None or known.digest != digest:
@@ -130,7 +160,7 @@ class Registry(Mapping[str, Objective]):
     def _take(self, name: str, about: Objective, digest: str | None, allow_loaded: bool) -> None:
         entry = replace(own_objective(name, about), digest=digest)
         if entry.base is None and coefficients_change(entry):
-            entry = replace(entry, future=FutureLoss(entry.loss, name=form_name(name)))
+            entry = replace(entry, future=FutureLoss(entry.loss, name=prefixed(FUTURE, name)))
         form = form_of(entry)
         for own in filter(None, (entry, form)):
             if own.name in self._entries and not (allow_loaded and is_own(own.name)):
@@ -142,18 +172,18 @@ class Registry(Mapping[str, Objective]):
 
     def _from_packages(self, name: str) -> None:
         """Register an objective that an installed package names in its entry points."""
-        base = name.removeprefix("fpa_")
         for point in entry_points(group=ENTRY_POINTS):
-            if point.name in (name, base):
+            if point.name in (name, bare(name)):
                 value, _, _ = load_function(point.value)
                 if point.name not in self._entries:  # its module may have registered it
                     self.register(value, name=point.name)
 
 
-def form_name(name: str) -> str:
-    """Return what the future-policy form of an objective is called: `fpa_NAME`."""
-    place, colon, function = name.rpartition(":")
-    return f"{place}{colon}fpa_{function}"
+def bare(name: str) -> str:
+    """Return the name of an objective of a package or file, without those of its forms."""
+    inner = unprefixed(FUTURE, name) or name
+    inner = unprefixed(GUARD, inner) or inner
+    return unprefixed(FUTURE, inner) or inner
 
 
 def form_of(base: Objective) -> Objective | None:

@@ -26,7 +26,7 @@ def zoo_table(names: Sequence[str] = ()) -> str:
         return "\n\n".join(_block(name, OBJECTIVES[name]) for name in names)
     forms = [name for name, entry in OBJECTIVES.items() if entry.base and name != "fpa"]
     blocks = [_block(name, entry) for name, entry in OBJECTIVES.items() if name not in forms]
-    return "\n\n".join([fill(LEGEND, WIDTH), *blocks, _shared_block(forms)])
+    return "\n\n".join([fill(LEGEND, WIDTH), *blocks, _guarded_block(), _shared_block(forms)])
 
 
 def _block(name: str, entry: Objective) -> str:
@@ -50,6 +50,24 @@ def _shared_block(forms: list[str]) -> str:
             fill(", ".join(forms), WIDTH),
             fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT),
             *(_flag(form, parameter) for parameter in added),
+        ]
+    )
+
+
+def _guarded_block() -> str:
+    """Return the block of what each objective and form is with the likelihood guard."""
+    entry = OBJECTIVES["guarded_dpo"]
+    text = (
+        f"Each is {entry.summary.replace('dpo', 'the objective NAME or fpa_NAME', 1)} It reads "
+        "reference, and the reward where its unit is the trajectory, and has the flags of what it "
+        "is named after and this one. fpa_guarded_NAME looks at the future policy for the penalty "
+        "too."
+    )
+    return "\n".join(
+        [
+            "guarded_NAME, guarded_fpa_NAME, fpa_guarded_NAME",
+            fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT),
+            _flag(entry, "guard"),
         ]
     )
 

@@ -127,8 +127,7 @@ def _default_names(own: str | None) -> list[str]:
     """Return the default objectives after the run's own, without those that repeat its columns."""
 
     def base(name: str) -> str:
-        loss = OBJECTIVES.find(name).loss
-        return getattr(loss, "base", loss).__name__
+        return OBJECTIVES.find(name).base or name
 
     first = [own] if own else []
     return first + [n for n in DEFAULT_OBJECTIVES if not own or base(n) != base(own)]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from objectives import Batch
 from objectives.batch import lengths, masked
+from objectives.future import at_policy
 
 
 class PairCoefficients(NamedTuple):
@@ -79,8 +80,9 @@ def coefficients_now_and_ahead(
     if batch.future is None:
         raise ValueError("the coefficients ahead need batch.future, which is None")
     loss = getattr(objective, "loss", objective)
-    if hasattr(loss, "base"):
-        loss = loss.base
+    base = at_policy(loss)
+    if base is not None:
+        loss = base
         hyper = {name: value for name, value in hyper.items() if name != "apply_to"}
     return (
         pair_coefficients(loss, policy, batch, **hyper),

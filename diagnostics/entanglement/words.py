@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from objectives import OBJECTIVES
 from objectives.text_table import aligned
 
 SMALL = 0.05  # of a cosine's parts: below, not worth a word
@@ -118,8 +119,8 @@ def _now(name: str, now: dict) -> str:
 
 def _ahead(name: str, times: dict) -> str:
     now, future = times["now"], times["future"]
-    base = name.removeprefix("fpa_") if name != "fpa" else "offline_rl"
-    owner = f"{name} (now: the weights of {base})" if name.startswith("fpa") else name
+    base = OBJECTIVES.find(name).base
+    owner = f"{name} (now: the weights of {base})" if base else name
     weights = now["weight_median"], future["weight_median"]
     size = ""
     if None not in weights and weights[0] > 0:

@@ -5,6 +5,7 @@ import torch
 from objectives import OBJECTIVES, Batch
 
 NAMES = list(OBJECTIVES)
+GUARDED = ["guarded_dpo", "guarded_offline_rl", "guarded_fpa", "guarded_grpo", "fpa_guarded_dpo"]
 FPA_NAMES = [name for name in NAMES if hasattr(OBJECTIVES[name].loss, "base")]
 
 

@@ -6,9 +6,9 @@ import torch
 from objectives import OBJECTIVES, Batch, per_trajectory
 from objectives.batch import ROW_FIELDS, TOKEN_FIELDS, log_prob_mean
 from objectives.testing import check
-from tests.helpers.zoo import NAMES, loss_and_gradient, random_batch
+from tests.helpers.zoo import GUARDED, NAMES, loss_and_gradient, random_batch
 
-every = pytest.mark.parametrize("name", NAMES)
+every = pytest.mark.parametrize("name", NAMES + GUARDED)
 
 
 # Their gradient is not the derivative of their value; it is worked out by hand elsewhere.
@@ -20,7 +20,7 @@ def test_the_battery_that_others_have_too(name):
     check(name, stopped=name in STOPPED)
 
 
-@every
+@pytest.mark.parametrize("name", NAMES)
 def test_value_at_the_reference_is_its_closed_form(name):
     objective = OBJECTIVES[name]
     policy, batch = random_batch(at_reference=True)
@@ -51,7 +51,7 @@ def test_works_under_function_transforms(name):
     torch.testing.assert_close(jacobian.sum(0), gradients[0])
 
 
-@pytest.mark.parametrize("name", ["fpa", "dpo", "kto", "orpo", "fpa_dpo"])
+@pytest.mark.parametrize("name", ["fpa", "dpo", "kto", "orpo", "fpa_dpo", "guarded_fpa"])
 def test_compiles(name):
     policy, batch = random_batch()
     objective = OBJECTIVES[name].loss

@@ -6,6 +6,7 @@ from torch import Tensor
 from objectives import Batch, Objective
 from objectives.batch import log_prob_mean
 from objectives.errors import InputError
+from objectives.future import at_policy
 from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatch
 from train.learning.policies import Policies
@@ -47,7 +48,7 @@ def check_start(
     expected = closed_form(objective, batch, policy, hyper)
     if expected is not None:
         _require_close("the loss and its closed form", loss, torch.as_tensor(expected).to(loss))
-    base = getattr(objective.loss, "base", None)
+    base = at_policy(objective.loss)
     if base is not None:
         base_hyper = {name: value for name, value in hyper.items() if name != "apply_to"}
         mine = _gradient(objective, policy, batch, hyper)
