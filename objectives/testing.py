@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 from objectives.batch import TOKEN_FIELDS, Batch
+from objectives.domains import Domain
 from objectives.entry import Objective
+from objectives.errors import InputError
+from objectives.future import FutureLoss
 from objectives.own_objective import losses_and_gradient, own_objective, small_batch
 from objectives.registry import OBJECTIVES
 
@@ -14,9 +17,11 @@ from objectives.registry import OBJECTIVES
 def check(objective: Any, *, stopped: bool = False) -> None:
     """Raise AssertionError, naming what fails, unless an objective keeps what all promise.
 
-    Its gradient is that of its losses in float64 (not of a future-policy form); padding, the order
-    of rows and micro-batches change nothing; extreme log-probs and an empty row give finite
-    numbers; nothing is changed in place; and it gives the same twice.
+    Its gradient is that of its losses in float64; that of a future-policy form is its base's at the
+    future policy, at the base's losses; padding, the order of rows and micro-batches change
+    nothing; extreme log-probs and an empty row give finite numbers; nothing is changed in place; it
+    gives the same twice; and fields that are missing, wrong shapes and numbers outside of a domain
+    are refused with ValueError.
     objective: declared with per_pair or per_trajectory, an Objective, a name of OBJECTIVES, or
     `module:function`. stopped: it detaches a part on purpose, so that its gradient is not that of
     its value. Raises InputError for what is no objective.
@@ -31,6 +36,8 @@ def check(objective: Any, *, stopped: bool = False) -> None:
     losses, gradient = losses_and_gradient(entry, policy, batch)
     if not stopped and entry.base is None:
         _check_gradient(entry, policy, batch)
+    _check_form(entry, policy, batch)
+    _check_refusals(entry, policy, batch)
     for seed in range(2):
         _check_padding(entry, *small_batch(dtype=torch.float64, seed=seed))
     order = torch.tensor([3, 0, 5, 2, 1, 4])
@@ -56,6 +63,47 @@ def _check_gradient(entry: Objective, policy: Tensor, batch: Batch) -> None:
         f"{entry.name}: its gradient is not that of its losses, by finite differences; where it "
         f"detaches a part on purpose, say stopped=True"
     )
+
+
+def _check_form(entry: Objective, policy: Tensor, batch: Batch) -> None:
+    """Hold the form, its own or the one that it is, against what it is a form of."""
+    form = entry.loss if entry.base is not None else FutureLoss(entry.loss)
+    base = cast(FutureLoss, form).base
+    found = losses_and_gradient(form, policy, batch)
+    here, _ = losses_and_gradient(base, policy, batch)
+    _, ahead = losses_and_gradient(base, cast(Tensor, batch.future), batch)
+    _same(entry, "looking ahead", found, (here, ahead))
+
+
+def _check_refusals(entry: Objective, policy: Tensor, batch: Batch) -> None:
+    wide = torch.cat([policy, policy], 1)
+    refused: list[tuple[str, Tensor, Batch, dict[str, float]]] = [
+        ("log-probs of other places than the mask's", wide, batch, {}),
+        ("log-probs of one row, without rows", policy[0], batch, {}),
+    ]
+    for name in entry.needs:
+        value = getattr(batch, name)
+        refused.append((f"a batch without {name}", policy, batch._replace(**{name: None}), {}))
+        other = torch.cat([value, value], -1)
+        refused.append((f"{name} of another shape", policy, batch._replace(**{name: other}), {}))
+    for name, domain in entry.domains.items():
+        if name in entry.hyper_parameters:
+            for value in _outside(domain):
+                refused.append((f"{name} {value:g}", policy, batch, {name: value}))
+    for what, given, filled, hyper in refused:
+        try:
+            entry(given, filled, **hyper)
+        except (ValueError, InputError):  # of others' code, in one line
+            continue
+        raise AssertionError(f"{entry.name}: {what} is not refused")
+
+
+def _outside(domain: Domain) -> list[float]:
+    """Return numbers that are not in a domain."""
+    bounds = [domain.above]
+    bounds += [None if domain.least is None else domain.least - 1]
+    bounds += [None if domain.most is None else domain.most + 1]
+    return [*(bound for bound in bounds if bound is not None), float("nan"), float("inf")]
 
 
 def _check_padding(entry: Objective, policy: Tensor, batch: Batch) -> None:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from objectives import OBJECTIVES, Batch, per_trajectory
+from objectives import OBJECTIVES, Batch, Objective, contract, per_trajectory, testing
 from objectives.batch import ROW_FIELDS, TOKEN_FIELDS, log_prob_mean
+from objectives.future import FutureLoss
 from objectives.testing import check
 from tests.helpers.zoo import GUARDED, NAMES, loss_and_gradient, random_batch
 
@@ -108,3 +109,35 @@ def test_the_battery_finds_what_breaks_a_promise(function, message):
     function.__name__ = "broken"
     with pytest.raises(AssertionError, match=rf"^broken: .*({message})"):
         check(per_trajectory("reward")(function))
+
+
+def undeclared(policy, batch):
+    """An objective by its attributes alone, which nobody checks on entry."""
+    return torch.where(batch.mask, policy, 0).sum(-1) * batch.reward[: len(policy)]
+
+
+undeclared.unit, undeclared.needs = "trajectory", ("reward",)
+
+
+class WrongForm(FutureLoss):
+    """Says that it looks ahead, and does not."""
+
+    def __call__(self, policy, batch, apply_to=None, **hyper):
+        return self.base(policy, batch, **hyper)
+
+
+def test_the_battery_finds_what_is_not_checked_on_entry():
+    with pytest.raises(AssertionError, match="undeclared: reward of another shape is not refused"):
+        check(Objective(undeclared, ""))
+
+
+def test_the_battery_finds_a_form_that_does_not_look_ahead(monkeypatch):
+    monkeypatch.setattr(testing, "FutureLoss", WrongForm)
+    with pytest.raises(AssertionError, match="dpo: looking ahead changes its gradient"):
+        check("dpo")
+
+
+def test_the_battery_finds_a_number_outside_of_its_domain(monkeypatch):
+    monkeypatch.setattr(contract, "check_domains", lambda *_: None)
+    with pytest.raises(AssertionError, match=r"dpo: beta (0|nan|inf) is not refused"):
+        check("dpo")
