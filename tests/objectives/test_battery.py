@@ -127,7 +127,7 @@ class WrongForm(FutureLoss):
 
 
 def test_the_battery_finds_what_is_not_checked_on_entry():
-    with pytest.raises(AssertionError, match="undeclared: reward of another shape is not refused"):
+    with pytest.raises(AssertionError, match=r"undeclared: .* is not refused"):
         check(Objective(undeclared, ""))
 
 
