@@ -52,6 +52,14 @@ from objectives.mirror_descent import (
     two_sequence_play,
     two_sequence_update,
 )
+from objectives.mirror_methods import (
+    exploitability,
+    extragradient_step,
+    magnetic_step,
+    nash_md_step,
+    self_play,
+    zero_sum,
+)
 from objectives.policy_gradient import fpa_grpo, grpo
 from objectives.preference import (
     apo_zero,
@@ -97,6 +105,8 @@ __all__ = [
     "dpo_norm",
     "dpop",
     "exo",
+    "exploitability",
+    "extragradient_step",
     "fpa",
     "fpa_a_star_po",
     "fpa_apo_down",
@@ -137,8 +147,10 @@ __all__ = [
     "ipo",
     "kto",
     "leave_one_out",
+    "magnetic_step",
     "mirror_step",
     "mismatch",
+    "nash_md_step",
     "nca",
     "nft",
     "nsr",
@@ -158,6 +170,7 @@ __all__ = [
     "robust_dpo",
     "rpo",
     "sapo",
+    "self_play",
     "sft",
     "simper",
     "simpo",
@@ -169,4 +182,5 @@ __all__ = [
     "two_sequence_update",
     "vespo",
     "w_reinforce",
+    "zero_sum",
 ]
