@@ -11,7 +11,6 @@ from eval.compare.__main__ import main as compare
 from objectives import OBJECTIVES
 from objectives.__main__ import main as zoo
 from train.__main__ import main as train
-from train.memory.__main__ import main as memory
 
 SOURCE = """from objectives import per_trajectory
 import torch
@@ -44,7 +43,6 @@ def test_a_run_of_it_is_gone_on_with_and_looked_at_afterwards(call, tmp_path):
     for main, words in (
         (entanglement, "--run run --pairs 2 --parameters head --out pairs"),
         (extrapolation, "--run run --out ahead"),
-        (memory, "--objective mine.py:mine"),
     ):
         status, _, said = call(main, words)
         assert status == 0, said
