@@ -23,6 +23,7 @@ class Cost:
     tokens_generated: int = 0  # completions sampled to be trained on, whoever sampled them
     generation_seconds: float = 0.0  # within this run
     training_seconds: float = 0.0  # of optimizer steps, sampling aside
+    held_out_seconds: float = 0.0  # of looks at held-out rows
     seconds: float = 0.0  # of everything, evaluations included
 
     @property

@@ -195,7 +195,9 @@ class Run:
             self.callbacks.on_evaluation(step, line)
 
     def _hold_out(self, held_out: HeldOut, step: int) -> None:
+        begun = time.monotonic()
         line = {"step": step, **held_out.look(self.updater.lam)}
+        self.updater.cost.held_out_seconds += time.monotonic() - begun
         self.looks.append(line)
         self._keep(step, line)
         self._check_finite(line)

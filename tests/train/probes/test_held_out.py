@@ -121,6 +121,13 @@ def test_at_the_start_ties_count_a_half_and_training_rows_are_the_rest(setup, tm
     assert json.loads((tmp_path / "run/config.json").read_text())["eval_fraction"] == 0.01
 
 
+def test_looks_are_timed(setup, tmp_path):
+    run = started(setup, "dpo", tmp_path / "run")
+    run.train()
+    cost = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert 0 < cost["held_out_seconds"] < cost["seconds"]
+
+
 def test_the_best_checkpoint_is_kept_and_named(setup, tmp_path):
     config = replace(
         QUICK, steps=8, learning_rate=2e-3, warmup_steps=0, keep_best="heldout/loss",

@@ -29,8 +29,11 @@ SINCE = {
     "engine_memory": None, "quantise": None, "activation_offload": False,
 }  # fmt: skip
 # What a checkpoint has since: of a run that was stopped, what is to be looked at still; of what the
-# run is made from, digests; the optimizer's parameters by name.
-KEPT_SINCE = ("/run/unseen", "/run/digests/", "/optimizer/")
+# run is made from, digests; the optimizer's parameters by name; more that is counted and timed.
+KEPT_SINCE = (
+    "/run/unseen", "/run/digests/", "/optimizer/", "/run/cost/tokens_ahead",
+    "/run/cost/held_out_seconds",
+)  # fmt: skip
 # Another CPU may differ in the last bits, which optimizer states and forecasts amplify.
 CLOSE = {"rel": 1e-4, "abs": 1e-5}
 
