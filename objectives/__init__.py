@@ -84,6 +84,7 @@ from objectives.preference import (
 from objectives.registry import OBJECTIVES
 from objectives.soft_ratio import cispo, fpa_cispo, fpa_sapo, fpa_vespo, sapo, vespo
 from objectives.unpaired import fpa_kto, kto, mismatch, reference_point
+from objectives.weighted_preference import fpa_wpo_dpo, wpo_dpo
 
 __all__ = [
     "ADVANTAGES",
@@ -136,6 +137,7 @@ __all__ = [
     "fpa_sppo_hard",
     "fpa_topr",
     "fpa_vespo",
+    "fpa_wpo_dpo",
     "future_policy",
     "gate_dpo",
     "group_centred",
@@ -182,5 +184,6 @@ __all__ = [
     "two_sequence_update",
     "vespo",
     "w_reinforce",
+    "wpo_dpo",
     "zero_sum",
 ]

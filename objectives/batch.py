@@ -29,6 +29,8 @@ class Batch(NamedTuple):
     pairs: MaybeTensor = None  # (P, 2) integer rows: chosen, rejected
     divergence: MaybeTensor = None  # (B,) KTO's z0, one number for the optimizer batch, repeated
     mean_length: MaybeTensor = None  # (B,) tokens a row, mean over the optimizer batch, repeated
+    collision: MaybeTensor = None  # (B, T) log Σ_v π_θ(v)², over the vocabulary
+    future_collision: MaybeTensor = None  # (B, T) the same of the extrapolated future policy
     solve_rate: MaybeTensor = None  # (B,) share of correct among all of the prompt's
 
     def map(self, function: Callable[[Tensor], Tensor], names: tuple[str, ...]) -> "Batch":
@@ -42,7 +44,9 @@ class Batch(NamedTuple):
         return self._replace(pairs=None).map(lambda x: x[index], every)
 
 
-TOKEN_FIELDS = ("reference", "future", "anchor", "previous_anchor")
+TOKEN_FIELDS = (
+    "reference", "future", "anchor", "previous_anchor", "collision", "future_collision",
+)  # fmt: skip
 ROW_FIELDS = ("reward", "group", "weight", "divergence", "mean_length", "solve_rate")
 
 

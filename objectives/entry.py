@@ -118,6 +118,8 @@ class Objective:
             pairs,
             0 * row,
             row.abs(),
+            token,
+            token,
             row.abs() / 2,
         )
         self.loss(token, batch, **hyper)

@@ -50,7 +50,7 @@ class FutureLoss(Transform[Hyper]):
         self.apply_to = apply_to
         text = parameter_help(inspect.getdoc(future_policy) or "")["apply_to"]
         summary = f"{base.__name__} with its gradient weighted by the future policy"
-        super().__init__(base, ("future",), name, f"{summary} (arXiv {SOURCE}).", text)
+        super().__init__(base, reads(base), name, f"{summary} (arXiv {SOURCE}).", text)
 
     # In truth `apply_to` is keyword-only, which cannot be said beside another's parameters.
     def __call__(
@@ -101,7 +101,7 @@ class _AtFuture(torch.autograd.Function):
 def _gradient(loss, unit: Unit, side: ApplyTo, policy: Tensor, batch: Batch, upstream: Tensor):
     """Return the losses' gradient, (B, T), of each row at the future policy or at the policy."""
     if side == "both":
-        return _pulled_back(loss, batch.future, batch, upstream)
+        return _pulled_back(loss, batch.future, at_future(batch), upstream)
     if unit == "trajectory":
         return _by_side(loss, side, batch.reward > 0, policy, batch, upstream)
     # A row may be chosen in one pair and rejected in another: one copy of it for either.
@@ -113,8 +113,18 @@ def _gradient(loss, unit: Unit, side: ApplyTo, policy: Tensor, batch: Batch, ups
     return both[:count] + both[count:]
 
 
+def reads(base: Loss) -> tuple[str, ...]:
+    """Return the fields that an objective's form reads beside the objective's."""
+    return ("future", "future_collision") if "collision" in base.needs else ("future",)
+
+
+def at_future(batch: Batch) -> Batch:
+    """Return the batch with what is known of the policy's whole distribution as the future's is."""
+    return batch._replace(collision=batch.future_collision)
+
+
 def _by_side(loss, side: ApplyTo, positive: Tensor, policy: Tensor, batch: Batch, upstream: Tensor):
-    ahead = _pulled_back(loss, batch.future, batch, upstream)
+    ahead = _pulled_back(loss, batch.future, at_future(batch), upstream)
     here = _pulled_back(loss, policy, batch, upstream)
     looks = positive if side == "positive" else ~positive
     return torch.where(looks[:, None], ahead, here)

@@ -35,6 +35,8 @@ class TokenLogProbs(NamedTuple):
     reference: Tensor | None  # log π_ref(y)
     future: Tensor | None  # log π̂(y)
     entropy: Tensor | None  # of π_θ, in nats
+    collision: Tensor | None = None  # log Σ_v π_θ(v)², the chance that two draws are one token
+    future_collision: Tensor | None = None  # log Σ_v π̂(v)²
 
 
 def token_log_probs(
@@ -46,6 +48,7 @@ def token_log_probs(
     origin: tuple[Tensor, Head] | None = None,
     lam: float | None = None,
     entropy: bool = False,
+    collision: bool = False,
     chunk_size: int | None = None,
 ) -> TokenLogProbs:
     """Return log-probs of the sampled tokens under policy, reference and future policy.
@@ -61,7 +64,8 @@ def token_log_probs(
     reference: hidden states (N, d') and head of the reference, whose vocabulary must be the same.
     origin: as reference, of the policy from which the future is extrapolated, such as that of
     some steps ago; by default the reference.
-    lam: λ >= 0; the future policy is computed where it is given. entropy: compute it too.
+    lam: λ >= 0; the future policy is computed where it is given. entropy, collision: compute these
+    too, the collision of the future policy where that is computed.
     chunk_size: positions at a time, by default as many as fill 64 MiB with logits, 512 or more.
     Raises ValueError for shapes and numbers that do not fit, targets outside of the vocabulary (on
     a GPU torch itself stops there), `lam` without a reference or origin, and an origin without
@@ -80,21 +84,21 @@ def token_log_probs(
     with _in_float32(hidden, head.tf32):
         policy, *rest = _TokenLogProbs.apply(
             hidden, head.weight, head.bias, form, targets,
-            reference, origin, lam, entropy, chunk_size,
+            reference, origin, lam, (entropy, collision), chunk_size,
         )  # fmt: skip
     return TokenLogProbs(policy, *rest)
 
 
 class _TokenLogProbs(torch.autograd.Function):
     @staticmethod
-    def forward(hidden, weight, bias, form, targets, reference, origin, lam, entropy, chunk_size):
+    def forward(hidden, weight, bias, form, targets, reference, origin, lam, also, chunk_size):
         check_targets(targets, len(weight))  # here, where no transform of torch.func hides them
         head = Head(weight.to(kernel_dtype(hidden)), bias, *form)  # cast once, not per chunk
         reference, origin = _cast(reference, hidden), _cast(origin, hidden)
         parts = []
         for rows in _chunks(len(targets), chunk_size):
             others = _at(reference, rows), _at(origin, rows)
-            parts.append(_chunk(head, hidden[rows], targets[rows, None], *others, lam, entropy))
+            parts.append(_chunk(head, hidden[rows], targets[rows, None], *others, lam, *also))
         return tuple(_concatenate(column) for column in zip(*parts, strict=True))
 
     @staticmethod
@@ -170,16 +174,18 @@ class _Once(torch.autograd.Function):
         )
 
 
-def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tensor | None, ...]:
+def _chunk(
+    head, hidden, target, reference, origin, lam, entropy, collision
+) -> tuple[Tensor | None, ...]:
     """Return what the kernel returns, for one chunk: its logits are given up at the end."""
     logits = head.logits(hidden)
-    policy, spread = _pick(logits, target, entropy, _ruled_out(head))
-    reference_log_prob = future = other = None
+    policy, spread, met = _pick(logits, target, entropy, collision, _ruled_out(head))
+    reference_log_prob = future = future_met = other = None
     if reference is not None:
         other = reference[1].logits(reference[0])
-        reference_log_prob, _ = _pick(other, target)
+        reference_log_prob, *_ = _pick(other, target)
     if lam == 0:  # whatever another's head rules out
-        future = policy
+        future, future_met = policy, met
     elif lam is not None:
         source = reference if origin is None else origin
         assert source is not None  # check_lam
@@ -190,8 +196,8 @@ def _chunk(head, hidden, target, reference, origin, lam, entropy) -> tuple[Tenso
         ruled_out = _ruled_out(head, source[1])
         if ruled_out is not None:  # inf - inf
             ahead.masked_fill_(ruled_out, -math.inf)
-        future, _ = _pick(ahead, target)
-    return policy, reference_log_prob, future, spread
+        future, _, future_met = _pick(ahead, target, collision=collision)
+    return policy, reference_log_prob, future, spread, met, future_met
 
 
 @contextmanager
@@ -231,20 +237,25 @@ def _ruled_out(*heads: Head) -> Tensor | None:
 
 
 def _pick(
-    logits: Tensor, target: Tensor, entropy: bool = False, ruled_out: Tensor | None = None
-) -> tuple[Tensor, Tensor | None]:
-    """Return log-probs of the targets and the entropy, with one temporary of the logits' size."""
+    logits: Tensor,
+    target: Tensor,
+    entropy: bool = False,
+    collision: bool = False,
+    ruled_out: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return log-probs of the targets, entropy and collision, with one temporary of their size."""
     top = logits.amax(-1, keepdim=True)
     weights = (logits - top).exp_()
     total = weights.sum(-1)
     normaliser = total.log() + top.squeeze(-1)
     log_probs = logits.gather(-1, target).squeeze(-1) - normaliser
+    met = 2 * (torch.linalg.vector_norm(weights, dim=-1) / total).log() if collision else None
     if not entropy:
-        return log_probs, None
+        return log_probs, None, met
     products = weights.mul_(logits)
     if ruled_out is not None:  # 0 * inf
         products.masked_fill_(ruled_out, 0.0)
-    return log_probs, normaliser - products.sum(-1) / total
+    return log_probs, normaliser - products.sum(-1) / total, met
 
 
 def _concatenate(column: tuple[Tensor | None, ...]) -> Tensor | None:

@@ -81,7 +81,7 @@ def small_batch(rows: int = 6, length: int = 7, dtype: torch.dtype = torch.float
     """
     generator = torch.Generator().manual_seed(seed)
     policy, *others = (
-        -2 * torch.rand(rows, length, generator=generator, dtype=dtype) for _ in range(5)
+        -2 * torch.rand(rows, length, generator=generator, dtype=dtype) for _ in range(7)
     )
     lengths = torch.randint(2, length + 1, (rows,), generator=generator)
     return policy, Batch(
@@ -90,6 +90,8 @@ def small_batch(rows: int = 6, length: int = 7, dtype: torch.dtype = torch.float
         future=others[1],
         anchor=others[2],
         previous_anchor=others[3],
+        collision=others[4],
+        future_collision=others[5],
         reward=torch.tensor([1.0, -1.0], dtype=dtype).repeat(rows // 2),
         group=torch.arange(rows) // 2,
         weight=torch.ones(rows, dtype=dtype),

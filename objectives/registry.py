@@ -13,7 +13,9 @@ from objectives import (
     preference,
     soft_ratio,
     unpaired,
+    weighted_preference,
 )
+from objectives.batch import log_prob_mean
 from objectives.entry import Objective
 from objectives.registering import Registry
 
@@ -162,6 +164,12 @@ _BASE = [
     ),
     Objective(
         dpo_variants.apo_down, "2408.06266", lambda m, b, h: 1.0, future=dpo_variants.fpa_apo_down
+    ),
+    Objective(
+        weighted_preference.wpo_dpo,
+        "2406.11827",
+        lambda m, b, h: LOG_2 * (m - log_prob_mean(b.collision, b.mask))[b.pairs].sum(1).exp(),
+        future=weighted_preference.fpa_wpo_dpo,
     ),
 ]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from objectives import Batch
 from objectives.batch import lengths, masked
-from objectives.future import at_policy
+from objectives.future import at_future, at_policy
 
 
 class PairCoefficients(NamedTuple):
@@ -86,5 +86,5 @@ def coefficients_now_and_ahead(
         hyper = {name: value for name, value in hyper.items() if name != "apply_to"}
     return (
         pair_coefficients(loss, policy, batch, **hyper),
-        pair_coefficients(loss, batch.future, batch, **hyper),
+        pair_coefficients(loss, batch.future, at_future(batch), **hyper),
     )

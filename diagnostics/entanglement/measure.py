@@ -54,6 +54,8 @@ class ProbeLogProbs(NamedTuple):
     policy: Tensor  # (2N, T)
     reference: Tensor  # (2N, T)
     future: Tensor  # (2N, T)
+    collision: Tensor  # (2N, T)
+    future_collision: Tensor  # (2N, T)
 
 
 Look = Callable[[Sequence[TokenIds]], ProbeLogProbs]
@@ -134,6 +136,8 @@ def join_log_probs(parts: list[ProbeLogProbs]) -> Batch:
         anchor=joined("policy"),
         reference=joined("reference"),
         future=joined("future"),
+        collision=joined("collision"),
+        future_collision=joined("future_collision"),
         pairs=rearrange(rows, "(pair side) -> pair side", side=2),
     )
 

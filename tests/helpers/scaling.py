@@ -98,10 +98,13 @@ def _set_up(
     return replace(setup, base=replace(setup.base, model=base), data=encoded)
 
 
-def dense_log_probs(hidden, head, targets, *, reference, origin, lam, entropy) -> TokenLogProbs:
+def dense_log_probs(
+    hidden, head, targets, *, reference, origin, lam, entropy, collision
+) -> TokenLogProbs:
     """Return what the kernel returns, by the logits of all tokens and autograd."""
     assert origin is None
     assert entropy
+    assert not collision
 
     def picked(log_probs):
         return log_probs.gather(-1, targets[:, None])[:, 0]

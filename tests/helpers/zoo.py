@@ -20,12 +20,16 @@ def random_batch(rows=6, length=7, seed=0, dtype=torch.float64, at_reference=Fal
     policy = log_probs()
     reference = policy.clone() if at_reference else log_probs()
     others = [policy.clone() if at_reference else log_probs() for _ in range(3)]
+    future_collision = log_probs()
+    collision = future_collision if at_reference else log_probs()
     batch = Batch(
         mask=torch.arange(length) < lengths[:, None],
         reference=reference,
         future=others[0],
         anchor=others[1],
         previous_anchor=others[2],
+        collision=collision,
+        future_collision=future_collision,
         reward=torch.tensor([1.0, -1.0], dtype=dtype).repeat(rows // 2),
         group=torch.arange(rows) // 2,
         weight=torch.ones(rows, dtype=dtype),

@@ -24,6 +24,7 @@ BATCH = Batch(
     reward=torch.tensor([1.0, -1.0], dtype=torch.float64),
     pairs=torch.tensor([[0, 1]]),
     divergence=torch.full((2,), 0.5, dtype=torch.float64),
+    collision=torch.tensor([[-0.3, -0.1], [-0.2, -0.4]], dtype=torch.float64),
     solve_rate=torch.full((2,), 0.25, dtype=torch.float64),
 )
 
@@ -139,6 +140,7 @@ CASES = [
     ),
     ("robust_dpo", {}, [(-0.9 * log_sigmoid(0.08) + 0.1 * log_sigmoid(-0.08)) / 0.8]),
     ("dpo_norm", {}, [-log_sigmoid(5 * 0.4)]),  # mean log-ratios 0.1 and -0.3
+    ("wpo_dpo", {}, [DPO * math.exp(-0.2 + 0.2) * math.exp(-0.8 + 0.3)]),
     ("hinge", {}, [0.92]),
     ("hinge", {"beta": 2.0}, [0.0]),
     (

@@ -78,11 +78,16 @@ def test_reference_future_and_entropy_are_dense(chunk):
     other, other_head, _ = make(d=5, seed=1, bias=True)
     out = token_log_probs(
         hidden, head, targets, reference=(other, other_head), lam=1.5, entropy=True,
-        chunk_size=chunk,
+        collision=True, chunk_size=chunk,
     )  # fmt: skip
     policy, reference = dense_logits(hidden, head), dense_logits(other, other_head)
-    ahead = (2.5 * policy - 1.5 * reference).log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-    torch.testing.assert_close(out.future, ahead)
+    future = (2.5 * policy - 1.5 * reference).log_softmax(-1)
+    torch.testing.assert_close(out.future, future.gather(-1, targets[:, None])[:, 0])
+    for met, whole in (
+        (out.collision, policy.log_softmax(-1)),
+        (out.future_collision, future),
+    ):
+        torch.testing.assert_close(met, whole.exp().square().sum(-1).log())
     torch.testing.assert_close(out.reference, dense(other, other_head, targets))
     entropy = torch.distributions.Categorical(logits=policy).entropy()
     torch.testing.assert_close(out.entropy, entropy)
@@ -127,7 +132,7 @@ def test_only_the_policy_takes_gradients():
     other, other_head, _ = make(seed=1)
     hidden.requires_grad_(), other.requires_grad_(), other_head.weight.requires_grad_()
     out = token_log_probs(
-        hidden, head, targets, reference=(other, other_head), lam=1.0, entropy=True
+        hidden, head, targets, reference=(other, other_head), lam=1.0, entropy=True, collision=True
     )
     assert out.policy.requires_grad
     assert not any(x.requires_grad for x in out[1:])

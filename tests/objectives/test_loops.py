@@ -21,10 +21,11 @@ def softplus(x):
 
 
 class Row:
-    """A trajectory: its tokens' log-probs p and those before, q; reward; share of correct."""
+    """A trajectory: its tokens' log-probs p and those before, q; log Σπ²; reward; solve rate."""
 
-    def __init__(self, p, q, reward, rate):
+    def __init__(self, p, q, collision, reward, rate):
         self.p, self.q, self.reward, self.rate = p, q, reward, rate
+        self.likely = math.exp(sum(p) / len(p) - sum(collision) / len(p))
         self.n, self.m, self.d = len(p), sum(p) / len(p), sum(p) - sum(q)
 
     def even(self, loss, coefficient):
@@ -111,6 +112,11 @@ def dpo_norm(chosen, rejected):
     return softplus(-x), -5 * sigmoid(-x) / chosen.n, 5 * sigmoid(-x) / rejected.n
 
 
+def wpo_dpo(chosen, rejected):
+    x, weight = 0.1 * (chosen.d - rejected.d), chosen.likely * rejected.likely
+    return weight * softplus(-x), -0.1 * weight * sigmoid(-x), 0.1 * weight * sigmoid(-x)
+
+
 def exo_loss(x):
     return sigmoid(x) * math.log(sigmoid(x) / 0.999) + sigmoid(-x) * math.log(sigmoid(-x) / 1e-3)
 
@@ -163,6 +169,7 @@ PAIRS = {
     "hinge": of_margin(lambda x: max(0.0, 1 - x), lambda x: -1.0 * (x < 1)),
     "exo": of_margin(exo_loss, exo_slope),
     "dpo_norm": dpo_norm,
+    "wpo_dpo": wpo_dpo,
     "nca": nca,
     "bco": bco,
     "sppo_hard": sppo_hard,
@@ -175,10 +182,10 @@ def test_losses_and_gradients_are_the_oracle_s(name):
     policy, batch = random_batch(rows=8, seed=3)
     batch = batch._replace(anchor=batch.reference)
     losses, gradient = loss_and_gradient(OBJECTIVES[name], policy, batch)
-    columns = policy, batch.reference, batch.mask, batch.reward, batch.solve_rate
+    columns = policy, batch.reference, batch.collision, batch.mask, batch.reward, batch.solve_rate
     rows = [
-        Row(p[mask].tolist(), q[mask].tolist(), reward.item(), rate.item())
-        for p, q, mask, reward, rate in zip(*columns, strict=True)
+        Row(p[mask].tolist(), q[mask].tolist(), met[mask].tolist(), reward.item(), rate.item())
+        for p, q, met, mask, reward, rate in zip(*columns, strict=True)
     ]
     expected = []
     if name in ROWS:
@@ -194,6 +201,16 @@ def test_losses_and_gradients_are_the_oracle_s(name):
     assert losses.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
     assert gradient[batch.mask].tolist() == pytest.approx(slopes, rel=1e-12, abs=1e-12)
     assert not gradient[~batch.mask].any()
+
+
+def test_wpo_s_form_weighs_by_the_future_policy_and_its_collision():
+    policy, batch = random_batch()
+    _, gradient = loss_and_gradient(OBJECTIVES["fpa_wpo_dpo"], policy, batch)
+    ahead = batch._replace(collision=batch.future_collision)
+    _, expected = loss_and_gradient(OBJECTIVES["wpo_dpo"], batch.future, ahead)
+    torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=0)
+    other = batch._replace(collision=batch.collision - 1)  # of the value alone
+    assert torch.equal(loss_and_gradient(OBJECTIVES["fpa_wpo_dpo"], policy, other)[1], gradient)
 
 
 def test_nft_holds_the_value_up_and_lets_the_gradient_through():

@@ -41,6 +41,7 @@ CASES = {
     "bco": ("bco", {}),
     "sppo_hard": ("sppo_hard", {"beta": 0.1}),
     "apo_down": ("apo_down", {}),
+    "wpo_dpo": ("wpo_dpo", {}),
     "a_star_po": ("a_star_po", {}),
     "dft": ("dft", {}),
     "vespo": ("vespo", {}),
@@ -64,6 +65,7 @@ def batch_of(name):
         reward=torch.tensor(reward, dtype=torch.float64),
         pairs=torch.arange(2 * PAIRS).view(2, -1).T,
         divergence=torch.full((2 * PAIRS,), DIVERGENCE.get(name, 0.0), dtype=torch.float64),
+        collision=torch.tensor(RECORDED["collision"], dtype=torch.float64),
         solve_rate=torch.tensor(rate, dtype=torch.float64),
     )
 

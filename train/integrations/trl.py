@@ -29,7 +29,10 @@ except ModuleNotFoundError as error:
         "train.integrations.trl needs TRL: pip install 'objective-zoo[trl]'", name="trl"
     ) from None
 
-PROVIDED = {"reference", "future", "reward", "group", "pairs", "divergence", "mean_length"}
+PROVIDED = {
+    "reference", "future", "collision", "future_collision", "reward", "group", "pairs",
+    "divergence", "mean_length",
+}  # fmt: skip
 OWN_LOSS = {  # settings of TRL's loss, which would do nothing here, at their defaults
     "loss_type": ["sigmoid"], "loss_weights": None, "label_smoothing": 0.0, "ld_alpha": None,
     "f_divergence_type": "reverse_kl", "use_weighting": False,
@@ -161,10 +164,12 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
 
         needs = self.objective.needs
         reference = parts(passes[1]) if {"reference", "future"} & {*needs} else None
-        found = token_log_probs(*parts(passes[0]), targets[mask], reference=reference, lam=self.lam)
-        policy, reference, future = (
-            None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x)
-            for x in found[:3]
+        found = token_log_probs(
+            *parts(passes[0]), targets[mask], reference=reference, lam=self.lam,
+            collision="collision" in needs,
+        )  # fmt: skip
+        policy, reference, future, _, collision, future_collision = (
+            None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x) for x in found
         )
         assert policy is not None
         self._check_log_probs(policy, passes[0].output.log_probs[:, -length:], mask)
@@ -176,6 +181,7 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         mean_length = mask.sum().to(reward.dtype).expand(len(mask)) / len(mask)
         return policy, Batch(
             mask, reference, future, pairs=torch.stack([rows, rows + half], 1), group=group,
+            collision=collision, future_collision=future_collision,
             reward=ADVANTAGES[self.objective.advantage](reward, group), mean_length=mean_length,
         )  # fmt: skip
 

@@ -34,7 +34,8 @@ class Policies:
         """Return the policy's log-probs (B, T), the filled batch and the sum of the entropies.
 
         lam: λ of the future policy; None: nothing is extrapolated. Where the future is known of
-        the micro-batch it is that; where nothing is known of it, the policy is its own.
+        the micro-batch it is that; where nothing is known of it, the policy is its own. Of a future
+        that is known by its tokens alone the collision is the policy's.
         """
         known = micro.batch.future is not None
         device = self.device
@@ -52,14 +53,18 @@ class Policies:
             origin=origin,
             lam=None if known or self.ratio else lam,
             entropy=True,
+            collision="collision" in self.needs,
         )
-        fields = {"reference": out.reference, "future": out.future}
+        names = "reference", "future", "collision", "future_collision"
+        fields = {name: getattr(out, name) for name in names}
         fields = {k: spread(v, rows) for k, v in fields.items() if v is not None}
         policy = spread(out.policy, rows)
         if "future" in self.needs and not known and "future" not in fields:
             here = policy.detach()
             ahead = 0 if lam is None else lam * (here - fields["reference"])
             fields["future"] = here + ahead
+        if "future_collision" in self.needs and "future_collision" not in fields:
+            fields["future_collision"] = fields["collision"]
         if self.on_policy:
             fields["anchor"] = policy.detach()
         batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))

@@ -71,7 +71,8 @@ def fpa_ratios(
             probe_log_probs(_tokens(measured, at), policy, reference, lam)
             for at in range(0, len(measured.pairs.number), PAIRS_AT_ONCE)
         ]
-        ahead = batch._replace(future=join_log_probs([_light(p) for p in parts]).future)
+        seen = join_log_probs([_light(p) for p in parts])
+        ahead = batch._replace(future=seen.future, future_collision=seen.future_collision)
         _, future = coefficients_now_and_ahead(
             spec.objective.loss, measured.batch.anchor, ahead, **spec.hyper
         )
