@@ -9,7 +9,7 @@ from objectives.batch import TOKEN_FIELDS, Batch
 from objectives.domains import Domain
 from objectives.entry import Objective
 from objectives.errors import InputError
-from objectives.future import FutureLoss
+from objectives.future import FutureLoss, at_future
 from objectives.own_objective import losses_and_gradient, own_objective, small_batch
 from objectives.registry import OBJECTIVES
 
@@ -71,7 +71,7 @@ def _check_form(entry: Objective, policy: Tensor, batch: Batch) -> None:
     base = cast(FutureLoss, form).base
     found = losses_and_gradient(form, policy, batch)
     here, _ = losses_and_gradient(base, policy, batch)
-    _, ahead = losses_and_gradient(base, cast(Tensor, batch.future), batch)
+    _, ahead = losses_and_gradient(base, cast(Tensor, batch.future), at_future(batch))
     _same(entry, "looking ahead", found, (here, ahead))
 
 
