@@ -4,12 +4,14 @@
     python -m eval --model smollm2 --benchmarks gsm8k,math500 --benchmark-dir sets --out runs/eval
     python -m eval --model smollm2 --problems mine.jsonl --samples 8 --temperature 0.7
     python -m eval --completions runs/eval/completions.jsonl --benchmarks gsm8k
+    python -m eval --model smollm2 --problems mine.jsonl --reward mine.py:reward
 
 Every completion is kept in completions.jsonl as soon as it is there; the same command goes on
 where it was interrupted. Scores are printed and in summary.json.
 """
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,13 +25,16 @@ from eval.problems.benchmark import (
 )
 from eval.problems.benchmarks import BENCHMARKS, benchmarks_named
 from eval.problems.files import Problem, load_problems
+from eval.problems.rewards import Reward, load_reward
 from eval.regrading import changes, completions_of, grade_again
+from eval.reward_scores import RewardScore, reward_score, reward_table
 from eval.scores import Score, score, score_table
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
 from train.config.engines import EngineConfig
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
+Scores = Sequence[Score | RewardScore]
 DEFAULT_OUT = "runs/eval"
 OF_SAMPLING = ("model", "limit", "samples", "temperature", "top_p", "max_new_tokens",
                "batch_size", "seed", "device", "dtype", "engine", "engine_memory")  # fmt: skip
@@ -104,10 +109,15 @@ class Settings(EngineConfig):
         )
 
 
-def _named(settings: Settings) -> list[Benchmark]:
+def _named(settings: Settings, reward: Reward | None) -> list[Benchmark]:
     if settings.problems is not None:
-        return [benchmark_of_file(settings.problems)]
-    return benchmarks_named(settings.benchmarks or "")
+        return [benchmark_of_file(settings.problems, reward)]
+    named = benchmarks_named(settings.benchmarks or "")
+    return named if reward is None else [replace(own, grade=reward) for own in named]
+
+
+def _reward(settings: Settings) -> Reward | None:
+    return None if settings.reward is None else load_reward(settings.reward)
 
 
 def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
@@ -116,6 +126,7 @@ def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
             settings.problems,
             question_column=settings.question_column,
             answer_column=settings.answer_column,
+            gold=settings.reward is None,
         )
     problems = benchmark.load(settings.benchmark_dir)
     if warning := benchmark.check(problems):
@@ -123,20 +134,22 @@ def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
     return problems
 
 
-def evaluate(settings: Settings) -> list[Score]:
+def evaluate(settings: Settings) -> Scores:
     """Sample, grade and keep what the settings ask for; return the scores."""
-    sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings)]
+    reward = _reward(settings)
+    sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings, reward)]
     plans = {benchmark.name: settings.plan(benchmark) for benchmark, _ in sets}
     record = {
         "model": settings.model,
         "device": settings.device,
         "dtype": settings.dtype,
         **settings.engine_record(),
+        **(reward.record() if reward else {}),
         "benchmarks": {
             benchmark.name: {
                 **asdict(plans[benchmark.name]),
                 "problems": len(problems),
-                "problems_sha256": problems_digest(problems),
+                "problems_sha256": problems_digest(problems, rows=reward is not None),
             }
             for benchmark, problems in sets
         },
@@ -151,7 +164,7 @@ def _scored(
     folder: CompletionsFolder,
     sets: list[tuple[Benchmark, list[Problem]]],
     plans: dict[str, SamplingPlan],
-) -> list[Score]:
+) -> Scores:
     """Sample what a folder lacks; return the scores of what is then there."""
     # Imported here so that a mistyped flag is answered at once.
     from eval.sampling import make_ready, notes, sample_benchmark
@@ -189,49 +202,63 @@ def _scored(
                 keep=folder.append, batch_size=settings.batch_size,
             )  # fmt: skip
         left_out = {e.benchmark.name: e.checked.left_out for e in ready if e.checked.left_out}
-    scores = [score(benchmark.name, folder.of(benchmark.name)) for benchmark, _ in sets]
+    make = score if settings.reward is None else reward_score
+    scores = [make(benchmark.name, folder.of(benchmark.name)) for benchmark, _ in sets]
     folder.write_summary([score.as_dict() for score in scores], left_out)
     return scores
 
 
-def regrade(settings: Settings, source: str) -> list[Score]:
+def regrade(settings: Settings, source: str) -> Scores:
     """Grade the completions of a file again, print what changed, return the scores."""
     from train.store.provenance import called, provenance
 
-    kept, record = read_rows(Path(source)), {"completions": source}
+    reward, kept = _reward(settings), read_rows(Path(source))
+    record = {"completions": source, **(reward.record() if reward else {})}
     if settings.out is None:
-        return _regraded(settings, kept, source)[1]
+        return _regraded(settings, reward, kept, source)[1]
     out = Path(settings.out)
     with held(out):
         folder = CompletionsFolder(out, record)
-        rows, scores = _regraded(settings, kept, source)
+        rows, scores = _regraded(settings, reward, kept, source)
         folder.replace(rows)
         folder.add_making({"made_with": [provenance(called("eval"))]})
         folder.write_summary([score.as_dict() for score in scores])
     return scores
 
 
-def _regraded(settings: Settings, kept: list[dict], source: str) -> tuple[list[dict], list[Score]]:
+def _regraded(
+    settings: Settings, reward: Reward | None, kept: list[dict], source: str
+) -> tuple[list[dict], Scores]:
     rows: list[dict] = []
-    scores = []
-    for benchmark in _named(settings):
+    scores, make = [], score if reward is None else reward_score
+    for benchmark in _named(settings, reward):
         own = completions_of(benchmark, kept, source)
         graded = grade_again(benchmark, own, _problems_if_had(settings, benchmark), source)
         print(f"{benchmark.name}: {changes(own, graded)}")
         rows += graded
-        scores.append(score(benchmark.name, graded))
+        scores.append(make(benchmark.name, graded))
     return rows, scores
 
 
 def _problems_if_had(settings: Settings, benchmark: Benchmark) -> list[Problem] | None:
-    """Return the benchmark's problems; None, and a line, where it was only looked for in vain."""
+    """Return the benchmark's problems; None, and a line, where it was only looked for in vain.
+
+    A reward reads their rows, so that there they must be had.
+    """
     try:
         return _load_problems(settings, benchmark)
     except InputError as error:
-        if settings.problems is not None or settings.benchmark_dir is not None:
+        if (settings.problems, settings.benchmark_dir, settings.reward) != (None,) * 3:
             raise
         print(f"with the gold answers in {settings.completions}; {error}")
         return None
+
+
+def _table(scores: Scores) -> str:
+    rewarded = [own for own in scores if isinstance(own, RewardScore)]
+    if rewarded:
+        return reward_table(rewarded)
+    return score_table([own for own in scores if isinstance(own, Score)])
 
 
 def main() -> None:
@@ -240,7 +267,7 @@ def main() -> None:
     settings = from_flags(Settings, parser.parse_args())
     source = settings.completions
     scores = evaluate(settings) if source is None else regrade(settings, source)
-    print(score_table(scores))
+    print(_table(scores))
     if source is None or settings.out is not None:
         print(Path(settings.out or DEFAULT_OUT) / "completions.jsonl")
 

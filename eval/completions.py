@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 
 from objectives.errors import InputError
@@ -91,7 +92,7 @@ def read_rows(path: Path, *, torn_end: bool = False, graded: bool = False) -> li
     """Return the completions of a file.
 
     torn_end: leave out a last line that an interruption cut off. graded: their verdicts will count,
-    so each must be true or false. Raises InputError naming the
+    so each must be true or false, or a reward. Raises InputError naming the
     line that is not a completion.
     """
     found = read_objects(path, torn_end=torn_end)
@@ -102,7 +103,8 @@ def read_rows(path: Path, *, torn_end: bool = False, graded: bool = False) -> li
             require(where, {**OTHERS, **row}, {name: type(value) for name, value in OTHERS.items()})
         except InputError as error:
             raise InputError(f"{error}; it is to be a line that python -m eval wrote") from None
-        if graded and not isinstance(row.get("correct"), bool):
+        rewarded = "correct" not in row and is_reward(row.get("reward"))
+        if graded and not rewarded and not isinstance(row.get("correct"), bool):
             raise InputError(
                 f"{path} line {number}: correct is {json.dumps(row.get('correct')):.40}, neither "
                 f"true nor false: put it back, or grade the file again with --completions"
@@ -110,6 +112,11 @@ def read_rows(path: Path, *, torn_end: bool = False, graded: bool = False) -> li
     if not found and not torn_end:
         raise InputError(f"{path} holds no completions")
     return list(found.values())
+
+
+def is_reward(value: object) -> bool:
+    """Say whether a value of a row is a reward: a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _lines(rows: Iterable[dict]) -> str:

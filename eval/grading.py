@@ -18,6 +18,11 @@ class Grade(NamedTuple):
     status: str  # ok, unparseable, unparseable_gold, timeout or died
     boxed: bool = False  # the answer was in a box or between answer tags
 
+    @property
+    def value(self) -> bool:
+        """Whether it is correct."""
+        return self.correct
+
 
 def grade(
     completions: Sequence[str],

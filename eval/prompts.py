@@ -102,6 +102,16 @@ def render_messages(
         raise InputError(f"the chat template refuses the messages: {error}") from error
 
 
+def question_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
+    """Return the text that asks a question as it is written, nothing said of how to answer.
+
+    One user message where the tokenizer has a chat template, plain text where it has none.
+    """
+    if not tokenizer.chat_template:
+        return question
+    return render_prompt(tokenizer, [{"role": "user", "content": question}])
+
+
 def word_problem_messages(question: str) -> list[dict[str, str]]:
     """Return the chat messages that ask a word problem with its answer in a box."""
     return [{"role": "user", "content": f"{question}\n\n{BOXED_INSTRUCTION}"}]

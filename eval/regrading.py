@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from eval.completions import is_reward
+from eval.grading import Grade
 from eval.problems.benchmark import Benchmark
 from eval.problems.files import Problem
+from eval.problems.rewards import Rewarded
 from objectives.errors import InputError
 
 
@@ -33,9 +36,11 @@ def grade_again(
         own = [_problem(benchmark, row, problems, source) for row in rows]
     texts = [row.get("thinking", "") + row["completion"] for row in rows]
     verdicts = benchmark.grade(own, texts, [bool(row.get("truncated")) for row in rows])
+    former = {*Grade._fields, *Rewarded._fields}
+    kept = [{name: value for name, value in row.items() if name not in former} for row in rows]
     return [
         {**row, "gold": problem.answer, **verdict._asdict()}
-        for row, problem, verdict in zip(rows, own, verdicts, strict=True)
+        for row, problem, verdict in zip(kept, own, verdicts, strict=True)
     ]
 
 
@@ -50,7 +55,12 @@ def _problem(benchmark: Benchmark, row: dict, problems: Sequence[Problem], sourc
 
 
 def changes(before: Sequence[dict], after: Sequence[dict]) -> str:
-    """Return in words how many verdicts changed."""
+    """Return in words how many verdicts changed, or what rewards are now in the mean."""
+    if after and "reward" in after[0]:
+        mean = sum(row["reward"] for row in after) / len(after)
+        known = [row["reward"] for row in before if is_reward(row.get("reward"))]
+        former = f", before {sum(known) / len(known):.3f}" if len(known) == len(after) else ""
+        return f"{len(after)} completions rewarded, mean {mean:.3f}{former}"
     turned = [(b.get("correct") is True, a["correct"]) for b, a in zip(before, after, strict=True)]
     return (
         f"{len(after)} completions graded again, {turned.count((False, True))} became correct, "

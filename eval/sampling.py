@@ -139,12 +139,18 @@ def sample_benchmark(
             tokens += sum(row["tokens"] for row in rows)
             verdicts += _verdicts(rows)
             rate = tokens / (time.monotonic() - started)
-            share = sum(verdicts) / max(1, len(verdicts))
-            bar.set_postfix({"correct": f"{share:.1%}", "tokens/s": f"{rate:.0f}"})
+            mean = sum(verdicts) / max(1, len(verdicts))
+            rewarded = "reward" in rows[0]
+            shown = {"reward": f"{mean:.3f}"} if rewarded else {"correct": f"{mean:.1%}"}
+            bar.set_postfix({**shown, "tokens/s": f"{rate:.0f}"})
 
 
-def _verdicts(rows: Sequence[dict]) -> list[bool]:
-    return [row["correct"] for row in rows if row["status"] != "unparseable_gold"]
+def _verdicts(rows: Sequence[dict]) -> list[float]:
+    return [
+        row["reward"] if "reward" in row else row["correct"]
+        for row in rows
+        if row.get("status") != "unparseable_gold"
+    ]
 
 
 def _thinking(prompt: str) -> dict:

@@ -22,9 +22,11 @@ from eval.answers.final import opened_thinking
 from eval.engines.interface import Engine
 from eval.generation import generate
 from eval.grading import grade
+from eval.problems.benchmark import row_text
 from eval.problems.files import Problem, load_problems, worked_solutions
+from eval.problems.rewards import Reward, load_reward
 from eval.prompt_check import Limit, asked, check_prompts, share_cut, solution_lengths
-from eval.prompts import word_problem_prompt
+from eval.prompts import question_prompt, word_problem_prompt
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
 from train.config.engines import EngineConfig
@@ -42,6 +44,7 @@ UNSAMPLED = (
     "hub_private",
     "engine",
     "engine_memory",
+    "reward",  # put beside its source
 )  # settings of which no completion depends
 
 
@@ -88,8 +91,9 @@ def sample_part(
     tokenizer: PreTrainedTokenizerBase,
     problems: list[Asked],
     settings: Settings,
+    reward: Reward | None = None,
 ) -> list[dict]:
-    """Return graded completions of problems, a row each."""
+    """Return graded completions of problems, a row each; by a reward where there is one."""
     sampled = generate(
         engine,
         tokenizer,
@@ -102,56 +106,71 @@ def sample_part(
         keys=[entry.number for entry in problems],
     )
     flat = [(i, completion) for i, row in enumerate(sampled) for completion in row]
-    golds = [problems[i].problem.answer for i, _ in flat]
-    grades = grade(
-        [opened_thinking(problems[i].prompt) + completion.text for i, completion in flat],
-        golds,
-        truncated=[completion.truncated for _, completion in flat],
-        questions=[problems[i].problem.question for i, _ in flat],
-    )
+    asked_of = [problems[i].problem for i, _ in flat]
+    golds = [problem.answer for problem in asked_of]
+    texts = [opened_thinking(problems[i].prompt) + completion.text for i, completion in flat]
+    if reward is None:
+        grades = grade(
+            texts,
+            golds,
+            truncated=[completion.truncated for _, completion in flat],
+            questions=[problem.question for problem in asked_of],
+        )
+        graded = [
+            {"reward": 1.0 if verdict.correct else -1.0, "answer": verdict.answer,
+             "status": verdict.status, "boxed": verdict.boxed}
+            for verdict in grades
+        ]  # fmt: skip
+    else:
+        graded = [
+            {"reward": verdict.reward, "status": "ok", "row": row_text(problem)}
+            for problem, verdict in zip(asked_of, reward(asked_of, texts), strict=True)
+        ]
     return [
         {
             "prompt": problems[i].prompt,
             "completion": completion.text,
             "completion_ids": completion.tokens,
-            "reward": 1.0 if verdict.correct else -1.0,
             "group_id": problems[i].number,
             "truncated": completion.truncated,
-            "answer": verdict.answer,
             "gold": gold,
-            "status": verdict.status,
-            "boxed": verdict.boxed,
+            **own,
         }
-        for (i, completion), verdict, gold in zip(flat, grades, golds, strict=True)
+        for (i, completion), own, gold in zip(flat, graded, golds, strict=True)
     ]
 
 
 def sample_rollouts(settings: Settings) -> pd.DataFrame:
     """Sample, grade and write the table that the settings ask for; return it."""
+    reward = None if settings.reward is None else load_reward(settings.reward)
     problems = load_problems(
         settings.problems,
         question_column=settings.question_column,
         answer_column=settings.answer_column,
         limit=settings.limit,
         offset=settings.offset,
+        gold=reward is None,
     )
     digest = hashlib.sha256(Path(settings.problems).read_bytes()).hexdigest()
     if settings.push_to_hub is not None:
         open_repository(settings.push_to_hub, "dataset", settings.hub_private)
     record = {k: v for k, v in asdict(settings).items() if k not in UNSAMPLED}
-    record |= settings.engine_record()
+    record |= settings.engine_record() | (reward.record() if reward else {})
     with held(Path(settings.out)):
-        return _sampled(settings, problems, Parts(Path(settings.out), record, digest))
+        return _sampled(settings, problems, reward, Parts(Path(settings.out), record, digest))
 
 
-def _sampled(settings: Settings, problems: list[Problem], parts: Parts) -> pd.DataFrame:
+def _sampled(
+    settings: Settings, problems: list[Problem], reward: Reward | None, parts: Parts
+) -> pd.DataFrame:
     engine, tokenizer = open_engine(
         settings.model, settings, settings.device, settings.dtype,
         settings.batch_size, settings.max_new_tokens,
     )  # fmt: skip
     limit, where = Limit(settings.max_new_tokens), (settings.problems, settings.offset)
     questions = [problem.question for problem in problems]
-    prompts = asked(word_problem_prompt, tokenizer, questions, *where)
+    ask = word_problem_prompt if reward is None else question_prompt
+    prompts = asked(ask, tokenizer, questions, *where)
     checked = check_prompts(engine, tokenizer, prompts, limit, *where)
     # What a part holds does not depend on what is left out: those of an earlier start still fit.
     per_part = max(1, settings.batch_size // settings.samples)
@@ -169,22 +188,27 @@ def _sampled(settings: Settings, problems: list[Problem], parts: Parts) -> pd.Da
     cut = cut or share_cut(parts.lengths(), limit, "completions of the parts that are there")
     if cut:
         print(cut, flush=True)
-    started, tokens, correct, rows = time.monotonic(), 0, 0, 0
+    started, tokens, rewards = time.monotonic(), 0, []
     with tqdm(total=len(groups), initial=len(groups) - len(missing), unit="part") as bar:
         for number in missing:
-            part = sample_part(engine, tokenizer, groups[number], settings)
+            part = sample_part(engine, tokenizer, groups[number], settings, reward)
             parts.write(number, part)
-            rows += len(part)
             tokens += sum(len(row["completion_ids"]) for row in part)
-            correct += sum(row["reward"] > 0 for row in part)
+            rewards += [row["reward"] for row in part]
             rate = tokens / (time.monotonic() - started)
-            bar.set_postfix({"correct": f"{correct / rows:.1%}", "tokens/s": f"{rate:.0f}"})
+            if reward is None:
+                shown = {"correct": f"{sum(own > 0 for own in rewards) / len(rewards):.1%}"}
+            else:
+                shown = {"reward": f"{sum(rewards) / len(rewards):.3f}"}
+            bar.set_postfix({**shown, "tokens/s": f"{rate:.0f}"})
             bar.update()
     return parts.join(checked.left_out)
 
 
 def summary(table: pd.DataFrame) -> str:
     """Return what came out of sampling, as text."""
+    if "row" in table:
+        return _rewarded_summary(table)
     status = Counter(table["status"])
     rows = [row for row in table.to_dict("records") if row["status"] != "unparseable_gold"]
     verdicts: dict[int, list[bool]] = {}  # by problem
@@ -203,6 +227,18 @@ def summary(table: pd.DataFrame) -> str:
         f"left out for an unparseable gold answer {status['unparseable_gold']}\n"
         f"{_problems_left_out(table)}"
         f"problems with correct and incorrect completions: {mixed}"
+    )
+
+
+def _rewarded_summary(table: pd.DataFrame) -> str:
+    rewards, by_problem = table["reward"], table.groupby("group_id")["reward"]
+    return (
+        f"{len(table)} completions of {by_problem.ngroups} problems, "
+        f"{sum(map(len, table['completion_ids']))} tokens\n"
+        f"mean reward {rewards.mean():.3f} ({rewards.min():.3f} to {rewards.max():.3f}), "
+        f"above 0 {(rewards > 0).mean():.1%}, truncated {table['truncated'].sum()}\n"
+        f"{_problems_left_out(table)}"
+        f"problems whose completions differ in reward: {(by_problem.nunique() > 1).sum()}"
     )
 
 

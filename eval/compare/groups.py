@@ -46,6 +46,7 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[Group]:
         differing = differing_settings(own)
         for values, members in _split(own, lambda r, d=differing: _values(r, d)).items():
             named = [f"{n}={v}" for n, v in zip(differing, values, strict=True)]
+            _require_same_content(members, "reward", "were rewarded by functions of other source")
             by_rate = _split(members, lambda run: run.learning_rate)
             for rate in by_rate:
                 by_rate[rate].sort(key=lambda run: run.seed)

@@ -1,6 +1,7 @@
 """A comparison in words: its table for reading, and what the table can and cannot tell."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -10,6 +11,7 @@ from eval.compare.comparison import Comparison
 from objectives.markdown import table_row
 from objectives.text_table import aligned
 
+LEADING_ZERO = re.compile(r"(?<!\d)0(?=\.)")
 TRIMMED_FROM = 4  # seeds; of fewer the interquartile mean is the mean
 SMALLEST_SHOWN = 0.0001  # of p-values
 COSTS = ["tokens trained", "tokens generated", "FLOPs", "minutes", "memory"]
@@ -136,8 +138,8 @@ def _start(row: dict) -> str:
 
 
 def share(value: float) -> str:
-    """Return a share with three digits and no leading zero, empty for none."""
-    return "" if math.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
+    """Return a share, or another number, with three digits and no leading zero; empty for none."""
+    return "" if math.isnan(value) else LEADING_ZERO.sub("", f"{value:.3f}")
 
 
 def p_value(value: float) -> str:

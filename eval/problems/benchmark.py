@@ -2,17 +2,19 @@
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from transformers import PreTrainedTokenizerBase
 
 from eval.grading import Grade, grade
-from eval.problems.files import Problem, load_problems, read_problems
+from eval.problems.files import Problem, load_problems, read_problems, row_of
+from eval.problems.rewards import Reward, Rewarded
 from eval.problems.tables import READERS
-from eval.prompts import word_problem_prompt
+from eval.prompts import question_prompt, word_problem_prompt
 from objectives.errors import InputError
 
 REACH_SECONDS = 10  # to wait for the hub's first answer
@@ -31,7 +33,7 @@ class Grader(Protocol):
         texts: Sequence[str],
         truncated: Sequence[bool] | None = None,
         /,
-    ) -> list[Grade]:
+    ) -> Sequence[Grade | Rewarded]:
         """Return a verdict on each text, an answer to the problem of its place."""
         ...
 
@@ -180,15 +182,29 @@ def _offline_unless_reachable(name: str) -> Iterator[None]:
         constants.HF_HUB_OFFLINE = was_offline
 
 
-def problems_digest(problems: Sequence[Problem]) -> str:
-    """Return a checksum of questions and gold answers, white space aside."""
+def problems_digest(problems: Sequence[Problem], *, rows: bool = False) -> str:
+    """Return a checksum of questions and gold answers, white space aside.
+
+    rows: and of all else in their rows, as where a reward reads it.
+    """
     digest = hashlib.sha256()
     for problem in problems:
         for text in problem:
             digest.update(" ".join(text.split()).encode() + b"\0")
+        if rows:
+            digest.update(row_text(problem).encode(errors="surrogatepass") + b"\0")
     return digest.hexdigest()
 
 
-def benchmark_of_file(path: str) -> Benchmark:
-    """Return a benchmark for a file of problems that is none of the known ones."""
-    return Benchmark(Path(path).stem, Path(path).stem, "question, answer", count=0)
+def row_text(problem: Problem) -> str:
+    """Return the row of a problem as JSON; what JSON has no form for is shown as Python does."""
+    return json.dumps(row_of(problem), ensure_ascii=False, default=repr)
+
+
+def benchmark_of_file(path: str, reward: Reward | None = None) -> Benchmark:
+    """Return a benchmark for a file of problems that is none of the known ones.
+
+    reward: grades it; its questions are then asked as they are written.
+    """
+    found = Benchmark(Path(path).stem, Path(path).stem, "question, answer", count=0)
+    return found if reward is None else replace(found, prompt=question_prompt, grade=reward)

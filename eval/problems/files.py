@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eval.problems.gold import gold_answer
-from eval.problems.tables import WrittenNumber, read_rows
+from eval.problems.tables import WrittenNumber, plain, read_rows
 from objectives.errors import InputError
 
 QUESTIONS = ("question", "problem", "input", "prompt")
@@ -21,10 +21,19 @@ class Problem(NamedTuple):
     answer: str
 
 
-class WorkedProblem(Problem):
-    """A problem whose solution is known too; it equals the same problem without."""
+class ProblemOfRow(Problem):
+    """A problem with the row that it is read from; it equals the same problem without."""
 
-    solution: str
+    row: dict
+    where: str  # which row of which file
+    solution: str | None  # worked, where it is known
+
+
+def row_of(problem: Problem) -> dict:
+    """Return a copy of the row of a problem, numbers as numbers; of one without row, both texts."""
+    if isinstance(problem, ProblemOfRow):
+        return plain(problem.row)
+    return {"question": problem.question, "answer": problem.answer}
 
 
 def load_problems(
@@ -34,14 +43,16 @@ def load_problems(
     answer_column: str | None = None,
     limit: int | None = None,
     offset: int = 0,
+    gold: bool = True,
 ) -> list[Problem]:
     """Read problems from a JSON Lines, JSON, Parquet or CSV file.
 
     question_column, answer_column: by default the first known name that the file has; a column
-    `body` is put before the question. limit, offset: how many problems, from which on.
-    Raises InputError naming the file, column or row that does not fit.
+    `body` is put before the question. limit, offset: how many problems, from which on. gold: as
+    for read_problems. Raises InputError naming the file, column or row that does not fit.
     """
-    problems = read_problems(str(path), read_rows(Path(path)), question_column, answer_column)
+    rows = read_rows(Path(path))
+    problems = read_problems(str(path), rows, question_column, answer_column, gold=gold)
     chosen = problems[offset:][:limit]
     if not chosen:
         raise InputError(f"{path} has {len(problems)} problems: none from --offset {offset} on")
@@ -53,52 +64,57 @@ def read_problems(
     rows: list[dict],
     question_column: str | None = None,
     answer_column: str | None = None,
+    *,
+    gold: bool = True,
 ) -> list[Problem]:
     """Return the problems in rows of a table.
 
     source: what messages call the table. question_column, answer_column: as for load_problems.
+    gold: each must have a gold answer; else one that has none gets "", as a reward may not want it.
     A question is text or what a user, after a system's words or none, says in chat messages.
     Raises InputError naming the column or row that does not fit.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     question = question_column or _find(source, columns, QUESTIONS, "--question-column")
-    answer = answer_column or _find(source, columns, ANSWERS, "--answer-column")
+    answer = answer_column
+    if answer is None and (gold or _known(columns, ANSWERS) is not None):
+        answer = _find(source, columns, ANSWERS, "--answer-column")
     for name, option in ((question, "--question-column"), (answer, "--answer-column")):
-        if name not in columns:
+        if name is not None and name not in columns:
             raise InputError(
                 f"{source}: {option} {name} is not among its columns {', '.join(columns)}"
             )
     problems = []
     for number, row in enumerate(rows, 1):
         where = f"{source} row {number}"
-        text, gold = _asked(row.get(question), where, question), gold_answer(row.get(answer))
+        text, given = _asked(row.get(question), where, question), row.get(answer)
+        own = gold_answer(given)
         if not text.strip():
             raise InputError(f"{where}: no text in the column {question}")
-        if not gold:
+        if gold and not own:
             raise InputError(f"{where}: no answer in the column {answer}")
         body = row.get("body")
         text = f"{body} {text}" if isinstance(body, str) and body.strip() else text
-        problems.append(_problem(text.strip(), gold, row.get("solution"), row.get(answer)))
+        problem = ProblemOfRow(text.strip(), own)
+        problem.row, problem.where = row, where
+        problem.solution = _solution(own, row.get("solution"), given)
+        problems.append(problem)
     return problems
 
 
-def _problem(question: str, gold: str, solution: Any, answer: Any) -> Problem:
-    """Return a problem, with its worked solution where a column of it or its answer has one."""
+def _solution(gold: str, solution: Any, answer: Any) -> str | None:
+    """Return the worked solution of a problem where a column of it or its answer has one."""
     worked = [solution] if isinstance(solution, str) else []
     if isinstance(answer, str) and any(sign in answer for sign in SOLVED):
         worked.append(answer)
     longer = (text.strip() for text in worked if len(text.split()) > len(gold.split()))
-    text = next(longer, None)
-    if text is None:
-        return Problem(question, gold)
-    problem = WorkedProblem(question, gold)
-    problem.solution = text
-    return problem
+    return next(longer, None)
 
 
 def worked_solutions(problems: Iterable[Problem]) -> list[str]:
     """Return the solutions of those problems that come with one."""
-    return [problem.solution for problem in problems if isinstance(problem, WorkedProblem)]
+    found = (getattr(problem, "solution", None) for problem in problems)
+    return [solution for solution in found if solution is not None]
 
 
 def _asked(value: Any, where: str, column: str) -> str:
@@ -127,11 +143,15 @@ def _text(content: Any) -> str:
     return "".join(written) if len(written) == len(texts) else ""
 
 
-def _find(source: str, columns: Iterable[str], known: tuple[str, ...], option: str) -> str:
+def _known(columns: Iterable[str], known: tuple[str, ...]) -> str | None:
     by_name = {str(column).strip().lower(): column for column in reversed(list(columns))}
-    for name in known:
-        if name in by_name:
-            return by_name[name]
+    return next((by_name[name] for name in known if name in by_name), None)
+
+
+def _find(source: str, columns: Iterable[str], known: tuple[str, ...], option: str) -> str:
+    found = _known(columns, known)
+    if found is not None:
+        return found
     raise InputError(
         f"{source}: none of the columns {', '.join(known)} among {', '.join(map(str, columns))}; "
         f"rename one, or, for --problems, name it with {option}"

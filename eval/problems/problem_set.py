@@ -13,6 +13,7 @@ from eval.generation import DecodedCompletion, generate
 from eval.problems.benchmark import Grader, benchmark_of_file
 from eval.problems.benchmarks import BENCHMARKS, built_in_problems
 from eval.problems.files import Problem, load_problems, read_problems
+from eval.problems.rewards import Reward
 from eval.prompt_check import Limit, asked, check_prompts
 
 WORD_PROBLEM_TOKENS = 256  # less than in a benchmark: it is done many times in a run
@@ -54,6 +55,11 @@ class ProblemSet:
     left_out: dict[str, int] = field(default_factory=dict)  # how many are not, by the reason
 
     @property
+    def reward(self) -> Reward | None:
+        """What grades them, where it is a reward of a user's own."""
+        return self.grade if isinstance(self.grade, Reward) else None
+
+    @property
     def places(self) -> list[int]:
         """Return the places of the problems that are asked."""
         return list(range(len(self.prompts))) if self.kept is None else self.kept
@@ -76,16 +82,17 @@ class ProblemSet:
         *,
         among: Processes = ALONE,
         **how,
-    ) -> list[list[tuple[DecodedCompletion, bool]]]:
+    ) -> list[list[tuple[DecodedCompletion, bool | float]]]:
         """Return completions of the problems `index`, each with whether it is correct.
 
-        engine: or a model, which samples then itself. keys: as eval.generation.generate has them,
-        like `how`. among: processes that divide the
-        problems, and each of which gets the whole. Raises InputError as `generate` does.
+        Where a reward grades, each comes with its reward, a float, instead. engine: or a model,
+        which samples then itself. keys: as eval.generation.generate has them, like `how`. among:
+        processes that divide the problems, and each of which gets the whole. Raises InputError as
+        `generate` does.
         """
         own = [(index[place], keys[place]) for place in among.share(range(len(index)))]
 
-        def make() -> list[list[tuple[DecodedCompletion, bool]]]:
+        def make() -> list[list[tuple[DecodedCompletion, bool | float]]]:
             return self._completed(engine, tokenizer, own, **how) if own else []
 
         return among.gathered(make)
@@ -96,7 +103,7 @@ class ProblemSet:
         tokenizer: PreTrainedTokenizerBase,
         own: list[tuple[int, int]],
         **how,
-    ) -> list[list[tuple[DecodedCompletion, bool]]]:
+    ) -> list[list[tuple[DecodedCompletion, bool | float]]]:
         completions = generate(
             engine,
             tokenizer,
@@ -113,20 +120,22 @@ class ProblemSet:
                 [c.truncated for _, c in flat],
             )
         )
-        return [[(c, bool(next(grades).correct)) for c in row] for row in completions]
+        return [[(c, next(grades).value) for c in row] for row in completions]
 
 
-def arithmetic_set(expressions: Sequence[str], max_new_tokens: int | None = None) -> ProblemSet:
+def arithmetic_set(
+    expressions: Sequence[str], max_new_tokens: int | None = None, reward: Reward | None = None
+) -> ProblemSet:
     """Return problems of the built-in task, which are asked by nothing but themselves.
 
-    max_new_tokens: by default what the longest solution needs.
+    max_new_tokens: by default what the longest solution needs. reward: grades in the task's place.
     """
     builtin = BENCHMARKS["builtin"]
     return ProblemSet(
         "built-in problems",
         built_in_problems(expressions),
         list(expressions),
-        builtin.grade,
+        reward or builtin.grade,
         max_new_tokens or builtin.max_new_tokens,
     )
 
@@ -137,16 +146,20 @@ def word_problem_set(
     max_new_tokens: int | None = None,
     limit: int | None = None,
     rows: list[dict] | None = None,
+    reward: Reward | None = None,
 ) -> ProblemSet:
     """Return the problems of a file, asked with their answer in a box, graded by math-verify.
 
     max_new_tokens: by default 256. limit: how many of the first problems, by default all. rows:
-    what such a file holds, in its place; path is then what messages call them. Raises InputError
-    as `load_problems` does, and naming the row that cannot be asked.
+    what such a file holds, in its place; path is then what messages call them. reward: grades in
+    the place of math-verify; no gold answer is needed, and questions are asked as they are written.
+    Raises InputError as `load_problems` does, and naming the row that cannot be asked.
     """
-    customs = benchmark_of_file(path)
+    customs, gold = benchmark_of_file(path, reward), reward is None
     problems = (
-        load_problems(path, limit=limit) if rows is None else read_problems(path, rows)[:limit]
+        load_problems(path, limit=limit, gold=gold)
+        if rows is None
+        else read_problems(path, rows, gold=gold)[:limit]
     )
     return ProblemSet(
         path,

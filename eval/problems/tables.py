@@ -11,9 +11,25 @@ import pyarrow.parquet
 
 from objectives.errors import InputError
 
+WHOLE = re.compile(r"-?\d{1,4000}")  # Python refuses to read longer ones
+
 
 class WrittenNumber(str):
     """A number of a JSON file, digit for digit."""
+
+
+def plain(value: Any) -> Any:
+    """Return a copy of a row, or of what is in it, with numbers in the place of `WrittenNumber`s.
+
+    Other values stay as they are, so that cells of CSV are text.
+    """
+    if isinstance(value, WrittenNumber):
+        return int(value) if WHOLE.fullmatch(value) else float(value)
+    if isinstance(value, list):
+        return [plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    return value
 
 
 def read_rows(path: Path) -> list[dict]:

@@ -1,6 +1,7 @@
 """Statistics of graded completions, of numpy arrays alone.
 
-Scores are numbers in [0, 1], a problem each: right or wrong, or the mean of several samples.
+Scores are numbers in [0, 1], a problem each: right or wrong, or the mean of several samples. Those
+of rewards may be any finite numbers: `mean_interval` and `mean_paired_difference` are for these.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         score_interval,
     )
     from eval.statistics.many_runs import holm, interquartile_mean, probability_of_improvement
+    from eval.statistics.unbounded import mean_interval, mean_paired_difference
 
 __all__ = [
     "Difference",
@@ -25,6 +27,8 @@ __all__ = [
     "interquartile_mean",
     "majority_at_k",
     "mean_difference",
+    "mean_interval",
+    "mean_paired_difference",
     "paired_difference",
     "pass_at_k",
     "probability_of_improvement",
@@ -41,6 +45,8 @@ __getattr__, __dir__ = lazy(
         "interquartile_mean": "eval.statistics.many_runs",
         "majority_at_k": "eval.statistics.at_k",
         "mean_difference": "eval.statistics.intervals",
+        "mean_interval": "eval.statistics.unbounded",
+        "mean_paired_difference": "eval.statistics.unbounded",
         "paired_difference": "eval.statistics.intervals",
         "pass_at_k": "eval.statistics.at_k",
         "probability_of_improvement": "eval.statistics.many_runs",

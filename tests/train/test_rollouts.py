@@ -41,11 +41,11 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(run, write_rows, tmp_path,
     run(rollouts, f"{SAMPLE} --problems {problems} --out whole.parquet")
     sample, numbers = rollouts.sample_part, []
 
-    def interrupted(model, tokenizer, group, settings):
+    def interrupted(model, tokenizer, group, *rest):
         numbers.append(group[0][0])
         if len(numbers) == 2:
             raise KeyboardInterrupt
-        return sample(model, tokenizer, group, settings)
+        return sample(model, tokenizer, group, *rest)
 
     monkeypatch.setattr(rollouts, "sample_part", interrupted)
     status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet")
@@ -96,11 +96,11 @@ def test_parts_are_used_again_where_a_row_was_taken_out_of_the_file(
 ):
     sample, numbers = rollouts.sample_part, []
 
-    def noted(model, tokenizer, group, settings):
+    def noted(model, tokenizer, group, *rest):
         numbers.append([entry.number for entry in group])
         if len(numbers) == 3:
             raise KeyboardInterrupt
-        return sample(model, tokenizer, group, settings)
+        return sample(model, tokenizer, group, *rest)
 
     monkeypatch.setattr(rollouts, "sample_part", noted)
     command = f"{SAMPLE} --problems {write_rows(WITH_LONG)} --out mine.parquet"

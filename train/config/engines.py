@@ -1,4 +1,4 @@
-"""By what completions are sampled, for every command that samples."""
+"""By what completions are sampled and graded, for every command that samples."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from train.config.flags import flag
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What completions are sampled by."""
+    """What completions are sampled and graded by."""
 
     engine: Literal["auto", "transformers", "vllm"] = flag(
         "auto",
@@ -22,6 +22,13 @@ class EngineConfig:
         "SHARE",
         above=0,
         changes="nothing",
+    )
+
+    reward: str | None = flag(
+        None,
+        "grades completions: your own f(prompt, completion, row), named my_package.module:function "
+        "or my_file.py:function, which returns a float; by default they are right or wrong",
+        "PLACE:FUNCTION",
     )
 
     def engine_record(self) -> dict[str, str]:

@@ -41,6 +41,9 @@ RECORDED = (
 )  # fmt: skip
 
 
+REWARD_OFFLINE = ": python -m train.rollouts --reward writes rewards into the data"
+
+
 @dataclass(frozen=True)
 class Config(
     ReportingConfig,
@@ -101,7 +104,7 @@ class Config(
         """Return the settings of an objective that trains online, or of one that does not."""
         if online == self.online:
             return self
-        defaults = {e.name: e.default for e in fields(self) if e.name.startswith("online_")}
+        defaults = {e.name: e.default for e in fields(self) if of_online(e.name)}
         return replace(self, online=online, **({} if online else defaults))
 
     def _check_held_out(self) -> None:
@@ -129,13 +132,21 @@ class Config(
             )
         if not self.online:
             for entry in fields(self):
-                if entry.name.startswith("online_") and getattr(self, entry.name) != entry.default:
-                    raise InputError(f"{flag_name(entry.name)} is for --online, which is not given")
+                if of_online(entry.name) and getattr(self, entry.name) != entry.default:
+                    remedy = REWARD_OFFLINE if entry.name == "reward" else ""
+                    raise InputError(
+                        f"{flag_name(entry.name)} is for --online, which is not given{remedy}"
+                    )
         elif self.batch_size % self.online_samples:
             raise InputError(
                 f"--batch-size {self.batch_size}: must be a multiple of --online-samples "
                 f"{self.online_samples}, completions of each problem"
             )
+
+
+def of_online(name: str) -> bool:
+    """Say whether a setting is one of sampling from the policy, with --online alone."""
+    return name.startswith("online_") or name == "reward"
 
 
 UNTRAINED = unchanging(Config, "training")  # settings that leave what is trained as it is

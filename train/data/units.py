@@ -19,6 +19,36 @@ class Units(NamedTuple):
     left_out: dict[str, int]
 
 
+def is_graded(reward: Tensor) -> bool:
+    """Say whether rewards (N,) are more than right and wrong: neither of 1 and -1, nor 1 and 0."""
+    found = set(reward.unique().tolist())
+    return not (found <= {1.0, -1.0} or found <= {1.0, 0.0})
+
+
+def rewards_in_words(reward: Tensor) -> str:
+    """Return which share of rewards (N,) is correct or, where they are graded, what they are."""
+    share = (reward > 0).float().mean().item() if len(reward) else 0.0
+    if not is_graded(reward):
+        return f"{share:.1%} correct"
+    least, most = reward.min().item(), reward.max().item()
+    mean = reward.double().mean().item()
+    return f"rewards {least:.3g} to {most:.3g}, mean {mean:.3f}, {share:.1%} above 0"
+
+
+def graded_use(objective: Objective, advantage: str) -> str:
+    """Return in words what an objective makes of graded rewards; advantage as in `select_units`."""
+    name = objective.advantage if advantage == "auto" else advantage
+    if objective.unit == "pair":
+        use = "a pair is one above 0 and one of 0 or less, of a prompt; their size does not count"
+    elif objective.only_correct:
+        use = "those above 0 are trained on, all alike"
+    elif name == "plus_minus_one":
+        use = "above 0 is read as +1, all else as -1; --advantage group_centred keeps their size"
+    else:
+        use = f"read by their size within a prompt ({name})"
+    return f"rewards: {use}"
+
+
 def advantages(data: TokenizedData, objective: Objective, advantage: str) -> Tensor:
     """Return what the objective sees as reward, (N,); advantage as `select_units` has it."""
     name = objective.advantage if advantage == "auto" else advantage

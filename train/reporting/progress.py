@@ -15,6 +15,7 @@ SHOWN = {
     "eval/greedy_accuracy": ("accuracy", 3),
     "heldout/loss": ("held-out loss", 4),
     "rollout/accuracy": ("sampled", 2),
+    "rollout/reward": ("reward", 3),
 }
 
 

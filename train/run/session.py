@@ -12,7 +12,7 @@ from train.config.spec import ObjectiveSpec
 from train.config.trackers import read_trackers
 from train.data.held_out import SPLIT_SEED
 from train.data.offline import BatchSource, OfflineData
-from train.data.units import advantages
+from train.data.units import advantages, graded_use, is_graded
 from train.devices import processes
 from train.devices.peak_memory import reset_peak_memory
 from train.learning.build import build_batcher, build_optimizer, build_policies
@@ -76,10 +76,12 @@ class Session:
 
     def describe(self) -> str:
         """Return lines about what is trained on and with which hyper-parameters."""
-        spec, config = self.spec, self.setup.config
+        setup, spec, config = self.setup, self.spec, self.setup.config
         values = ", ".join(f"{n}={v}" for n, v in spec.record().items())
         lines = [f"{spec.name}: {values or 'no hyper-parameters'}; {self.data.describe()}"]
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
+        if config.reward is not None or is_graded(setup.data.reward):
+            lines.append(f"       {graded_use(spec.objective, config.advantage)}")
         if config.epochs is not None:
             lines.append(f"       {config.epochs:g} epochs: {config.steps} steps")
         if self.held_out is not None:

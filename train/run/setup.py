@@ -14,14 +14,17 @@ from eval.engines.by_transformers import TransformersEngine
 from eval.problems.benchmark import problems_digest
 from eval.problems.files import worked_solutions
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
+from eval.problems.rewards import Reward, load_reward
 from eval.prompt_check import Limit, share_cut, solution_lengths
 from objectives.errors import InputError
 from train.config import Config
+from train.config.settings import of_online
 from train.data.held_out import shared_prompts, split_by_prompt
 from train.data.sources import check_of_hub, may_be_on_hub, of_hub
 from train.data.table import TrajectoryTable, read_table, table_of
 from train.data.token_file import token_folder
 from train.data.tokenized import TokenizedData, encode
+from train.data.units import rewards_in_words
 from train.devices import processes
 from train.models.base import Base, open_base
 from train.models.identity import loaded_digest, model_digest
@@ -34,13 +37,14 @@ from train.sampling.evaluator import (
     open_evaluator,
 )
 from train.sampling.sampler import ONLINE_LIMIT, Sampler
-from train.store.digests import BASE, DATA, EVAL_DATA, EVAL_PROBLEMS
+from train.store.digests import BASE, DATA, EVAL_DATA, EVAL_PROBLEMS, REWARD
 
 # The settings that a set-up is made by, and that its runs therefore have in common.
 SHARED = (
     "model", "attention", "data", "data_config", "data_split", "max_tokens", "token_cache",
     "device", "dtype", "quantise", "share_prefixes", "eval_data", "eval_fraction", "eval_problems",
-    "eval_limit", "eval_max_new_tokens", "online_max_new_tokens", "engine", "engine_memory",
+    "eval_limit", "eval_max_new_tokens", "online_max_new_tokens", "reward", "engine",
+    "engine_memory",
 )  # fmt: skip
 PROBLEMS = "problems"  # that are sampled from, online, where there may be data too
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -65,7 +69,7 @@ class Setup:
         Raises InputError where one asks for another model, other data or other problems.
         """
         defaults = Config()
-        shared = [n for n in SHARED if config.online or not n.startswith("online_")]
+        shared = [n for n in SHARED if config.online or not of_online(n)]
         for name in shared:
             own, asked = getattr(self.config, name), getattr(config, name)
             if asked not in (own, getattr(defaults, name)):
@@ -82,25 +86,26 @@ class Setup:
         )
 
     def digests(self) -> dict[str, str]:
-        """Return digests of the contents of base, data and problems of evaluations.
+        """Return digests of the contents of base, data and problems of evaluations, of a reward's
+        source.
 
         Not of what has none: a model of the hub's whose files are somewhere else.
         """
         found = self.contents()
         # Of a command with both kinds of runs, each knows what it is trained on itself.
         data = found.get(PROBLEMS if self.config.online else DATA)
-        others = {what: found.get(what) for what in (EVAL_PROBLEMS, EVAL_DATA)}
+        kept = (EVAL_PROBLEMS, EVAL_DATA, *([REWARD] if self.config.online else []))
+        others = {what: found.get(what) for what in kept}
         chosen = {BASE: found.get(BASE), DATA: data, **others}
         return {what: own for what, own in chosen.items() if own is not None}
 
     def describe(self) -> str:
         """Return a line each about the model and the data."""
-        count, correct = len(self.data.tokens), int((self.data.reward > 0).sum())
-        prompts = len(self.data.group.unique())
+        count, prompts = len(self.data.tokens), len(self.data.group.unique())
         lines = [
             f"model  {self.base.describe(self.config)}",
             f"data   {self.config.data}: {count} trajectories of {prompts} prompts, "
-            f"{correct / max(count, 1):.1%} correct",
+            f"{rewards_in_words(self.data.reward)}",
         ]
         lines += [f"       left out: {n} ({why})" for why, n in self.data.left_out.items()]
         lines += [f"       {note}" for note in self.data.notes]
@@ -157,6 +162,7 @@ def set_up(
     where `config.online`. Raises InputError where something named is not there or cannot be used.
     """
     config = Config() if config is None else config
+    reward = None if config.reward is None else load_reward(config.reward)
     if model is not None:
         config = replace(config, model=name_of(model[0]))
     if data is not None:
@@ -179,7 +185,7 @@ def set_up(
     evaluator = open_evaluator(config, base, engine)
     sampler = None
     if config.online:
-        problems = _training_problems(config, table, base, data)
+        problems = _training_problems(config, table, base, data, reward)
         problems = problems.checked(
             TransformersEngine(base.model.model), base.tokenizer, ONLINE_LIMIT
         )
@@ -223,14 +229,22 @@ def _contents(
                 found[what] = rows.source.identity()
         for what, user in ((PROBLEMS, sampler), (EVAL_PROBLEMS, evaluator)):
             if user is not None:
-                found[what] = problems_digest(user.problems.problems)
+                reward = user.problems.reward
+                rows = reward is not None
+                found[what] = problems_digest(user.problems.problems, rows=rows)
+                if reward is not None and reward.digest is not None:
+                    found[REWARD] = reward.digest
         return found
 
     return processes.on_main(digests)
 
 
 def _training_problems(
-    config: Config, table: TrajectoryTable | None, base: Base, data: Rows | None
+    config: Config,
+    table: TrajectoryTable | None,
+    base: Base,
+    data: Rows | None,
+    reward: Reward | None,
 ) -> ProblemSet:
     if table is None:
         # A Dataset without a format gives dicts; it is declared to give any container.
@@ -241,7 +255,7 @@ def _training_problems(
         elif data is None:
             check_of_hub(config.data, config.data_config, config.data_split)
         return word_problem_set(
-            config.data, base.tokenizer, config.online_max_new_tokens, rows=rows
+            config.data, base.tokenizer, config.online_max_new_tokens, rows=rows, reward=reward
         )
     prompts = list(dict.fromkeys(str(trajectory.prompt) for trajectory in table.trajectories()))
-    return arithmetic_set(prompts, config.online_max_new_tokens)
+    return arithmetic_set(prompts, config.online_max_new_tokens, reward)

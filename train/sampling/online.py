@@ -52,7 +52,7 @@ class OnlineData:
         """
         if self._current is None or (step - 1) % self.config.online_updates == 0:
             rounds, sampled, kept = self._sample(policy)
-            current = self._as_draw(kept, _metrics_of(sampled) | self._gap())
+            current = self._as_draw(kept, self._metrics_of(sampled) | self._gap())
             # All at once: a signal may end the sampling, and a checkpoint is then written.
             self.rounds, self._kept, self._current = rounds, (kept, current.metrics), current
             self.tokens_generated += sum(len(rollout.tokens.completion) for rollout in sampled)
@@ -73,9 +73,12 @@ class OnlineData:
             if units is not None and len(kept) == self.config.batch_size:
                 break
         if units is None:
+            alike = "all correct or all incorrect"
+            if self.sampler.problems.reward is not None:
+                alike = "each problem's with rewards that are alike, or on one side of 0"
             raise InputError(
                 f"{self.objective.name} finds nothing to learn from in {MOST_ROUNDS} batches of "
-                f"samples, all correct or all incorrect: what was trained so far is kept; try more "
+                f"samples, {alike}: what was trained so far is kept; try more "
                 f"--online-samples, another --online-temperature or other problems"
             )
         return rounds, sampled, kept
@@ -87,6 +90,18 @@ class OnlineData:
         return OptimizerBatch(
             data, units.reward, units.rows, self._count(units, len(kept)), length, metrics
         )
+
+    def _metrics_of(self, sampled: list[Rollout]) -> dict[str, float]:
+        count = len(sampled)
+        if self.sampler.problems.reward is None:
+            name, graded = "accuracy", [r.reward > 0 for r in sampled]
+        else:
+            name, graded = "reward", [r.reward for r in sampled]
+        return {
+            f"rollout/{name}": sum(graded) / count,
+            "rollout/truncated": sum(r.truncated for r in sampled) / count,
+            "rollout/length": sum(len(r.tokens.completion) for r in sampled) / count,
+        }
 
     def _gap(self) -> dict[str, float]:
         """Return how far another engine's log-probs are from the policy's, a token in the mean."""
@@ -132,17 +147,11 @@ class OnlineData:
             self._current = self._as_draw(kept, metrics)
 
 
-def _metrics_of(sampled: list[Rollout]) -> dict[str, float]:
-    count = len(sampled)
-    return {
-        "rollout/accuracy": sum(r.reward > 0 for r in sampled) / count,
-        "rollout/truncated": sum(r.truncated for r in sampled) / count,
-        "rollout/length": sum(len(r.tokens.completion) for r in sampled) / count,
-    }
-
-
 def mixed(rollouts: list[Rollout]) -> list[Rollout]:
-    """Keep those of problems with both correct and incorrect ones (DAPO, arXiv 2503.14476)."""
+    """Keep those of problems with both correct and incorrect ones (DAPO, arXiv 2503.14476).
+
+    Of graded rewards, those of problems with more than one.
+    """
     rewards: dict[int, set[float]] = {}
     for rollout in rollouts:
         rewards.setdefault(rollout.group, set()).add(rollout.reward)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from eval.problems.benchmark import row_text
 from eval.problems.files import Problem
 from objectives.errors import InputError
 from objectives.json_files import read_object
@@ -88,9 +89,11 @@ class Parts:
         )
 
     def _is_of(self, number: int, group: list[Asked]) -> bool:
-        part = _read(self.path(number))[["group_id", "prompt", "gold"]]
-        there = dict.fromkeys(part.itertuples(index=False, name=None))
-        return list(there) == [(n, prompt, problem.answer) for n, problem, prompt in group]
+        part = _read(self.path(number))
+        names = ["group_id", "prompt", "gold", *(["row"] if "row" in part else [])]  # of a reward
+        there = dict.fromkeys(part[names].itertuples(index=False, name=None))
+        asked = [(n, prompt, problem.answer, row_text(problem)) for n, problem, prompt in group]
+        return list(there) == [own[: len(names)] for own in asked]
 
     def lengths(self) -> list[int]:
         """Return how many tokens each completion so far has, one more where it was cut."""

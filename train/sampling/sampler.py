@@ -23,7 +23,7 @@ class Rollout(NamedTuple):
     """A graded completion."""
 
     tokens: Tokens
-    reward: float  # 1 or -1
+    reward: float  # 1 or -1, or what a reward of a user's own gave
     group: int  # the problem's number among all that were drawn
     truncated: bool  # at the length limit
 
@@ -68,9 +68,9 @@ class Sampler:
             )  # fmt: skip
         self.seconds += time.monotonic() - started
         return [
-            Rollout(Tokens(self.prompts[i], c.tokens), 1.0 if right else -1.0, group, c.truncated)
+            Rollout(Tokens(self.prompts[i], c.tokens), _reward(verdict), group, c.truncated)
             for i, group, row in zip(drawn, groups, graded, strict=True)
-            for c, right in row
+            for c, verdict in row
         ]
 
     def tokenized(self, rollouts: list[Rollout]) -> TokenizedData:
@@ -84,3 +84,8 @@ class Sampler:
             {},
             max(map(len, self.prompts)) + self.problems.max_new_tokens,
         )
+
+
+def _reward(verdict: bool | float) -> float:
+    """Return a reward as it is, a verdict as 1 or -1."""
+    return (1.0 if verdict else -1.0) if isinstance(verdict, bool) else verdict

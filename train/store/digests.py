@@ -12,11 +12,12 @@ from objectives.json_files import require
 from train.store.parts import read_values
 
 BASE, DATA, EVAL_PROBLEMS, EVAL_DATA = "base", "data", "eval_problems", "eval_data"
-OBJECTIVE = "objective"
+OBJECTIVE, REWARD = "objective", "reward"
 FLAGS = {BASE: "--model", DATA: "--data", EVAL_PROBLEMS: "--eval-problems",
-         EVAL_DATA: "--eval-data", OBJECTIVE: "--objective"}  # fmt: skip
+         EVAL_DATA: "--eval-data", OBJECTIVE: "--objective", REWARD: "--reward"}  # fmt: skip
 WORDS = {BASE: "the base", DATA: "the data", EVAL_PROBLEMS: "the problems of evaluations",
-         EVAL_DATA: "the held-out rows", OBJECTIVE: "the source of the objective"}  # fmt: skip
+         EVAL_DATA: "the held-out rows", OBJECTIVE: "the source of the objective",
+         REWARD: "the source of the reward"}  # fmt: skip
 
 
 def check_digests(checkpoint: Path, now: Mapping[str, str], config: Mapping) -> str | None:
@@ -26,7 +27,7 @@ def check_digests(checkpoint: Path, now: Mapping[str, str], config: Mapping) -> 
     something has changed since.
     """
     settings = {BASE: "model", DATA: "data", EVAL_PROBLEMS: "eval_problems",
-                EVAL_DATA: "eval_data", OBJECTIVE: "objective"}  # fmt: skip
+                EVAL_DATA: "eval_data", OBJECTIVE: "objective", REWARD: "reward"}  # fmt: skip
     given = {what: config.get(name) for what, name in settings.items()}
     return compare_digests(f"{checkpoint}", "the run", _kept(checkpoint), now, given)
 

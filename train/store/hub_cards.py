@@ -56,6 +56,8 @@ def rollouts_card(settings: Mapping[str, Any], command: str, summary: str, file:
     """
     from huggingface_hub import DatasetCardData
 
+    own = settings.get("reward")
+    graded = "1 where the answer is right, else -1" if own is None else f"what {code(own)} gave"
     card = DatasetCardData(
         task_categories=["text-generation"],
         tags=[*TAGS, "rollouts"],
@@ -65,8 +67,8 @@ def rollouts_card(settings: Mapping[str, Any], command: str, summary: str, file:
         f"---\n{card.to_yaml()}\n---\n\n"
         f"# Rollouts of {plain(str(settings['model']))}\n\n"
         f"{settings['samples']} completions of each problem of {plain(str(settings['problems']))} "
-        f"at temperature {settings['temperature']}, graded: {code('reward')} is 1 where the "
-        f"answer is right, else -1. Made by objective-zoo with\n\n"
+        f"at temperature {settings['temperature']}, graded: {code('reward')} is {graded}. Made by "
+        f"objective-zoo with\n\n"
         f"{fenced(command)}\n\n"
         f"{fenced(summary)}\n"
     )

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from eval.compare.evaluations.evaluation import Evaluation, Graded, Problem
-from eval.statistics import holm, mean_difference, problem_difference, score_interval
+from eval.statistics import (
+    holm,
+    mean_difference,
+    mean_interval,
+    mean_paired_difference,
+    problem_difference,
+    score_interval,
+)
 from objectives.errors import InputError
 
 MEAN = "mean of benchmarks"
@@ -25,6 +32,7 @@ class SideBySide:
     evaluations: list[Evaluation]  # in the same order
     baseline: str  # one of the labels
     left_out: list[str]  # sentences: problems and benchmarks that are not compared
+    measure: str = "accuracy"  # what scores are, and their columns' name; or "reward"
 
 
 def compare_evaluations(evaluations: Sequence[Evaluation], baseline: str | None) -> SideBySide:
@@ -35,42 +43,73 @@ def compare_evaluations(evaluations: Sequence[Evaluation], baseline: str | None)
     lm-evaluation-harness are among them, with one question or one digest of the row. Where each has
     a single benchmark, and their names differ, these are compared. p-values are adjusted over all
     benchmarks and models by Holm's method; the mean of benchmarks, a summary of them, has its own.
-    Raises InputError where there is nothing to compare.
+    Rewards are compared where one function gave all of them, by Student's t where they are not all
+    0 or 1, and without a mean of benchmarks.
+    Raises InputError where there is nothing to compare, or what is compared has no common scale.
     """
     if len(evaluations) < 2:
         raise InputError("one evaluation: name at least two, the first being the baseline")
     labels = labels_of([evaluation.path for evaluation in evaluations])
     own = _baseline(baseline, labels, evaluations)
+    measure = _measure(dict(zip(labels, evaluations, strict=True)))
     shared, left_out = _shared(dict(zip(labels, evaluations, strict=True)), own)
     rows, pairs = [], {label: [] for label in labels if label != own}
     for name, parts in shared.items():
         scores, sentence = _aligned(name, parts)
         left_out += sentence
+        bounded = all(graded.bounded for graded in parts.values())
+        interval, difference = (
+            (score_interval, problem_difference)
+            if bounded
+            else (mean_interval, mean_paired_difference)
+        )
         for label, values in scores.items():
             row = {
                 "benchmark": name,
                 "model": label,
                 "problems": len(values),
                 "samples": parts[label].samples,
-                **_interval("accuracy", score_interval(values)),
+                **_interval(measure, interval(values)),
             }
             if label != own:
                 base = scores[own]
                 pairs[label].append((values, base))
-                row |= _interval("difference", problem_difference(values, base))
+                row |= _interval("difference", difference(values, base))
                 row |= {"better_on": int((values > base).sum())}
                 row |= {"worse_on": int((values < base).sum())}
             rows.append(row)
     table = pd.DataFrame(rows).reindex(columns=[*dict.fromkeys([*rows[0], *_LATER])])
     tested = table["p_value"].notna()
     table.loc[tested, "p_adjusted"] = holm(table.loc[tested, "p_value"].to_list())
-    if len(shared) > 1:
+    if len(shared) > 1 and measure == "accuracy":
         table = pd.concat([table, _means(table, pairs, len(shared))], ignore_index=True)
-    return SideBySide(table, labels, list(evaluations), own, left_out)
+    return SideBySide(table, labels, list(evaluations), own, left_out, measure)
 
 
 _LATER = ("difference", "difference_low", "difference_high", "p_value", "better_on", "worse_on",
           "p_adjusted")  # fmt: skip
+
+
+def _measure(named: dict[str, Evaluation]) -> str:
+    """Return what scores are; raises InputError where they are of several kinds."""
+    kinds = {
+        label: {graded.reward for graded in evaluation.benchmarks.values()}
+        for label, evaluation in named.items()
+    }
+    if len(set().union(*kinds.values())) > 1:
+        first, *others = kinds
+        other = next((label for label in others if kinds[label] != kinds[first]), first)
+        raise InputError(
+            f"{_graded_by(first, named)}, {_graded_by(other, named)}: such scores have no common "
+            f"scale; grade both alike, with python -m eval --completions"
+        )
+    return "accuracy" if all(own <= {None} for own in kinds.values()) else "reward"
+
+
+def _graded_by(label: str, named: dict[str, Evaluation]) -> str:
+    settings = next(iter(named[label].benchmarks.values())).settings
+    name, source = settings.get("reward"), str(settings.get("reward_source"))[:8]
+    return f"{label} is graded by " + ("answers" if name is None else f"{name} (source {source})")
 
 
 def labels_of(paths: Sequence[Path]) -> list[str]:

@@ -11,7 +11,7 @@ class Problem(NamedTuple):
 
     question: str | None  # None where a file does not tell it
     gold: str
-    score: float  # in [0, 1], mean over its samples
+    score: float  # mean over its samples, in [0, 1] but of a reward
     digest: str | None = None  # of the whole row, as lm-evaluation-harness gives it
 
 
@@ -23,6 +23,8 @@ class Graded:
     samples: int  # completions of each
     settings: Mapping[str, Any]  # how they were asked and sampled, by name
     unread: int = 0  # left out, as their gold answers cannot be read
+    reward: str | None = None  # that graded: its function and source; None: by answers
+    bounded: bool = True  # each completion's score is 0 or 1
 
 
 @dataclass(frozen=True)

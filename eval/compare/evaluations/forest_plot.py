@@ -14,7 +14,7 @@ from objectives.figures import literal
 DPI = 130
 STEP = 0.34  # inches of a line
 CAPTION = (
-    "95 % intervals over problems of the difference in accuracy, with p; filled where p, adjusted "
+    "95 % intervals over problems of the difference in {measure}, with p; filled where p, adjusted "
     "for the number of differences by Holm's method, is below .05."
 )
 
@@ -53,12 +53,13 @@ def differences_picture(compared: SideBySide) -> Picture:
         axis.set_ylim(place - 1.4, -0.6)
         axis.set_yticks(ticks, names)
         axis.grid(axis="y", visible=False)
-        axis.set_xlabel(f"accuracy less that of {compared.baseline}")
+        axis.set_xlabel(f"{compared.measure} less that of {compared.baseline}")
         for label in models:
             axis.plot([], [], "o-", color=colours[label], lw=2.4, label=f" {label}")
         figure.legend(loc="outside upper left", ncols=1, frameon=False)
         literal(figure)
         content = BytesIO()
         figure.savefig(content, format="png", dpi=DPI)
+    caption = CAPTION.format(measure=compared.measure)
     heading = f"Differences from {compared.baseline}"
-    return Picture("differences", heading, CAPTION, content.getvalue(), 9.0)
+    return Picture("differences", heading, caption, content.getvalue(), 9.0)

@@ -1,10 +1,12 @@
 """Folders of python -m eval, read as evaluations."""
 
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from eval.compare.evaluations.evaluation import Evaluation, Graded, Problem
 from eval.completions import MAKING, read_rows
+from eval.reward_scores import is_share
 from objectives.errors import InputError
 from objectives.json_files import read_object
 
@@ -39,7 +41,8 @@ def read_own(folder: Path) -> Evaluation:
         known = known if isinstance(known, dict) else {}
         known = shared | {n: v for n, v in known.items() if n not in OF_PROBLEMS}
         known = {n: v for n, v in known.items() if isinstance(v, KINDS)}
-        benchmarks[name] = _graded(folder / COMPLETIONS, name, list(own), known)
+        graded = _graded(folder / COMPLETIONS, name, list(own), known)
+        benchmarks[name] = replace(graded, reward=_reward(known))
     said = []
     if "completions" in settings:
         said.append(
@@ -49,8 +52,15 @@ def read_own(folder: Path) -> Evaluation:
     return Evaluation(folder, str(settings.get("model", folder.name)), "eval", benchmarks, said)
 
 
+def _reward(settings: dict) -> str | None:
+    """Return what tells a reward from others: its function and source, wherever its file is."""
+    name, source = settings.get("reward"), settings.get("reward_source")
+    return f"{name}".rpartition(":")[2] + f" {source}" if name and source else name
+
+
 def _graded(file: Path, benchmark: str, rows: list[dict], settings: dict) -> Graded:
-    problems, unread, samples = [], 0, None
+    problems, unread, samples, rewarded = [], 0, None, "reward" in settings
+    bounded = True
     for index, group in groupby(rows, key=lambda row: row["index"]):
         own = list(group)
         if samples not in (None, len(own)):
@@ -62,6 +72,13 @@ def _graded(file: Path, benchmark: str, rows: list[dict], settings: dict) -> Gra
         if own[0].get("status") == "unparseable_gold":
             unread += 1
             continue
-        score = sum(row["correct"] for row in own) / samples
-        problems.append(Problem(own[0]["problem"], own[0]["gold"], score))
-    return Graded(problems, samples or 0, settings, unread)
+        if any(("correct" in row) is rewarded for row in own):
+            what = "a reward" if rewarded else "right or wrong"
+            raise InputError(
+                f"{file}: problem {index} of {benchmark} is not graded as {SETTINGS} says, by "
+                f"{what}: grade the file again with --completions"
+            )
+        scores = [row["reward"] if rewarded else row["correct"] for row in own]
+        bounded = bounded and is_share(scores)
+        problems.append(Problem(own[0]["problem"], own[0]["gold"], sum(scores) / samples))
+    return Graded(problems, samples or 0, settings, unread, bounded=bounded)

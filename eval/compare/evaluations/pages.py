@@ -14,12 +14,12 @@ LONGEST = 60  # characters of a setting that is shown
 
 
 def accuracy_table(compared: SideBySide) -> pd.DataFrame:
-    """Return accuracies as text, a row per benchmark and a column per model."""
+    """Return accuracies, or mean rewards, as text, a row per benchmark and a column per model."""
     rows = []
     for name, own in compared.table.groupby("benchmark", sort=False):
         cells = dict.fromkeys(compared.labels, "")
         for row in own.to_dict("records"):
-            cells[row["model"]] = interval_text(row, "accuracy")
+            cells[row["model"]] = interval_text(row, compared.measure)
         rows.append({"benchmark": name, "problems": f"{own['problems'].iloc[0]:.0f}", **cells})
     return pd.DataFrame(rows)
 
@@ -58,8 +58,9 @@ def remarks(compared: SideBySide) -> list[str]:
     ]
     said += dict.fromkeys(sentence for e in compared.evaluations for sentence in e.notes)
     said += compared.left_out
+    what = "Accuracy" if compared.measure == "accuracy" else "The reward"
     said.append(
-        "Accuracy is the mean over problems, each problem's score being the mean of its samples, "
+        f"{what} is the mean over problems, each problem's score being the mean of its samples, "
         "with a 95 % interval over problems. A difference is of the same problems, with its 95 % "
         "interval and p by the paired t-test over problems; p (Holm) is adjusted for the number of "
         "benchmarks and models that were tested. It tells of these two models on problems such as "

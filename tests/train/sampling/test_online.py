@@ -167,8 +167,8 @@ def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
 
     of_file = problem_set.benchmark_of_file
 
-    def customs(path):
-        return replace(of_file(path), prompt=lambda _, question: question, grade=grade)
+    def customs(path, reward):
+        return replace(of_file(path, reward), prompt=lambda _, question: question, grade=grade)
 
     monkeypatch.setattr(problem_set, "benchmark_of_file", customs)
     status, out, _ = call(
