@@ -46,6 +46,8 @@ def graded_use(objective: Objective, advantage: str) -> str:
         use = "above 0 is read as +1, all else as -1; --advantage group_centred keeps their size"
     else:
         use = f"read by their size within a prompt ({name})"
+    if "solve_rate" in objective.needs:
+        use += "; a prompt's solve rate counts those above 0"
     return f"rewards: {use}"
 
 

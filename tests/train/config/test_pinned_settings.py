@@ -40,7 +40,7 @@ DEFAULTS = {
     "report_to": None, "log_every": 10, "quiet": False, "epochs": None, "eval_data": None,
     "eval_fraction": None, "keep_best": None, "push_to_hub": None, "hub_private": False,
     "attention": None, "optimizer": "adamw", "engine": "auto", "engine_memory": None,
-    "quantise": None, "activation_offload": False,
+    "quantise": None, "activation_offload": False, "reward": None,
 }  # fmt: skip
 
 # Another value for each setting; those above the first gap allow all others.
@@ -62,6 +62,7 @@ OTHERS = {
     "quiet": True, "eval_data": "held.jsonl",
     "keep_best": "heldout/loss", "push_to_hub": "me/run", "hub_private": True, "attention": "eager",
     "optimizer": "sgd", "engine": "vllm", "engine_memory": 0.5,
+    "reward": "mine.py:reward",
 
     "tokens_per_microbatch": 128,
 }  # fmt: skip

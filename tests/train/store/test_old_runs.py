@@ -26,7 +26,7 @@ SINCE = {
     **dict.fromkeys(("schedule_options", "data_config", "data_split", "attention", "epochs")),
     **dict.fromkeys(("eval_data", "eval_fraction", "keep_best", "report_to", "push_to_hub")),
     "hub_private": False, "log_every": 10, "quiet": False, "optimizer": "adamw", "engine": "auto",
-    "engine_memory": None, "quantise": None, "activation_offload": False,
+    "engine_memory": None, "quantise": None, "activation_offload": False, "reward": None,
 }  # fmt: skip
 # What a checkpoint has since: of a run that was stopped, what is to be looked at still; of what the
 # run is made from, digests; the optimizer's parameters by name; more that is counted and timed.
