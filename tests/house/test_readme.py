@@ -16,6 +16,8 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from eval.problems.files import Problem
+from eval.problems.rewards import load_reward
 from objectives import OBJECTIVES
 from objectives.command import COMMANDS
 from train.config.flags import flag_name
@@ -107,8 +109,16 @@ def test_the_table_of_flags_has_all_of_each_group():
 def test_every_block_of_python_is_run_here():
     assert [len(re.findall("```python", page)) for page in (README, TRAIN)] == [
         2,
-        2,
+        3,
     ]  # TRL's elsewhere
+
+
+def test_the_reward_of_the_page_of_train_is_one(tmp_path):
+    code, _ = _code(TRAIN, 2)
+    (tmp_path / "reward.py").write_text(code)
+    reward = load_reward(f"{tmp_path / 'reward.py'}:right_and_short")
+    found = reward([Problem("2+3*1+3+6=", "14")] * 2, ["3*1=3;2+3=5;5+3=8;8+6=14;#14", "#9"])
+    assert [own.reward for own in found] == pytest.approx([1 - 0.28, -0.02])
 
 
 @pytest.mark.parametrize("name", NAMES)
