@@ -125,12 +125,14 @@ def test_the_reward_of_the_page_of_train_is_one(tmp_path):
 def test_every_flag_of_a_command_exists(name):
     for command in _commands(ROOT / name):
         words = shlex.split(command)
-        if "-m" in words and words[0] in ("python", "accelerate"):
+        if words[0] == "srun":  # a command for each machine
+            words = shlex.split(words[-1].removeprefix("exec "))
+        if "-m" in words and words[0] in ("python", "accelerate", "torchrun"):
             module, *rest = words[words.index("-m") + 1 :]
         elif words[0] == "zoo":
             module, rest = COMMANDS[words[1]][0], words[2:]
         else:
-            assert words[0] in ("pip", "git", "cd", "ruff", "hf", "diff"), command
+            assert words[0] in ("pip", "git", "cd", "ruff", "hf", "diff", "export"), command
             continue
         if module.split(".")[0] in PACKAGES:
             flags = {word.partition("=")[0] for word in rest if word.startswith("--")}

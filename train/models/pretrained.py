@@ -85,7 +85,8 @@ def read_quantised(
     """
     from train.models.quantised import prepare, quantisation, quantised_layers
 
-    how = {"quantization_config": quantisation(bits, dtype), "device_map": {"": device}}
+    place = torch.cuda.current_device() if device == "cuda" else device  # of this process
+    how = {"quantization_config": quantisation(bits, dtype), "device_map": {"": place}}
     model = read_weights(name, source, dtype, **how)
     if not quantised_layers(model):
         raise InputError(f"--quantise {bits}: --model {name} has no linear maps to quantise")
