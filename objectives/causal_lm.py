@@ -28,6 +28,7 @@ def log_probs(
     attention_mask: Tensor | None = None,
     reference: nn.Module | None = None,
     lam: float | None = None,
+    collision: bool = False,
     adapter_is_policy: bool = False,
 ) -> tuple[Tensor, Batch]:
     """Return a policy's token log-probs and the batch of an objective, but for its row fields.
@@ -42,9 +43,10 @@ def log_probs(
     attention_mask: (B, L) as the model takes it; needed where padding is on the left.
     reference: the frozen model, with the same vocabulary, for objectives that read it.
     lam: λ of the future policy (arXiv 2509.19893), from the reference; see `future_policy`.
+    collision: give log Σ π² too, of the policy and, with λ, of the future policy (for wpo_dpo).
     adapter_is_policy: the reference is the model without its peft adapter, in place of `reference`.
     Returns the log-probs, (B, L - 1) in float32 and 0 where nothing is learnt, and a Batch with
-    `mask` and, where they were asked for, `reference` and `future`, to which `_replace` adds
+    `mask` and what was asked for of `reference`, `future` and collisions, to which `_replace` adds
     rewards, pairs and the like. Raises ValueError for shapes that do not fit, a λ without a
     reference, and a model whose logits are not those of its head.
     """
@@ -66,12 +68,14 @@ def log_probs(
             states, head = _states(frozen, inputs)
             other = states[:, :-1][mask], head
     states, head = _states(model, inputs)
-    found = token_log_probs(states[:, :-1][mask], head, targets[mask], reference=other, lam=lam)
-    policy, *rest = (
-        None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x) for x in found[:3]
+    found = token_log_probs(
+        states[:, :-1][mask], head, targets[mask], reference=other, lam=lam, collision=collision
+    )
+    policy, before, future, _, met, future_met = (
+        None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x) for x in found
     )
     assert policy is not None
-    return policy, Batch(mask, *rest)
+    return policy, Batch(mask, before, future, collision=met, future_collision=future_met)
 
 
 def output_head(model: nn.Module) -> Head:

@@ -67,8 +67,8 @@ def _check_gradient(entry: Objective, policy: Tensor, batch: Batch) -> None:
 
 def _check_form(entry: Objective, policy: Tensor, batch: Batch) -> None:
     """Hold the form, its own or the one that it is, against what it is a form of."""
-    form = entry.loss if entry.base is not None else FutureLoss(entry.loss)
-    base = cast(FutureLoss, form).base
+    form = entry.loss if isinstance(entry.loss, FutureLoss) else FutureLoss(entry.loss)
+    base = form.base
     found = losses_and_gradient(form, policy, batch)
     here, _ = losses_and_gradient(base, policy, batch)
     _, ahead = losses_and_gradient(base, cast(Tensor, batch.future), at_future(batch))

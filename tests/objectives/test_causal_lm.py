@@ -65,6 +65,20 @@ def test_they_are_the_model_s_own(kind, ids, mask):
     assert without.reference is None is without.future
 
 
+def test_collisions_are_those_of_the_whole_distributions(ids, mask):
+    reference = tiny("llama", SIZE)
+    policy = moved(reference)
+    _, batch = log_probs(policy, ids, mask, reference=reference, lam=1.5, collision=True)
+    here, before = (model(ids).logits.double()[:, :-1] for model in (policy, reference))
+    learnt = mask[:, 1:].bool()
+    for ours, logits in (
+        (batch.collision, here),
+        (batch.future_collision, here + 1.5 * (here - before)),
+    ):
+        met = logits.softmax(-1).square().sum(-1).log()
+        close(ours, torch.where(learnt, met, 0.0), 1e-4)
+
+
 def test_gradients_are_those_of_the_dense_loss(ids, mask):
     reference = tiny("llama", SIZE)
     policy, twin = moved(reference), moved(reference)
