@@ -84,6 +84,7 @@ def test_an_objectives_loss_and_gradients_are_those_of_a_plain_loop(name, tmp_pa
     policy, batch = log_probs(
         made.model, inputs["input_ids"], inputs["completion_mask"],
         attention_mask=inputs["attention_mask"], reference=load_model("builtin")[0], lam=lam,
+        collision="collision" in made.objective.needs,
     )  # fmt: skip
     half = len(policy) // 2
     sign = torch.cat([torch.ones(half), -torch.ones(half)])
@@ -95,7 +96,7 @@ def test_an_objectives_loss_and_gradients_are_those_of_a_plain_loop(name, tmp_pa
     if "mean_length" in made.objective.needs:
         fields_["mean_length"] = batch.mask.sum().expand(2 * half) / (2 * half)
     losses = made.objective(policy, batch._replace(**fields_))
-    expected = losses.sum() / (half if name == "sft" else len(losses))
+    expected = losses.sum() / (half if made.objective.only_correct else len(losses))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     expected.backward()
     for own, weight in zip(found, made.model.parameters(), strict=True):
