@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from objectives.errors import InputError, command_line
+from objectives.json_files import read_object
 from objectives.output_lock import held
 from objectives.whole_files import whole_folder
 from train.config.flags import Parser, add_flags, flag, from_flags
@@ -34,12 +35,24 @@ def merge(settings: Settings) -> Path:
     out = Path(settings.out)
     with held(out):
         require_free(out, "files")
+        bits = _quantised(Path(settings.model))
+        if bits is not None:
+            print(f"       it was trained on its base in {bits}, and is added to the whole one")
         model, tokenizer = load_model(settings.model)  # added up in float32 and rounded once
         model.to(getattr(torch, settings.dtype))
         with whole_folder(out) as folder:
             write_model(model, folder)
             tokenizer.save_pretrained(folder)
     return out
+
+
+def _quantised(checkpoint: Path) -> str | None:
+    """Return in how many bits a run had the weights under its adapter; None where none is known."""
+    file = checkpoint.resolve().parent.parent / "config.json"
+    try:
+        return read_object(file).get("quantise") if file.is_file() else None
+    except InputError:  # a file of somebody else
+        return None
 
 
 def main() -> None:
