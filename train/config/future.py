@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from diagnostics.extrapolation.lam_rule import LamRule, LamState, check_rule, lam_at
 from objectives.errors import InputError
 
-AUTO = "auto"
+AUTO, WINDOW = "auto", "window"
+WINDOW_CEILING = 6.0  # the greatest λ of --lam window, where none is stated
 INITIAL = "initial"
 PLAIN = (INITIAL, "ratio", "shuffled", "constant")  # extrapolated from the reference
 COUNTED = ("lagged", "oracle", "lookahead")  # with a number of steps
@@ -20,15 +21,15 @@ RULE_FLAGS = {"lam_horizon": "horizon", "lam_floor": "floor", "lam_ceiling": "ce
 
 
 def read_lam(text: str) -> float | str:
-    """Return a number, 0 or more, or `auto`. Raises ValueError for other text."""
-    if text == AUTO:
-        return AUTO
+    """Return a number, 0 or more, `auto` or `window`. Raises ValueError for other text."""
+    if text in (AUTO, WINDOW):
+        return text
     try:
         lam = float(text)
     except ValueError:
         lam = -1.0
     if not 0 <= lam < float("inf"):
-        raise ValueError("expected a number, 0 or more, or auto")
+        raise ValueError("expected a number, 0 or more, or auto, or window")
     return lam
 
 
@@ -55,9 +56,10 @@ class FutureFlag(NamedTuple):
 # Flags of every objective that looks ahead.
 FUTURE_FLAGS: Mapping[str, FutureFlag] = {
     "lam": FutureFlag(
-        read_lam, "NUMBER|auto", 1.0,
+        read_lam, "NUMBER|auto|window", 1.0,
         "how far ahead the future policy is, or auto: so as to predict the policy --lam-horizon "
-        "steps ahead, as scored forecasts on fixed probes tell",
+        "steps ahead, as scored forecasts on fixed probes tell; or window: the least that keeps "
+        "the chosen side of nine in ten probe pairs from falling",
     ),
     "future_from": FutureFlag(
         read_origin, "ORIGIN", INITIAL,
@@ -69,14 +71,16 @@ FUTURE_FLAGS: Mapping[str, FutureFlag] = {
     ),
     "lam_horizon": FutureFlag(int, "STEPS", HORIZON, "steps that --lam auto looks ahead"),
     "lam_floor": FutureFlag(
-        float, "NUMBER", _RULE["floor"], "the least λ of --lam auto"
+        float, "NUMBER", _RULE["floor"], "the least λ of --lam auto and window"
     ),
     "lam_ceiling": FutureFlag(
-        float, "NUMBER", _RULE["ceiling"], "the greatest λ of --lam auto"
+        float, "NUMBER", _RULE["ceiling"],
+        f"the greatest λ of --lam auto; of window {WINDOW_CEILING:g} unless given",
     ),
     "lam_smoothing": FutureFlag(
         float, "NUMBER", _RULE["smoothing"],
-        "share of the former pace of forecasts that --lam auto keeps, in [0, 1)",
+        "share of the former pace of forecasts that --lam auto keeps, in [0, 1), or of the former "
+        "λ that window does",
     ),
 }  # fmt: skip
 
@@ -85,7 +89,7 @@ FUTURE_FLAGS: Mapping[str, FutureFlag] = {
 class FutureSettings:
     """Where the future policy is extrapolated from, and by which λ."""
 
-    lam: float | str  # a number, or `auto`: by the rule
+    lam: float | str  # a number, or `auto` or `window`: by the rule
     future_from: str  # as `read_origin` has it
     rule: LamRule | None  # where λ is `auto`
 
@@ -118,7 +122,9 @@ class FutureSettings:
         """λ before the first step, at which every λ is the same policy; None of real steps."""
         if self.steps_ahead is not None:
             return None
-        return float(self.lam) if self.rule is None else lam_at(LamState(), self.rule, 0)
+        if self.rule is None:
+            return float(self.lam)
+        return self.rule.floor if self.lam == WINDOW else lam_at(LamState(), self.rule, 0)
 
     def memory(self, size: int) -> str:
         """Return in words what a lag takes, size bytes a copy of what is trained."""
@@ -129,7 +135,10 @@ class FutureSettings:
         """Return the settings under their flags' names."""
         values = {"lam": self.lam, "future_from": self.future_from}
         if self.rule is not None:
-            values |= {name: getattr(self.rule, field) for name, field in RULE_FLAGS.items()}
+            rule = {name: getattr(self.rule, field) for name, field in RULE_FLAGS.items()}
+            if self.lam == WINDOW:
+                del rule["lam_horizon"]
+            values |= rule
         return values
 
 
@@ -143,10 +152,16 @@ def future_settings(given: Mapping, default_lam: float) -> FutureSettings:
     settings = FutureSettings(lam, origin, None)
     if settings.steps_ahead is not None and "lam" in given and lam != default_lam:
         raise InputError(f"--lam {lam}: not with --future-from {origin}, which takes real steps")
-    if lam == AUTO and settings.known_first:
-        raise InputError(f"--lam auto: not with --future-from {origin}: give a number")
+    if lam in (AUTO, WINDOW) and settings.known_first:
+        raise InputError(f"--lam {lam}: not with --future-from {origin}: give a number")
+    if lam == WINDOW and origin != INITIAL:
+        raise InputError(f"--lam window: not with --future-from {origin}, from the reference alone")
     rule_flags = {field: given[name] for name, field in RULE_FLAGS.items() if name in given}
-    if lam != AUTO:
+    if lam == WINDOW:
+        if "lam_horizon" in given:
+            raise InputError("--lam-horizon is for --lam auto, and lam is window")
+        rule_flags = {"ceiling": WINDOW_CEILING, **rule_flags}
+    elif lam != AUTO:
         if rule_flags:
             name = next(name for name in RULE_FLAGS if name in given)
             raise InputError(f"--{name.replace('_', '-')} is for --lam auto, but lam is {lam:g}")
@@ -155,5 +170,5 @@ def future_settings(given: Mapping, default_lam: float) -> FutureSettings:
     try:
         check_rule(rule)
     except ValueError as error:
-        raise InputError(f"--lam auto: {error}") from None
+        raise InputError(f"--lam {lam}: {error}") from None
     return replace(settings, rule=rule)

@@ -15,11 +15,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from diagnostics.parameters import trained_parameters
 from objectives.batch import Batch
-from train.config.future import FutureSettings
+from objectives.errors import InputError
+from train.config import Config
+from train.config.future import WINDOW, FutureSettings
 from train.config.groups import OptimisationConfig
 from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatch
 from train.data.offline import BatchSource, OptimizerBatch
+from train.devices import processes
 from train.learning.gradients import Gradients, StepMetrics
 from train.learning.optimizing import take_step
 
@@ -126,6 +129,23 @@ class LookAhead:
             lengths = filled.mask.sum(-1).clamp(min=1)
             _keep(found, micro, (mean / lengths)[:, None].expand_as(policy))
         return found
+
+
+def check_look_ahead(future: FutureSettings | None, config: Config, data: BatchSource) -> None:
+    """Raise InputError where a run cannot find what its future is, as `--future-from` says."""
+    if future is None:
+        return
+    flag = f"--future-from {future.future_from}"
+    if future.lam == WINDOW and processes.sharding():
+        raise InputError("--lam window: a pair's gradients need all weights in each process")
+    if not future.known_first:
+        return
+    if processes.count() > 1:
+        raise InputError(f"{flag}: one process finds it, and {processes.count()} train")
+    if config.diagnose_every:
+        raise InputError(f"--diagnose-every: not with {flag}, which only a whole batch has")
+    if future.kind == "oracle" and data.online:
+        raise InputError(f"{flag}: online no batch is there yet that comes: try lookahead:K")
 
 
 def base_spec(spec: ObjectiveSpec) -> ObjectiveSpec:

@@ -26,6 +26,7 @@ class AutoLam:
         """vocabulary: how many logits the policy gives."""
         self._shape = probes.positions, vocabulary
         self.rule, self.probes, self.state = rule, probes, LamState()
+        self.metrics: dict[str, float] = {}  # beside λ itself: none
         common = math.gcd(rule.horizon, rule.lag or rule.horizon)
         self.every = max(n for n in range(1, MOST_STEPS + 1) if common % n == 0)
         self._ring = ProbeRing(self.every, (rule.horizon,), lags=(rule.lag,), lams=())

@@ -8,6 +8,7 @@ from pathlib import Path
 from diagnostics.log_probs import REJECTED
 from objectives.errors import InputError
 from train.config import Config
+from train.config.future import WINDOW
 from train.config.spec import ObjectiveSpec
 from train.config.trackers import read_trackers
 from train.data.held_out import SPLIT_SEED
@@ -17,13 +18,16 @@ from train.devices import processes
 from train.devices.peak_memory import reset_peak_memory
 from train.learning.build import build_batcher, build_optimizer, build_policies
 from train.learning.gradients import Gradients
-from train.learning.look_ahead import LookAhead
+from train.learning.look_ahead import LookAhead, check_look_ahead
+from train.learning.policies import Policies
 from train.learning.schedule import rate_factor
 from train.probes.auto_lam import PAIRS, AutoLam
 from train.probes.fixed_rows import fixed_rows
 from train.probes.held_out import HeldOut, names_of
 from train.probes.observer import Observer, check_lag
 from train.probes.pairs import ProbePairs, require_probes
+from train.probes.window_lam import PAIRS as WINDOW_PAIRS
+from train.probes.window_lam import WindowLam
 from train.reporting.callbacks import Callback, Callbacks
 from train.reporting.progress import progress
 from train.reporting.trackers import trackers
@@ -70,7 +74,7 @@ class Session:
         self.held_out = self._held_out()
         self._check_best()
         rate_factor(setup.config.warmup_steps, self.setup.config)  # its options are checked at once
-        self._check_future()
+        check_look_ahead(spec.future, setup.config, self.data)
         self.auto_lam = self._auto_lam()
         self.watched = self._watched()
 
@@ -137,7 +141,8 @@ class Session:
         base = setup.base
         built = build_policies(
             spec, base, self.data, config, self.folder.path,
-            last=self.last, watched=self.watched is not None or self.held_out is not None,
+            last=self.last,
+            watched=bool(self.watched or self.held_out or self._by_window),
         )  # fmt: skip
         policies = built.policies
         batcher = build_batcher(policies.policy, base, config)
@@ -149,8 +154,9 @@ class Session:
                 plan, spec, self.watched, policies, base.model, setup.data,
                 self.folder.write_diagnostics,
             )  # fmt: skip
+        auto_lam = self.auto_lam or self._window_lam(policies)
         parts = {
-            "anchors": policies.anchors, "lagged": policies.lagged, "lam": self.auto_lam,
+            "anchors": policies.anchors, "lagged": policies.lagged, "lam": auto_lam,
             "diagnosis": observer, "data": self.data if self.data.online else None,
         }  # fmt: skip
         state = RunState(
@@ -162,7 +168,7 @@ class Session:
         if spec.future is not None and spec.future.known_first:
             look_ahead = LookAhead(spec.future, gradients, optimizer, self.data, config)
         updater = Updater(
-            gradients, optimizer, self.data, cost, self.folder, config, self.auto_lam, look_ahead
+            gradients, optimizer, self.data, cost, self.folder, config, auto_lam, look_ahead
         )  # fmt: skip
         held_out = None
         if self.held_out is not None:  # whose states no cache has
@@ -223,24 +229,22 @@ class Session:
             known += [name for name in names_of(self.held_out) if not name.endswith(REJECTED)]
         check_metric(metric, known)
 
-    def _check_future(self) -> None:
-        future = self.spec.future
-        if future is None or not future.known_first:
-            return
-        flag = f"--future-from {future.future_from}"
-        if processes.count() > 1:
-            raise InputError(f"{flag}: one process finds it, and {processes.count()} train")
-        if self.setup.config.diagnose_every:
-            raise InputError(f"--diagnose-every: not with {flag}, which only a whole batch has")
-        if future.kind == "oracle" and self.data.online:
-            raise InputError(f"{flag}: online no batch is there yet that comes: try lookahead:K")
-
     def _auto_lam(self) -> AutoLam | None:
         future = self.spec.future
-        if future is None or future.rule is None:
+        if future is None or future.rule is None or self._by_window:
             return None
         probes = self._probes(PAIRS, "--lam auto", ": give --lam a number")
         return AutoLam(future.rule, probes, len(self.setup.base.model.head.weight))
+
+    def _window_lam(self, policies: Policies) -> WindowLam | None:
+        if not self._by_window:
+            return None
+        probes = self._probes(WINDOW_PAIRS, "--lam window", ": give --lam a number")
+        return WindowLam(self.spec, probes, policies, self.setup.base.model)
+
+    @property
+    def _by_window(self) -> bool:
+        return self.spec.future is not None and self.spec.future.lam == WINDOW
 
     def _watched(self) -> ProbePairs | None:
         plan = self.setup.config.diagnose_plan()

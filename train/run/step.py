@@ -17,6 +17,7 @@ from train.learning.gradients import Gradients, StepMetrics
 from train.learning.look_ahead import LookAhead
 from train.learning.optimizing import clipped_norm, update
 from train.probes.auto_lam import AutoLam
+from train.probes.window_lam import WindowLam
 from train.run.cost import Cost
 from train.store.folder import RunFolder
 
@@ -32,7 +33,7 @@ class Updater:
         cost: Cost,
         folder: RunFolder,
         how: OptimisationConfig,
-        auto_lam: AutoLam | None = None,
+        auto_lam: AutoLam | WindowLam | None = None,
         look_ahead: LookAhead | None = None,
     ):
         self.gradients, self.optimizer, self.data = gradients, optimizer, data
@@ -74,6 +75,7 @@ class Updater:
             "flops": self.cost.flops,
             "divergence": metrics.divergence,
             "lam": self.lam,
+            **({} if self.auto_lam is None else self.auto_lam.metrics),
         }
         return {name: value for name, value in line.items() if value is not None}
 
