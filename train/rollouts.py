@@ -53,7 +53,7 @@ class Settings(EngineConfig):
     """What is sampled and how; each field is a flag."""
 
     model: str = flag("smollm2", "as for python -m train", "MODEL")
-    problems: str = flag("", "JSON Lines, JSON, Parquet or CSV file of problems", "PATH")
+    problems: str = flag("", "JSON Lines, JSON, Parquet, CSV or TSV file of problems", "PATH")
     out: str = flag("rollouts.parquet", "table to write", "PATH")
     question_column: str | None = flag(None, "by default recognised", "NAME")
     answer_column: str | None = flag(None, "by default recognised", "NAME")

@@ -36,6 +36,12 @@ DOUBTED = re.compile(  # "it is not 5", which is no answer
     re.IGNORECASE,
 )
 OR_ANOTHER = re.compile(r"[$\\)*]*\s*\?|[$\\)*]*\s*,?\s*or\s+[$\\(*]*[-−\d]", re.IGNORECASE)
+# A number with a subscript, as of an interval: to the parser it would be the number alone.
+SCRIPT = r"(?:\{[^{}]*\}|\\[A-Za-z]+|[^\s{}\\])"
+SCRIPTED = re.compile(
+    r"(?<![\w^_.{])(?<![\^_] )(?P<number>\d[\d.]*|\.\d+|\(\s*[-+]?[\d.]+\s*\))\s*"
+    rf"(?:(?P<above>\^\s*{SCRIPT})\s*)?(?P<below>_\s*{SCRIPT})\s*(?P<after>\^\s*{SCRIPT})?"
+)
 HUNDREDTH = UnevaluatedExpr(Rational(1, 100))
 
 
@@ -47,6 +53,8 @@ def read_answer(text: str) -> list:
     """
     text = CONSTANTS.sub(lambda found: VARIABLES.get(found[0], found[0]), text)
     text = EULER.sub(lambda found: "\\Xi_" if found[1] == "E" else "\\xi_", text)
+    if SCRIPTED.search(text):
+        return [SCRIPTED.sub(_above_first, text)]
     if (values := region(text, _expression)) is not None:
         return [values, text]
     plain = normalize_latex(TIMES.sub(r"\1\\cdot ", text), PLAIN)
@@ -78,6 +86,10 @@ def in_radians(text: str) -> str:
     if not TRIGONOMETRIC.search(text):
         return text
     return DEGREES.sub(r"(\1\\cdot\\frac{\\pi}{180})", text)
+
+
+def _above_first(found: re.Match) -> str:
+    return f"{found['number']}{found['above'] or found['after'] or ''}{found['below']}"
 
 
 def _expression(text: str) -> Any:

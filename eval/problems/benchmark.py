@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from eval.grading import Grade, grade
 from eval.problems.files import Problem, load_problems, read_problems, row_of
 from eval.problems.rewards import Reward, Rewarded
-from eval.problems.tables import READERS
+from eval.problems.tables import ENDINGS, READERS, bare_name
 from eval.prompts import question_prompt, word_problem_prompt
 from objectives.errors import InputError
 
@@ -137,7 +137,7 @@ class Benchmark:
         )
 
     def _path(self, folder: Path) -> Path:
-        found = [folder / (self.file + ending) for ending in READERS]
+        found = [folder / (self.file + ending) for ending in ENDINGS]
         found = [path for path in found if path.is_file()]
         if not found:
             raise InputError(f"{self.name}: no file {folder / self.file}.jsonl; {self._wanted()}")
@@ -206,5 +206,6 @@ def benchmark_of_file(path: str, reward: Reward | None = None) -> Benchmark:
 
     reward: grades it; its questions are then asked as they are written.
     """
-    found = Benchmark(Path(path).stem, Path(path).stem, "question, answer", count=0)
+    name = bare_name(Path(path))
+    found = Benchmark(name, name, "question, answer", count=0)
     return found if reward is None else replace(found, prompt=question_prompt, grade=reward)

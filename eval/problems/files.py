@@ -45,7 +45,7 @@ def load_problems(
     offset: int = 0,
     gold: bool = True,
 ) -> list[Problem]:
-    """Read problems from a JSON Lines, JSON, Parquet or CSV file.
+    """Read problems from a file that `read_rows` reads.
 
     question_column, answer_column: by default the first known name that the file has; a column
     `body` is put before the question. limit, offset: how many problems, from which on. gold: as

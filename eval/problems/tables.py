@@ -1,8 +1,11 @@
 """Tables of problems as they were written: no guesses at numbers, dates or missing values."""
 
 import csv
+import gzip
+import io
 import json
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,22 +36,31 @@ def plain(value: Any) -> Any:
 
 
 def read_rows(path: Path) -> list[dict]:
-    """Return the rows of a JSON Lines, JSON, Parquet or CSV file.
+    """Return the rows of a JSON Lines, JSON, Parquet, CSV or TSV file, packed by gzip or not.
 
     Numbers of JSON are `WrittenNumber`s; cells of CSV are text, an empty one is None. Raises
     InputError naming the file, and the line where one does not fit.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file of problems")
-    if path.suffix not in READERS:
-        raise InputError(f"{path}: expected a file ending in {', '.join(READERS)}")
+    ending = path.name.removeprefix(bare_name(path))
+    if ending not in ENDINGS:
+        raise InputError(
+            f"{path}: expected a file ending in {', '.join(READERS)}; all but Parquet may be "
+            f"packed too, as .jsonl{PACKED}"
+        )
     try:
-        rows = READERS[path.suffix](path)
-    except (ValueError, OSError, csv.Error, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as {path.suffix}: {error}") from None
+        rows = READERS[ending.removesuffix(PACKED)](path)
+    except (ValueError, OSError, EOFError, zlib.error, csv.Error, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as {ending}: {error}") from None
     if not rows:
         raise InputError(f"{path} holds no problems")
     return rows
+
+
+def bare_name(path: Path) -> str:
+    """Return a file's name without its ending, which may be of two parts, as .jsonl.gz."""
+    return Path(path.name.removesuffix(PACKED)).stem
 
 
 def _json_lines(path: Path) -> list[dict]:
@@ -102,13 +114,20 @@ def _rows_of(table: Any) -> list[dict]:
 
 
 def _csv(path: Path) -> list[dict]:
+    text = _text(path)
+    header = text.partition("\n")[0]
+    mark = next((m for m in ";\t" if "," not in header and m in header), ",")
+    return _cells(text, mark)
+
+
+def _tsv(path: Path) -> list[dict]:
+    return _cells(_text(path), "\t")
+
+
+def _cells(text: str, mark: str) -> list[dict]:
     csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        header = lines.readline()
-        lines.seek(0)
-        mark = next((m for m in ";\t" if "," not in header and m in header), ",")
-        reader = csv.DictReader(lines, strict=True, delimiter=mark)
-        rows = list(reader)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=mark)
+    rows = list(reader)
     names = list(reader.fieldnames or ())
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -125,14 +144,21 @@ def _parquet(path: Path) -> list[dict]:
 
 READERS: dict[str, Callable[[Path], list[dict]]] = {
     ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
     ".json": _json,
     ".parquet": _parquet,
     ".csv": _csv,
+    ".tsv": _tsv,
 }
+PACKED = ".gz"
+ENDINGS = (*READERS, *(f"{ending}{PACKED}" for ending in READERS if ending != ".parquet"))
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig")
+    content = path.read_bytes()
+    if path.suffix == PACKED:
+        content = gzip.decompress(content)
+    return content.decode("utf-8-sig")
 
 
 def _loads(text: str) -> Any:

@@ -63,6 +63,9 @@ SAME = [
     ("42", r"\boxed 42."),
     ("42", "#### 42"),
     ("42", "## Final answer\n\n42"),
+    (r"3^{+1}_{-1}", r"\boxed{3_{-1}^{+1}}"),
+    (r"2x_1^2", r"\boxed{2 x^2_1}"),
+    (r"\sum_{k=1}^{10} k^2_1", r"\boxed{\sum^{10}_{k=1} k_1^2}"),
     ("42", "The answer is 42 because 6 times 7 is 42, not 48."),
 ]
 DIFFERENT = [
@@ -78,6 +81,12 @@ DIFFERENT = [
     ("1011_2", r"\boxed{11}"),
     ("1011_2", r"\boxed{1101_2}"),
     ("1011", r"\boxed{1011_2}"),
+    ("3", r"\boxed{3^{+1}_{-1}}"),
+    ("3", r"\boxed{3_{-1}^{+1}}"),
+    ("3.5", r"\boxed{3.5_{-1}^{+1} \text{ m}}"),
+    ("5", r"\boxed{2 + 3_{-1}}"),
+    (r"3^{+1}_{-1}", r"\boxed{3}"),
+    (r"3^{+1}_{-1}", r"\boxed{3^{+2}_{-1}}"),
     (r"1, 2, \ldots, n", r"\boxed{1, 3, \ldots, 2n-1}"),
     (r"1, 2, \ldots, n", r"\boxed{1, 2, \ldots, n-1}"),
     (r"1, 2, \ldots, n", r"\boxed{1, 2, n}"),

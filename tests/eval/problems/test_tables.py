@@ -1,5 +1,6 @@
 """Files of problems, read as they were written."""
 
+import gzip
 import json
 from decimal import Decimal
 
@@ -85,6 +86,28 @@ def test_parquet_keeps_integers_beside_missing_ones(tmp_path):
     assert load_problems(path)[0].answer == "2.50"
     pd.DataFrame({"question": ["a?"], "answer": [["3", "4"]]}).to_parquet(path)
     assert load_problems(path)[0].answer == "3, 4"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("set.tsv", 'question\tanswer\na, b?\t1\n"c\td?"\t2\n'),
+        ("set.tsv", "a,b\tquestion\tanswer\n0\ta?\t1\n0\tb?\t2\n"),
+        ("set.jsonl", f"{LINE % 1}\n{LINE % 2}\n"),
+        ("set.ndjson", f"{LINE % 1}\n{LINE % 2}\n"),
+        ("set.json", f"[{LINE % 1}, {LINE % 2}]"),
+        ("set.csv", "\ufeffquestion,answer\na?,1\nb?,2\n"),
+    ],
+)
+def test_packed_files_and_tabs(answers, name, content):
+    assert answers(name, content) == ["1", "2"]
+    assert answers(f"{name}.gz", gzip.compress(content.encode())) == ["1", "2"]
+    with pytest.raises(InputError, match=rf"{name}.gz cannot be read as .*gz"):
+        answers(f"{name}.gz", content)  # by its name alone
+    with pytest.raises(InputError, match="cannot be read"):
+        answers(f"{name}.gz", gzip.compress(content.encode())[:-9])  # cut short
+    with pytest.raises(InputError, match=r"expected a file ending in .*; all but Parquet"):
+        answers("set.parquet.gz", b"")
 
 
 def test_json_by_columns(answers):
