@@ -10,6 +10,10 @@ OPTION = re.compile(
     r"|(?P<c>[a-j])\)|(?P<d>[A-J])(?=\s*$))\s*(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
+ANOTHER = re.compile(  # the letter a may be an article
+    r"[\^_!/*+=]|\\(?:cup|cap|cdot|times|in)\b|and\b|or\b"
+    r"|,?\s*\(?(?![aA] (?!and\b|or\b)[a-z]{2})[A-Ja-j]\b"
+)
 SEVERAL = re.compile(r"[A-J](?:(?:,|;|&|and)+[A-J])+")
 RUN = re.compile(r"[A-J]{2,10}")
 
@@ -35,7 +39,7 @@ def option(text: str) -> Option | None:
     if found["d"] and not found["d"].isupper():
         return None  # a variable
     rest = found["rest"].strip()
-    if re.match(r"[\^_!/*+=]|\\(?:cup|cap|cdot|times|in)\b|and\b|or\b|,?\s*\(?[A-Ja-j]\b", rest):
+    if ANOTHER.match(rest):
         return None  # the beginning of a formula or of several options
     return Option(letter.upper(), rest.lstrip(", "))
 

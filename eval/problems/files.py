@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eval.problems.choices import choices, gold_choice, shown
 from eval.problems.gold import gold_answer
 from eval.problems.tables import WrittenNumber, plain, read_rows
 from objectives.errors import InputError
 
 QUESTIONS = ("question", "problem", "input", "prompt")
-ANSWERS = ("answer", "final_answer", "target", "solution", "ground_truth", "reward_model")
+ANSWERS = ("answer", "final_answer", "target", "solution", "ground_truth", "reward_model",
+           "answerkey")  # fmt: skip
 SOLVED = ("####", "\\boxed")  # in an answer that is a whole solution
 ASKING = ("system", "user")  # roles of the messages that a question may be
 
@@ -71,7 +73,8 @@ def read_problems(
 
     source: what messages call the table. question_column, answer_column: as for load_problems.
     gold: each must have a gold answer; else one that has none gets "", as a reward may not want it.
-    A question is text or what a user, after a system's words or none, says in chat messages.
+    A question is text or what a user, after a system's words or none, says in chat messages; of a
+    row with choices (and gold) these follow it, with letters, and the gold answer is one of them.
     Raises InputError naming the column or row that does not fit.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -95,7 +98,8 @@ def read_problems(
             raise InputError(f"{where}: no answer in the column {answer}")
         body = row.get("body")
         text = f"{body} {text}" if isinstance(body, str) and body.strip() else text
-        problem = ProblemOfRow(text.strip(), own)
+        asked = _with_choices(text.strip(), own, row, given, where) if gold else (text.strip(), own)
+        problem = ProblemOfRow(*asked)
         problem.row, problem.where = row, where
         problem.solution = _solution(own, row.get("solution"), given)
         problems.append(problem)
@@ -109,6 +113,22 @@ def _solution(gold: str, solution: Any, answer: Any) -> str | None:
         worked.append(answer)
     longer = (text.strip() for text in worked if len(text.split()) > len(gold.split()))
     return next(longer, None)
+
+
+def _with_choices(text: str, gold: str, row: dict, answer: Any, where: str) -> tuple[str, str]:
+    """Return a question with its choices below it, where the row has some, and the gold one."""
+    try:
+        found = choices(row)
+        if not found:
+            return text, gold
+        index = isinstance(answer, (WrittenNumber, int))
+        gold = gold_choice(found, gold, index)
+    except ValueError as error:
+        raise InputError(
+            f"{where}: the choices of the row: {error}; mend them, or rename their column where "
+            f"it has something else"
+        ) from None
+    return f"{text}\n\n{shown(found)}", gold
 
 
 def worked_solutions(problems: Iterable[Problem]) -> list[str]:
