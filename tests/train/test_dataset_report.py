@@ -148,3 +148,9 @@ def test_colour_is_for_terminals(tty, variables, colour, monkeypatch, write_rows
     dataset_report.main()
     assert ("\x1b[1;32m#\x1b[1;36m3" in out.getvalue()) == colour
     assert ("«" in out.getvalue().split("row 1")[-1]) != colour
+
+
+def test_graded_rewards_are_told_as_such(tokenizer):
+    rows = [{"prompt": "1+1=", "completion": "#2", "reward": reward} for reward in (-0.5, 0.25, 2)]
+    said = described(report_of(table_of(rows, "x"), tokenizer, 30))
+    assert "3, rewards -0.5 to 2, mean 0.583, 66.7% above 0" in said

@@ -16,6 +16,7 @@ from train.data.table import TrajectoryTable
 from train.data.tokenized import why_left_out
 from train.data.tokens import Tokens
 from train.data.trajectory import Trajectory
+from train.data.units import rewards_in_words
 
 QUANTILES = {"least": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1.0}
 NAMED = 3  # rows that are left out, and kinds of ends, that are named
@@ -39,6 +40,7 @@ class DataReport(NamedTuple):
     rows: int
     trajectories: int  # that fit, and so are trained on
     correct: int
+    graded: str  # which share that is or, of graded rewards, what they are, in words
     groups: int
     pairs: int
     left_out: Counter[str]
@@ -96,6 +98,7 @@ def report_of(
         len(wheres) + unread // (1 + table.paired),
         len(kept),
         sum(reward > 0 for _, reward, _ in kept),
+        rewards_in_words(torch.tensor([reward for _, reward, _ in kept])),
         len(groups),
         _pairs(table.paired, kept),
         left_out,
@@ -117,11 +120,10 @@ def _pairs(paired: bool, kept: Sequence[tuple[str, float, int]]) -> int:
 
 def described(report: DataReport) -> str:
     """Return a report's figures as lines of text, without the trajectories that are shown."""
-    share = report.correct / max(report.trajectories, 1)
     lines = [
         ("data", report.name),
         ("rows", f"{report.rows} {report.kind}"),
-        ("trajectories", f"{report.trajectories}, {share:.1%} correct"),
+        ("trajectories", f"{report.trajectories}, {report.graded}"),
         ("groups", f"{report.groups}"),
         ("pairs", f"{report.pairs}"),
     ]

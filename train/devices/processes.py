@@ -124,24 +124,30 @@ def even_share(parts: Sequence) -> list[tuple[Any, bool]]:
 def gathered(make: Callable[[], Sequence]) -> list:
     """Let each process make its `share` of a list; return the whole in its order, in each.
 
-    A signal may end it in the middle: where it does in one process, all raise Undone.
+    A signal may end it in the middle: where it does in one process, all raise Undone. Where one
+    raises InputError, as for a reward that fails, all do.
     """
     if count() == 1:
         with at_once():
             return list(make())
     from accelerate.utils import gather_object
 
-    made, stopped = [], None
+    made, stopped, failed = [], None, None
     try:
         with at_once():
             made = list(make())
     except Undone as signal:
         stopped = signal.number
-    parts: list[tuple[list, int | None]] = gather_object([(made, stopped)])
-    for _, number in parts:
+    except InputError as error:
+        failed = f"{error}"
+    parts: list[tuple[list, int | None, str | None]] = gather_object([(made, stopped, failed)])
+    for _, number, _ in parts:
         if number is not None:
             raise Undone(number)
-    lists = [own for own, _ in parts]
+    for _, _, said in parts:
+        if said is not None:
+            raise InputError(said)
+    lists = [own for own, _, _ in parts]
     return [lists[place % count()][place // count()] for place in range(sum(map(len, lists)))]
 
 

@@ -133,6 +133,22 @@ def test_bad_input_is_one_line_for_all(tmp_path):
     assert "[rank" not in errors  # no traceback of ours
 
 
+def test_a_reward_that_fails_in_the_second_process_is_told_by_the_first(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def f(prompt, completion, row):\n"
+        "    return None if int(__import__('os').environ['RANK']) else 1.0\n"
+    )
+    reward = f"{tmp_path / 'mine.py'}:f"
+    command = ["train", "--objective", "grpo", "--online", "--device", "cpu", "--reward", reward,
+               "--batch-size", "8", "--online-samples", "2", "--steps", "1", "--eval-problems",
+               "none", "--out", tmp_path / "run"]  # fmt: skip
+    status, _, errors = launched("replicated", *command)
+    assert status != 0
+    assert errors.count("error: ") == 1
+    assert f"error: --reward {reward}: the problem '" in errors
+    assert "it gave None (NoneType), where a finite float is wanted" in errors
+
+
 def test_gradients_of_pairs_are_refused_where_weights_are_sharded(setup, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "sharding", lambda: True)
     watched = setup.with_config(replace(setup.config, diagnose_every=2))
