@@ -3,6 +3,7 @@
 python -m train.merge --model runs/fpa/checkpoints/step-300 --out merged --dtype bfloat16
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,9 +15,12 @@ from objectives.json_files import read_object
 from objectives.output_lock import held
 from objectives.whole_files import whole_folder
 from train.config.flags import Parser, add_flags, flag, from_flags
+from train.models.identity import model_digest
 from train.models.load import is_adapter, load_model
 from train.models.saving import write_model
+from train.store.digests import BASE
 from train.store.folder import require_free
+from train.store.provenance import MADE_WITH, called, provenance
 
 
 @dataclass(frozen=True)
@@ -30,19 +34,21 @@ class Settings:
             raise InputError(f"--model {self.model}: name the folder of an adapter")
 
 
-def merge(settings: Settings) -> Path:
-    """Write what the settings ask for; return the folder."""
+def merge(settings: Settings, command: str) -> Path:
+    """Write what the settings ask for, and what it was made with; return the folder."""
     out = Path(settings.out)
     with held(out):
         require_free(out, "files")
         bits = _quantised(Path(settings.model))
         if bits is not None:
             print(f"       it was trained on its base in {bits}, and is added to the whole one")
+        origin = {**provenance(command), "digests": {BASE: model_digest(settings.model)}}
         model, tokenizer = load_model(settings.model)  # added up in float32 and rounded once
         model.to(getattr(torch, settings.dtype))
         with whole_folder(out) as folder:
             write_model(model, folder)
             tokenizer.save_pretrained(folder)
+            (folder / MADE_WITH).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
     return out
 
 
@@ -58,7 +64,7 @@ def _quantised(checkpoint: Path) -> str | None:
 def main() -> None:
     parser = Parser("train.merge", __doc__)
     add_flags(parser, Settings)
-    print(merge(from_flags(Settings, parser.parse_args())))
+    print(merge(from_flags(Settings, parser.parse_args()), called("train.merge")))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pandas as pd
-
-from eval.problems.files import load_problems
+from eval.problems.files import read_problems
+from eval.problems.tables import read_rows
 from eval.prompts import word_problem_messages
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
 from objectives.whole_files import write_whole
 from train.config.flags import Parser
+from train.data.kept_file import file_digest
+from train.store.provenance import called, provenance
 
 PLAIN = re.compile(r"[\d.+\-*/() ]+=(-?[\d.]+)")
 
@@ -46,7 +47,7 @@ def _number(text: str) -> float | None:
 def main() -> None:
     parser = Parser("train.worked_answers", __doc__)
     parser.add_argument(
-        "--problems", type=Path, required=True, metavar="PATH", help="ASDiv as JSON Lines"
+        "--problems", type=Path, required=True, metavar="PATH", help="ASDiv, in a file of problems"
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="PATH", help="table to write, .jsonl"
@@ -61,16 +62,23 @@ def main() -> None:
         _write(arguments)
 
 
+def made_with(out: Path) -> Path:
+    """Return where it is kept what a table was made with: no table itself, by its ending."""
+    return out.with_name(f"{out.name}.made_with")
+
+
 def _write(arguments: argparse.Namespace) -> None:
-    problems = load_problems(arguments.problems, limit=arguments.limit)
-    frame = pd.read_json(arguments.problems, lines=True, nrows=arguments.limit)
-    if "formula" not in frame:
+    table = read_rows(arguments.problems)[: arguments.limit]
+    problems = read_problems(str(arguments.problems), table)
+    origin = provenance(called("train.worked_answers"))
+    origin["digests"] = {"problems": file_digest(arguments.problems)}
+    if not any("formula" in row for row in table):
         raise InputError(f"{arguments.problems} has no column formula, as ASDiv has")
     left_out: Counter[str] = Counter()
     rows = []
-    for number, (problem, formula) in enumerate(zip(problems, frame["formula"], strict=True)):
+    for number, (problem, row) in enumerate(zip(problems, table, strict=True)):
         try:
-            completion = worked_answer(str(formula), problem.answer)
+            completion = worked_answer(str(row.get("formula")), problem.answer)
         except ValueError as reason:
             left_out[str(reason)] += 1
             continue
@@ -78,6 +86,7 @@ def _write(arguments: argparse.Namespace) -> None:
         rows.append({"prompt": prompt, "completion": completion, "reward": 1.0, "group_id": number})
     if not rows:
         raise InputError(f"{arguments.problems}: no formula that can be written out")
+    write_whole(made_with(arguments.out), json.dumps(origin, indent=2) + "\n")
     write_whole(arguments.out, "".join(json.dumps(row) + "\n" for row in rows))
     print(f"wrote {len(rows)} worked answers to {arguments.out}")
     for reason, count in left_out.items():

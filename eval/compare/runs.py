@@ -17,7 +17,7 @@ COSTS = ("num_tokens", "num_tokens_generated", "flops")  # cumulative, in the li
 # Of a run's config.json, what says which run it is and where it was made.
 IDENTITY = {
     "objective", "seed", "learning_rate", "left_out", "command", "versions", "git_revision",
-    "threads", "digests",
+    "threads", "digests", "resumed",
 }  # fmt: skip
 KINDS = {"objective": str, "model": str, "data": str, "steps": int, "seed": int,
          "learning_rate": (int, float)}  # fmt: skip

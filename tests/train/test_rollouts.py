@@ -1,5 +1,6 @@
 """`python -m train.rollouts` and `python -m train.worked_answers`, with the built-in model."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -209,6 +210,11 @@ def test_worked_answers_compute_the_formula_and_box_the_result(run, write_rows, 
     assert row["prompt"][0]["content"].startswith("Seven red and two green. How many?")
     assert "left out: 1 (formula is not plain arithmetic" in out
     assert "left out: 1 (formula's result is not the answer)" in out
+    made = json.loads((tmp_path / "worked.jsonl.made_with").read_text())
+    assert made["command"].endswith(f"--problems {problems} --out worked.jsonl")
+    content = Path(problems).read_bytes()
+    assert made["digests"] == {"problems": hashlib.blake2b(content, digest_size=16).hexdigest()}
+    assert made["versions"]["python"]
 
 
 def test_real_formulas(run, benchmarks, tmp_path):

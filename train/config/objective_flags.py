@@ -19,7 +19,7 @@ RESERVED = {
     *(entry.name for entry in fields(Config)), *FUTURE_FLAGS, "objective", "list", "recipe",
     "seeds", "learning_rates", "resume", "help", "version", "left_out", "digests", "command",
     "versions", "git_revision", "threads", "checkpoint", "run", "pairs", "parameters", "reference",
-    "log",
+    "log", "resumed",
 }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ from train.store.digests import check_digests
 from train.store.folder import RunFolder
 from train.store.hub import check_id, open_repository
 from train.store.opened import open_run
-from train.store.provenance import changes
+from train.store.provenance import changes, last_made_with
 from train.store.run_state import RunState
 
 
@@ -123,17 +123,17 @@ class Session:
         return self.run().train(resume, present)
 
     def _compare(self, origin: dict) -> None:
-        """Print what is other than when the run began, or not known.
+        """Print what is other than when the run began, or not known; keep the former.
 
         Raises InputError where that is what it is made from.
         """
         begun = open_run(self.folder.path)
-        lines = (
-            check_digests(begun.checkpoint, self._digests(), begun.config),
-            changes(begun.config, origin),
-        )
-        for line in filter(None, lines):
+        unknown = check_digests(begun.checkpoint, self._digests(), begun.config)
+        other = changes(last_made_with(self.folder.path / "config.json", begun.config), origin)
+        for line in filter(None, (unknown, other)):
             print(f"       {line}", flush=True)
+        entry = None if other is None else {"step": begun.step, **origin}
+        self.folder.write_resumed(begun.config, entry)
 
     def run(self) -> Run:
         """Make the models, the optimizer and all else that the loop needs."""

@@ -37,6 +37,16 @@ class RunFolder:
 
         processes.on_main(make)
 
+    def write_resumed(self, config: dict, entry: dict | None) -> None:
+        """Add to the settings with what the run goes on; None: with what it had, nothing is added.
+
+        All processes call it, whatever each has read meanwhile.
+        """
+        entries = [*config.get("resumed", []), entry]
+        text = json.dumps({**config, "resumed": entries}, indent=2) + "\n"
+        path = self.path / "config.json"
+        processes.on_main(lambda: None if entry is None else write_whole(path, text))
+
     def write_metrics(self, values: dict) -> None:
         """Append a line to `metrics.jsonl`."""
         self._append("metrics.jsonl", [values])

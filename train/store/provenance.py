@@ -13,12 +13,14 @@ from pathlib import Path
 import torch
 
 from objectives.command import DISTRIBUTION, program
+from objectives.errors import InputError
 
 # Those that decide what comes out: of what is trained and sampled, and of how it is graded.
 PACKAGES = (
     "torch", "transformers", "peft", "datasets", "accelerate", "tokenizers", "numpy",
     "math-verify", "latex2sympy2-extended", "sympy",
 )  # fmt: skip
+MADE_WITH = "made_with.json"  # where a folder has no other place for it
 ROOT = Path(__file__).parents[2]
 
 
@@ -61,6 +63,17 @@ def changes(before: Mapping, now: Mapping) -> str | None:
         if None not in (one, other) and one != other
     ]
     return f"begun with {'; '.join(differing)}" if differing else None
+
+
+def last_made_with(file: Path, config: Mapping) -> Mapping:
+    """Return what a run was made with last: where it was gone on with by others, by these.
+
+    file: that has the settings `config`. Raises InputError where these tell of it wrongly.
+    """
+    resumed = config.get("resumed", [])
+    if not isinstance(resumed, list) or not all(isinstance(entry, Mapping) for entry in resumed):
+        raise InputError(f"{file}: resumed is no list of objects: take it out")
+    return resumed[-1] if resumed else config
 
 
 def own_version(root: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.metadata import version
 
 import huggingface_hub.constants
 import pytest
@@ -14,6 +15,7 @@ from tests.helpers.started_runs import session, trained
 from tests.train.models.test_lora import CONFIG, logits
 from train import merge
 from train.__main__ import main
+from train.models.identity import model_digest
 from train.models.load import load_model
 from train.models.lora import load_adapter
 from train.store.opened import load_checkpoint, open_run
@@ -64,6 +66,10 @@ def test_merged_it_is_a_plain_model(finished, tmp_path, call):
     assert (status, out) == (0, "whole\n")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "whole")
     torch.testing.assert_close(logits(model), logits(policy), rtol=1e-4, atol=1e-4)
+    made = json.loads((tmp_path / "whole" / "made_with.json").read_text())
+    assert made["command"] == f"python -m train.merge --model {checkpoint} --out whole"
+    assert made["versions"]["peft"] == version("peft")
+    assert made["digests"] == {"base": model_digest(str(checkpoint))}
     status, _, err = call(merge.main, ["--model", checkpoint, "--out", "whole"])
     assert (status, err.count("\n")) == (2, 1)
     assert "whole already holds files" in err

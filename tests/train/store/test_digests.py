@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from objectives.errors import InputError
@@ -134,6 +135,23 @@ def test_other_versions_are_said_and_decide_nothing(resume, tmp_path):
     assert "git revision abc-dirty, now " in line or "git revision" not in line
     assert "torch 2.0.1, now 2." in line
     assert "transformers" not in line
+    now = json.loads(file.read_text())
+    (entry,) = now.pop("resumed")
+    assert now == config  # what it was begun with stays
+    assert (entry["step"], entry["versions"]["torch"]) == (1, torch.__version__)
+    assert entry["command"].endswith("--resume")
+
+
+def test_what_it_was_gone_on_with_is_what_is_compared(resume, tmp_path):
+    file = tmp_path / "run" / "config.json"
+    config = json.loads(file.read_text())
+    here = {name: config[name] for name in ("command", "versions", "git_revision", "threads")}
+    config["versions"] = {**config["versions"], "torch": "2.0.1"}
+    file.write_text(json.dumps({**config, "resumed": [{"step": 1, **here}]}))
+    status, out, _ = resume()
+    assert status == 0
+    assert "begun with" not in out
+    assert len(json.loads(file.read_text())["resumed"]) == 1
 
 
 def test_of_an_earlier_version_it_is_said_once(resume, tmp_path):
