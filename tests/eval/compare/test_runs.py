@@ -168,3 +168,14 @@ def test_runs_that_cannot_be_compared_are_named(tmp_path, other, complaint):
     with pytest.raises(InputError, match=complaint) as error:
         _groups(tmp_path, {"digests": {"base": "b", "data": "c"}}, {"seed": 1} | other)
     assert f"{tmp_path / '0'} and {tmp_path / '1'} " in str(error.value)
+
+
+def test_runs_with_a_reward_that_was_edited_between_are_refused_and_other_rewards_are_lines(
+    tmp_path,
+):
+    first = {"reward": "a.py:f", "digests": {"reward": "1"}}
+    edited = {**first, "digests": {"reward": "2"}, "seed": 1}
+    with pytest.raises(InputError, match="were rewarded by functions of other source"):
+        _groups(tmp_path / "edited", first, edited)
+    groups = _groups(tmp_path / "other", first, {**edited, "reward": "b.py:f"})
+    assert [group.label for group in groups] == ["fpa reward=a.py:f", "fpa reward=b.py:f"]
