@@ -28,6 +28,7 @@ from objectives.dpo_variants import (
 )
 from objectives.entry import Objective
 from objectives.future import future_policy
+from objectives.future_divergence import future_divergence
 from objectives.groups import (
     ADVANTAGES,
     group_centred,
@@ -138,6 +139,7 @@ __all__ = [
     "fpa_topr",
     "fpa_vespo",
     "fpa_wpo_dpo",
+    "future_divergence",
     "future_policy",
     "gate_dpo",
     "group_centred",

@@ -81,7 +81,7 @@ def token_log_probs(
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be 1 or more, got {chunk_size}")
     form = head.scale, head.softcap, head.tf32
-    with _in_float32(hidden, head.tf32):
+    with in_float32(hidden, head.tf32):
         policy, *rest = _TokenLogProbs.apply(
             hidden, head.weight, head.bias, form, targets,
             reference, origin, lam, (entropy, collision), chunk_size,
@@ -126,7 +126,7 @@ class _TokenLogProbs(torch.autograd.Function):
         to_hidden = torch.empty_like(hidden) if needs_hidden else None
         to_weight = torch.zeros_like(head.weight) if needs_weight else None
         to_bias = torch.zeros_like(bias, dtype=dtype) if needs_bias else None
-        with _in_float32(hidden, head.tf32):
+        with in_float32(hidden, head.tf32):
             for rows in _chunks(len(targets), ctx.chunk_size):
                 logits, target = head.logits(hidden[rows]), targets[rows, None]
                 # The chain through the cap needs the capped logits, so take it before overwriting.
@@ -179,7 +179,7 @@ def _chunk(
 ) -> tuple[Tensor | None, ...]:
     """Return what the kernel returns, for one chunk: its logits are given up at the end."""
     logits = head.logits(hidden)
-    policy, spread, met = _pick(logits, target, entropy, collision, _ruled_out(head))
+    policy, spread, met = _pick(logits, target, entropy, collision, tokens_ruled_out(head))
     reference_log_prob = future = future_met = other = None
     if reference is not None:
         other = reference[1].logits(reference[0])
@@ -193,7 +193,7 @@ def _chunk(
             other = origin[1].logits(origin[0])
         # logits - λ (other - logits): exactly the logits where both are the same.
         ahead = logits.lerp_(other, -lam)
-        ruled_out = _ruled_out(head, source[1])
+        ruled_out = tokens_ruled_out(head, source[1])
         if ruled_out is not None:  # inf - inf
             ahead.masked_fill_(ruled_out, -math.inf)
         future, _, future_met = _pick(ahead, target, collision=collision)
@@ -201,7 +201,7 @@ def _chunk(
 
 
 @contextmanager
-def _in_float32(hidden: Tensor, tf32: bool) -> Iterator[None]:
+def in_float32(hidden: Tensor, tf32: bool) -> Iterator[None]:
     """Compute float32 products as float32, whatever surrounds; tf32: on CUDA in TF32."""
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
@@ -230,7 +230,7 @@ def _chunks(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(count, 1), size)]
 
 
-def _ruled_out(*heads: Head) -> Tensor | None:
+def tokens_ruled_out(*heads: Head) -> Tensor | None:
     """Return (V,) whether a bias gives a token no probability; None where no head has one."""
     biases = [head.bias for head in heads if head.bias is not None]
     return functools.reduce(operator.or_, [x == -math.inf for x in biases]) if biases else None
