@@ -23,13 +23,13 @@ def zoo_table(names: Sequence[str] = ()) -> str:
     other than fpa share one block. Raises KeyError for a name that is none.
     """
     if names:
-        return "\n\n".join(_block(name, OBJECTIVES[name]) for name in names)
+        return "\n\n".join(block(name, OBJECTIVES[name]) for name in names)
     forms = [name for name, entry in OBJECTIVES.items() if entry.base and name != "fpa"]
-    blocks = [_block(name, entry) for name, entry in OBJECTIVES.items() if name not in forms]
+    blocks = [block(name, entry) for name, entry in OBJECTIVES.items() if name not in forms]
     return "\n\n".join([fill(LEGEND, WIDTH), *blocks, _guarded_block(), _shared_block(forms)])
 
 
-def _block(name: str, entry: Objective) -> str:
+def block(name: str, entry: Objective) -> str:
     fields = ", ".join(field for field in entry.needs if field != "pairs")
     reads = f"; reads {fields}" if fields else ""
     flags = [_flag(entry, parameter) for parameter in entry.help]
