@@ -38,7 +38,8 @@ def coefficients(
 
     Of a future-policy form, those of the objective that it is a form of. Each side has LENGTH
     tokens of one log-prob, REFERENCE under the reference and the anchors; KTO's z0 is 0, rewards
-    are 1 and -1, and half of the prompt's trajectories are correct.
+    are 1 and -1, half of the prompt's trajectories are correct, and two draws of a token agree as
+    often as the token is drawn.
 
     chosen, rejected: log-probs of the sides' tokens. lam: λ, to take the coefficients at
     `log π + λ (log π - log π_ref)`, the future policy but for its normaliser; None: at the policy.
@@ -53,6 +54,7 @@ def coefficients(
         "mask": torch.ones(2, LENGTH, dtype=torch.bool),
         **dict.fromkeys(("reference", "anchor", "previous_anchor"), reference),
         "future": place,
+        **dict.fromkeys(("collision", "future_collision"), place.detach()),
         "reward": torch.tensor([1.0, -1.0], dtype=shape),
         "group": torch.zeros(2, dtype=torch.long),
         "pairs": torch.tensor([[0, 1]]),

@@ -19,6 +19,7 @@ from objectives.coefficients import (
     window,
 )
 from objectives.entry import Objective
+from objectives.figures import literal
 from objectives.guard import GuardedLoss
 from objectives.registry import OBJECTIVES
 from objectives.text_table import aligned
@@ -42,10 +43,10 @@ def page(name: str, *, cosine: float, norm_ratio: float, lam: float = 1.0) -> st
     setting = (
         f"Its gradient is -(c_w ∇s_w - c_l ∇s_l), s being sums of log-probs. Below, c_w and c_l by "
         f"its defaults on a pair of {LENGTH} tokens a side, the chosen at the reference "
-        f"({REFERENCE:g} a token) and the rejected below it by the margin, a token; at the policy "
-        f"π and where λ = {lam:g} looks, π̂ (but for its normaliser). It uses those {used}. The plot "
-        f"has c_w as w and c_l as l at π, as W and L at π̂, from 0 to {_largest(now, ahead):.3g}; * "
-        f"where they meet."
+        f"({REFERENCE:g} a token) and the rejected below it by the margin, a token; at the "
+        f"policy π and where λ = {lam:g} looks, π̂ (but for its normaliser). It uses those {used}. "
+        f"The plot has c_w as w and c_l as l at π, as W and L at π̂, from 0 to "
+        f"{_largest(now, ahead):.3g}; * where they meet."
     )
     parts += [fill(setting, WIDTH), _table(now, ahead)]
     found = window(cosine, norm_ratio)
@@ -90,7 +91,9 @@ def _about(name: str, entry: Objective) -> str:
 
 def _table(now: list[Coefficients], ahead: list[Coefficients]) -> str:
     largest = _largest(now, ahead)
-    rows = [("margin", "c_w", "c_l", "c_l/c_w", "c_w at π̂", "c_l at π̂", "c_l/c_w at π̂")]
+    rows: list[tuple[str, ...]] = [
+        ("margin", "c_w", "c_l", "c_l/c_w", "c_w at π̂", "c_l at π̂", "c_l/c_w at π̂")
+    ]
     for margin, here, there in zip(MARGINS, now, ahead, strict=True):
         cells = (*here, here.ratio, *there, there.ratio)
         rows.append((f"{margin:.2f}", *(f"{value:.3g}" for value in cells)))
@@ -139,6 +142,5 @@ def write_picture(name: str, target: Path, lam: float = 1.0) -> None:
     panels[0].set_ylabel("weight of a side's gradient")
     lines, labels = panels[0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside upper center", ncols=4, frameon=False, title=name)
-    for text in figure.findobj(lambda artist: hasattr(artist, "set_parse_math")):
-        text.set_parse_math(False)
+    literal(figure)
     write_whole(target, partial(figure.savefig, format="png", dpi=90))
