@@ -52,7 +52,11 @@ def generate(
     Returns a list of `samples` completions for each prompt. Raises InputError for a flag out of
     range, an empty prompt or one too long for the model, and logits that are not finite.
     """
-    engine = TransformersEngine(model, batch_size) if isinstance(model, PreTrainedModel) else model
+    if isinstance(model, PreTrainedModel):
+        engine = TransformersEngine(model, batch_size)
+        engine.check()
+    else:
+        engine = model
     if keys is not None and (len(keys) != len(prompts) or any(key < 0 for key in keys)):
         raise InputError(f"keys must be {len(prompts)} numbers >= 0, one for each prompt")
     stop = tuple(stop_ids(engine, tokenizer))

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import NamedTuple
 
@@ -55,18 +56,28 @@ class TransformersEngine:
 
         Raises InputError for a model that cannot be sampled from, and logits that are not finite.
         """
-        was_training = self.model.training
-        self.model.eval()
-        try:
+        with self._evaluating():
             found = self._generate(
                 [list(ids) for ids in prompts],
                 sampling,
                 range(len(prompts)) if keys is None else keys,
                 progress or (lambda done, total: None),
             )
+        return [[found[_Row(p, s)] for s in range(sampling.n)] for p in range(len(prompts))]
+
+    def check(self) -> None:
+        """Raise InputError for a model that cannot be sampled from."""
+        with self._evaluating():
+            way_of(self.model)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            yield
         finally:
             self.model.train(was_training)
-        return [[found[_Row(p, s)] for s in range(sampling.n)] for p in range(len(prompts))]
 
     def _generate(
         self, ids: list[list[int]], sampling: Sampling, keys: Sequence[int], report: Progress

@@ -207,7 +207,7 @@ KEPT = "--completions kept.jsonl --benchmarks"
         ("", "name either --benchmarks (see --help) or a file with --problems"),
         ("--benchmarks builtin --problems rows.jsonl", "name either --benchmarks"),
         ("--benchmarks gsm9k", "--benchmarks gsm9k: not one of gsm8k, math500"),
-        ("--benchmarks gsm8k", "put gsm8k.jsonl (or jsonl, json, parquet, csv) with the columns"),
+        ("--benchmarks gsm8k", "put gsm8k.jsonl (or jsonl, ndjson, json, parquet"),
         ("--benchmarks gsm8k --benchmark-dir no", "--benchmark-dir no: no such folder"),
         ("--benchmarks amc --benchmark-dir .", "amc: no file amc23.jsonl; put amc23.jsonl"),
         ("--benchmarks math_perturb", "math_perturb: not on the hub; put math_perturb.jsonl"),

@@ -38,6 +38,9 @@ CASES = {  # name: objective, its hyper-parameters, settings of the run
     "lagged": ("fpa", {"future_from": "lagged:1"}, {"batch_size": 6, "micro_batch_size": 2}),
     "adapter": ("fpa_dpo", {}, {"batch_size": 6, "lora_rank": 2}),
     "anchors as adapters": ("omd", {"period": 1}, {"batch_size": 7, "rows": "all", "lora_rank": 2}),
+    "collisions": ("wpo_dpo", {}, {"batch_size": 6}),
+    "collisions ahead": ("fpa_wpo_dpo", {}, {"batch_size": 6, "micro_batch_size": 2}),
+    "solve rates": ("nft", {}, {"batch_size": 9, "rows": "all"}),
     "cached": ("fpa", {}, {"batch_size": 6, "reference_cache": "cache"}),
 }
 

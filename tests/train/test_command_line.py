@@ -64,8 +64,14 @@ MISTAKES = [
     ("--objective fpa --lam auto --lam-horizon 0", "--lam auto: horizon and lag must be 1 or more"),
     ("--objective fpa --lam auto --lam-floor 3", "--lam auto: 0 <= floor <= ceiling must hold"),
     ("--objective fpa --lam auto --lam-smoothing 1", "--lam auto: smoothing must be in [0, 1)"),
-    ("--objective fpa --future-from lagged", "expected initial, or lagged:N with N steps"),
-    ("--objective fpa --future-from lagged:0", "expected initial, or lagged:N with N steps"),
+    (
+        "--objective fpa --future-from lagged",
+        "expected initial, ratio, shuffled, constant, or ",
+    ),
+    (
+        "--objective fpa --future-from lagged:0",
+        "expected initial, ratio, shuffled, constant, or ",
+    ),
     (
         "--objective fpa --max-tokens 5",
         "prompt of 5 tokens or more); --max-tokens or the",

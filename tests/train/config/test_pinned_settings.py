@@ -117,7 +117,16 @@ def test_settings_that_are_no_hyper_parameters():
         "engine_memory",
         "activation_offload",
     }  # fmt: skip
-    beside = {"objective", "left_out", "command", "versions", "git_revision", "threads", "digests"}
+    beside = {
+        "objective",
+        "left_out",
+        "command",
+        "versions",
+        "git_revision",
+        "threads",
+        "digests",
+        "resumed",
+    }
     assert of_config | beside == UNTRAINED | IDENTITY
     assert of_config <= DEFAULTS.keys()
 
