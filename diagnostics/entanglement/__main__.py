@@ -112,6 +112,7 @@ def main() -> None:
     run = None
     if settings.run is not None:
         run = open_run(Path(settings.run), settings.checkpoint)
+        _check_pairs(run)
     if names is None:
         names = _default_names(run.config["objective"] if run else None)
     specs = _specs(names, hyper_parameters(rest, names, parser.flags), run)
@@ -121,6 +122,17 @@ def main() -> None:
     with held(folder):
         require_free(folder, "files")
         _diagnose(settings, run, specs, folder, log)
+
+
+def _check_pairs(run) -> None:
+    """Raise InputError for a run that sampled from problems, of which it keeps no pairs."""
+    data, model = run.config["data"], run.config["model"]
+    if run.config.get("online") and data != "builtin":
+        raise InputError(
+            f"--run {run.path}: it sampled from the problems {data} and keeps no pairs; make some "
+            f"with python -m train.rollouts --model {model} --problems {data}, then instead of "
+            f"--run give --model {run.checkpoint} --reference {model} --data rollouts.parquet"
+        )
 
 
 def _default_names(own: str | None) -> list[str]:

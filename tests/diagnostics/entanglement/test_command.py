@@ -165,6 +165,18 @@ def test_a_run_s_checkpoint(diagnose, run_folder, encoded, trained):
     assert not summary["at_reference"]
 
 
+def test_a_run_that_sampled_from_problems_has_no_pairs_and_a_remedy(diagnose, run_folder):
+    file = run_folder / "config.json"
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps({**settings, "online": True, "data": "problems.jsonl"}))
+    status, _, err = diagnose(f"--run {run_folder}")
+    (line,) = err.splitlines()
+    assert status == 2
+    assert "train.rollouts --model builtin --problems problems.jsonl" in line
+    checkpoint = run_folder / "checkpoints" / "step-7"
+    assert f"--model {checkpoint} --reference builtin --data rollouts.parquet" in line
+
+
 def test_every_objective_has_its_columns(diagnose, run_folder, tmp_path):
     from objectives import OBJECTIVES
 
