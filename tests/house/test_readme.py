@@ -20,6 +20,7 @@ from eval.problems.files import Problem
 from eval.problems.rewards import load_reward
 from objectives import OBJECTIVES
 from objectives.command import COMMANDS
+from objectives.testing import check
 from train.config.flags import flag_name
 from train.config.settings import Config
 
@@ -91,7 +92,7 @@ def test_a_run_from_python_prints_scores_and_metrics(tmp_path, monkeypatch, caps
 
 def test_runs_with_one_set_up_print_what_is_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code, shown = _code(TRAIN, 0)
+    code, shown = _code(TRAIN, 1)
     exec(code, {})
     assert capsys.readouterr().out.endswith(shown)
 
@@ -109,12 +110,19 @@ def test_the_table_of_flags_has_all_of_each_group():
 def test_every_block_of_python_is_run_here():
     assert [len(re.findall("```python", page)) for page in (README, TRAIN)] == [
         2,
-        3,
+        4,
     ]  # TRL's elsewhere
 
 
+def test_the_objective_of_the_page_of_train_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(OBJECTIVES, "_entries", dict(OBJECTIVES._entries))
+    code, _ = _code(TRAIN, 0)
+    (tmp_path / "margin.py").write_text(code)
+    check(f"{tmp_path / 'margin.py'}:margin")
+
+
 def test_the_reward_of_the_page_of_train_is_one(tmp_path):
-    code, _ = _code(TRAIN, 2)
+    code, _ = _code(TRAIN, 3)
     (tmp_path / "reward.py").write_text(code)
     reward = load_reward(f"{tmp_path / 'reward.py'}:right_and_short")
     found = reward([Problem("2+3*1+3+6=", "14")] * 2, ["3*1=3;2+3=5;5+3=8;8+6=14;#14", "#9"])

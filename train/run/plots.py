@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from diagnostics.log_probs import CHOSEN, MEAN_LOGPS, REJECTED
 from diagnostics.panels import save
-from train.probes.held_out import LOSS
+from train.probes.held_out import ACCURACIES, LOSS
 from train.probes.held_out import PREFIX as HELD_OUT
 from train.store.folder import read_metrics
 
@@ -20,6 +20,7 @@ COLOURS = sns.color_palette("colorblind")
 MOST_IN_ONE = 6  # lines that can be told apart
 COLUMNS = 6  # panels beside one another, where each line has its own
 GREEDY = "eval/greedy_accuracy"
+SHARES = {GREEDY: "greedy accuracy", ACCURACIES: "held-out pairs the right way"}
 
 
 def plot_run(folder: Path, title: str) -> Path | None:
@@ -28,10 +29,10 @@ def plot_run(folder: Path, title: str) -> Path | None:
     None where there is nothing to draw, as of no steps without an evaluation.
     """
     metrics = pd.DataFrame(read_metrics(folder))
-    if not {GREEDY, "loss"} & set(metrics):
+    if not {GREEDY, LOSS, "loss"} & set(metrics):
         return None
-    held = LOSS in metrics
-    panels = 1 + (GREEDY in metrics) + 2 * held
+    held, trained = LOSS in metrics, "loss" in metrics
+    panels = trained + (GREEDY in metrics) + 2 * held
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         rows = 2 if panels > 3 else 1
         columns = panels // rows
@@ -39,7 +40,8 @@ def plot_run(folder: Path, title: str) -> Path | None:
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         if GREEDY in metrics:
             _accuracy(axes[0], metrics)
-        _log_probs(axes[int(GREEDY in metrics)], metrics)
+        if trained:
+            _log_probs(axes[int(GREEDY in metrics)], metrics)
         if held:
             _held_out(axes[-2:], metrics)
         figure.suptitle(title)
@@ -47,38 +49,46 @@ def plot_run(folder: Path, title: str) -> Path | None:
 
 
 def plot_comparison(folders: dict[str, Path], target: Path) -> Path | None:
-    """Draw greedy accuracy over steps of several runs; None where none was evaluated."""
+    """Draw greedy accuracy over steps of several runs, and of held-out pairs those the right way.
+
+    None where no run has either. (Losses are not drawn: objectives' own scales differ.)
+    """
     frames = [pd.DataFrame(read_metrics(path)).assign(objective=n) for n, path in folders.items()]
     metrics = pd.concat(frames)
-    if GREEDY not in metrics:
+    shares = [name for name in SHARES if name in metrics]
+    if not shares:
         return None
-    metrics = metrics.dropna(subset=GREEDY)
+    metrics = metrics.dropna(subset=shares, how="all")
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         draw = _in_one if len(folders) <= MOST_IN_ONE else _side_by_side
-        return _save(draw(metrics), target)
+        return _save(draw(metrics, shares), target)
 
 
-def _in_one(metrics: pd.DataFrame) -> Figure:
-    count = len(set(metrics["objective"]))
-    figure = Figure(figsize=(7.9, 4.2))
-    axis = figure.subplots()
-    sns.lineplot(
-        metrics, x="step", y=GREEDY, hue="objective", style="objective", markers=True,
-        dashes=False, palette=COLOURS[:count], ax=axis,
-    )  # fmt: skip
-    sns.move_legend(axis, "center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    axis.set(ylim=(0, 1), xlabel="step", ylabel="greedy accuracy")
+def _in_one(metrics: pd.DataFrame, shares: Sequence[str]) -> Figure:
+    names = list(dict.fromkeys(metrics["objective"]))
+    figure = Figure(figsize=(5.6 * len(shares) + 2.3, 4.2))
+    axes = figure.subplots(1, len(shares), squeeze=False)[0]
+    for axis, share in zip(axes, shares, strict=True):
+        sns.lineplot(
+            metrics.dropna(subset=share), x="step", y=share, hue="objective", style="objective",
+            hue_order=names, style_order=names, markers=True, dashes=False,
+            palette=COLOURS[: len(names)], legend="auto" if axis is axes[-1] else False, ax=axis,
+        )  # fmt: skip
+        axis.set(ylim=(0, 1), xlabel="step", ylabel=SHARES[share])
+    sns.move_legend(axes[-1], "center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     sns.despine(figure)
     return figure
 
 
-def _side_by_side(metrics: pd.DataFrame) -> Figure:
+def _side_by_side(metrics: pd.DataFrame, shares: Sequence[str]) -> Figure:
     runs = list(metrics.groupby("objective", sort=False))
     rows = math.ceil(len(runs) / COLUMNS)
     figure = Figure(figsize=(2.25 * COLUMNS, 1.8 * rows))
     axes = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flatten()
     for axis, (name, own) in zip(axes, runs, strict=False):
-        sns.lineplot(own, x="step", y=GREEDY, marker="o", color=COLOURS[0], ax=axis)
+        for share, colour in zip(shares, COLOURS, strict=False):
+            shown = own.dropna(subset=share)
+            axis.plot(shown["step"], shown[share], marker="o", color=colour, label=SHARES[share])
         axis.set(title=name, ylim=(0, 1), xlabel="", ylabel="")
     for axis in axes[len(runs) :]:
         axis.remove()
@@ -86,7 +96,11 @@ def _side_by_side(metrics: pd.DataFrame) -> Figure:
         axis.set_xlabel("step", visible=True)
         axis.tick_params(labelbottom=True)
     for axis in axes[: len(runs) : COLUMNS]:
-        axis.set_ylabel("greedy")
+        axis.set_ylabel("share" if len(shares) > 1 else SHARES[shares[0]].partition(" ")[0])
+    if len(shares) > 1:
+        lines, labels = axes[0].get_legend_handles_labels()
+        figure.suptitle(" ")  # room for the legend
+        figure.legend(lines, labels, loc="upper center", ncols=2, frameon=False)
     sns.despine(figure)
     return figure
 

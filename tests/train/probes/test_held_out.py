@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 import torch
@@ -16,8 +17,9 @@ from tests.helpers.started_runs import started, with_config
 from train import Config, train
 from train.__main__ import main
 from train.data.held_out import shared_prompts, split_by_prompt, subset
-from train.probes.held_out import HeldOut
+from train.probes.held_out import ACCURACIES, HeldOut
 from train.run.best import Best
+from train.run.plots import _in_one, plot_comparison
 from train.run.result import read_result
 
 QUICK = Config(steps=3, batch_size=8, eval_problems="none", eval_every=1, reference_cache="off",
@@ -126,6 +128,21 @@ def test_looks_are_timed(setup, tmp_path):
     run.train()
     cost = json.loads((tmp_path / "run" / "result.json").read_text())
     assert 0 < cost["held_out_seconds"] < cost["seconds"]
+
+
+def test_a_look_without_steps_has_its_picture_and_runs_beside_one_another(setup, tmp_path):
+    folders = {}
+    for name in ("dpo", "ipo"):
+        config = replace(QUICK, steps=0, out=str(tmp_path / name))
+        result = train(name, config, setup=setup)
+        assert result.pictures == [tmp_path / name / "plots" / "training.png"]
+        folders[name] = result.folder
+    assert plot_comparison(folders, tmp_path / "both.png") == tmp_path / "both.png"
+    figure = _in_one(pd.DataFrame(
+        [{"step": 0, "objective": name, ACCURACIES: 0.5} for name in folders]
+    ), [ACCURACIES])  # fmt: skip
+    assert figure.axes[0].get_ylabel() == "held-out pairs the right way"
+    assert len(figure.axes[0].lines) >= 2
 
 
 def test_the_best_checkpoint_is_kept_and_named(setup, tmp_path):
