@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from diagnostics.parameters import trained_parameters
 from objectives.batch import Batch
 from objectives.errors import InputError
+from objectives.future import at_policy
 from train.config import Config
 from train.config.future import WINDOW, FutureSettings
 from train.config.groups import OptimisationConfig
@@ -149,8 +150,13 @@ def check_look_ahead(future: FutureSettings | None, config: Config, data: BatchS
 
 
 def base_spec(spec: ObjectiveSpec) -> ObjectiveSpec:
-    """Return the objective that one that looks ahead is a form of, with its hyper-parameters."""
-    base = getattr(spec.objective.loss, "base")  # noqa: B009 not every loss is declared with it
+    """Return the objective that one that looks ahead is a form of, with its hyper-parameters.
+
+    Raises ValueError for one that does not look ahead.
+    """
+    base = at_policy(spec.objective.loss)
+    if base is None:
+        raise ValueError(f"{spec.name} does not look ahead")
     hyper = {name: value for name, value in spec.hyper.items() if name != "apply_to"}
     return replace(spec, objective=replace(spec.objective, loss=base), hyper=hyper, future=None)
 

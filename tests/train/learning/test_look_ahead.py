@@ -31,7 +31,9 @@ def after(run, steps=3):
 
 
 @pytest.mark.parametrize("config", [QUICK, LORA], ids=["whole", "adapter"])
-@pytest.mark.parametrize(("name", "base"), [("fpa", "offline_rl"), ("fpa_dpo", "dpo")])
+@pytest.mark.parametrize(("name", "base"), [
+    ("fpa", "offline_rl"), ("fpa_dpo", "dpo"), ("guarded_fpa", "guarded_offline_rl"),
+])  # fmt: skip
 @pytest.mark.parametrize("origin", ["oracle:3", "lookahead:2"])
 def test_ahead_at_rate_0_the_run_is_the_bases_own(
     setup_of, tmp_path, monkeypatch, config, name, base, origin
