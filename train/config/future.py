@@ -91,7 +91,7 @@ class FutureSettings:
 
     lam: float | str  # a number, or `auto` or `window`: by the rule
     future_from: str  # as `read_origin` has it
-    rule: LamRule | None  # where λ is `auto`
+    rule: LamRule | None  # where λ is no number
 
     @property
     def lag(self) -> int | None:

@@ -103,10 +103,11 @@ def _padded(lines: list[list[int]], value: int) -> Tensor:
 
 
 def spread(values: Tensor, rows: InputRows) -> Tensor:
-    """Lay out one value per trained token as (B, T), with 0 where the mask is False."""
-    places = values.new_zeros(rows.mask.numel())
+    """Lay out what each trained token has, (N, ...), as (B, T, ...), 0 where the mask is False."""
+    shape = values.shape[1:]
+    places = values.new_zeros(rows.mask.numel(), *shape)
     # By places known before: a mask would be counted on the device, which then is waited for.
-    return places.index_copy(0, rows.slot, values).view(rows.mask.shape)
+    return places.index_copy(0, rows.slot, values).view(*rows.mask.shape, *shape)
 
 
 WORTHWHILE = 0.95  # of the operations without sharing

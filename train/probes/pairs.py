@@ -133,12 +133,10 @@ def probe_log_probs(
         lam=lam,
         collision=True,
     )
-    spread_hidden = hidden.new_zeros(*rows.mask.shape, hidden.shape[-1])
-    spread_hidden[rows.mask] = hidden
     assert out.reference is not None  # both were asked for
     assert out.future is not None
     assert out.collision is not None
     assert out.future_collision is not None
     found = out.policy, out.reference, out.future, out.collision, out.future_collision
     values = (spread(x, rows) for x in found)
-    return ProbeLogProbs(rows.mask, spread_hidden, *values)
+    return ProbeLogProbs(rows.mask, spread(hidden, rows), *values)

@@ -90,10 +90,8 @@ class WindowLam:
     @torch.no_grad()
     def _head_grams(self, rows, weights: Tensor) -> Tensor:
         own, micro = self.policies.policy, self.probes.micro.rows.to(self.policies.device)
-        hidden = own.hidden(micro)
-        spread_hidden = hidden.new_zeros(*micro.mask.shape, hidden.shape[-1])
-        spread_hidden[micro.mask] = hidden
-        return head_pair_grams(spread_hidden, own.head, rows.targets, weights)
+        hidden = spread(own.hidden(micro), micro)
+        return head_pair_grams(hidden, own.head, rows.targets, weights)
 
     @torch.no_grad()
     def _ratios(self):

@@ -142,8 +142,9 @@ def open_evaluator(config: Config, base: Base, engine: PolicyEngine) -> Evaluato
     if problems is None:
         return None
     problems = problems.checked(TransformersEngine(model), tokenizer, EVAL_LIMIT)
-    asked = encode_texts(tokenizer, [problems.prompts[place] for place in problems.places])
-    engine.expect(asked, problems.max_new_tokens)
+    if engine.other is not None:
+        asked = encode_texts(tokenizer, [problems.prompts[place] for place in problems.places])
+        engine.expect(asked, problems.max_new_tokens)
     return Evaluator(problems, tokenizer, config, engine)
 
 
