@@ -11,13 +11,14 @@ from eval.compare.runs import EvaluatedRun
 from objectives.errors import InputError
 
 EVALUATION = ("eval_samples", "eval_temperature", "eval_max_new_tokens")
+UNSET = "null"  # the text of a setting that a run does not have
 
 
 @dataclass(frozen=True)
 class Group:
     """Runs that differ in seed and learning rate alone."""
 
-    label: str  # the objective, and the hyper-parameters in which its groups differ
+    label: str  # the objective, and those of its hyper-parameters in which its groups differ
     objective: str
     by_rate: dict[float, list[EvaluatedRun]]  # seeds of each learning rate, both ascending
 
@@ -45,7 +46,8 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[Group]:
         _require_same_content(own, "objective", f"were trained with {objective} of other source")
         differing = differing_settings(own)
         for values, members in _split(own, lambda r, d=differing: _values(r, d)).items():
-            named = [f"{n}={v}" for n, v in zip(differing, values, strict=True)]
+            settings = zip(differing, values, strict=True)
+            named = [f"{n}={v}" for n, v in settings if v != UNSET]
             _require_same_content(members, "reward", "were rewarded by functions of other source")
             by_rate = _split(members, lambda run: run.learning_rate)
             for rate in by_rate:

@@ -147,6 +147,11 @@ def test_seeds_are_one_line_and_hyper_parameters_another(tmp_path):
     assert differing_settings(runs, shared=True) == ["batch_size"]
 
 
+def test_a_setting_that_a_line_does_not_have_is_not_in_its_name(tmp_path):
+    groups = _groups(tmp_path, {"lam": 1.0}, {"lam": "window", "lam_floor": 0.5})
+    assert [group.label for group in groups] == ["fpa lam=1", "fpa lam=window lam_floor=0.5"]
+
+
 def test_online_runs_have_data_of_their_own(tmp_path):
     other = {"objective": "grpo", "online": True, "data": "problems.jsonl"}
     assert [group.label for group in _groups(tmp_path, {}, other)] == ["fpa", "grpo"]
