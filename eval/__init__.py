@@ -1,6 +1,8 @@
 """What a model can do: problems, completions, grades, scores with their doubt, runs compared."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from objectives.lazy import lazy
 
 if TYPE_CHECKING:
     from eval.engines.by_transformers import TransformersEngine
@@ -30,31 +32,22 @@ __all__ = [
     "score",
 ]
 
-_HOMES = {
-    "BENCHMARKS": "eval.problems.benchmarks",
-    "Completion": "eval.engines.interface",
-    "DecodedCompletion": "eval.generation",
-    "Engine": "eval.engines.interface",
-    "Grade": "eval.grading",
-    "ProblemSet": "eval.problems.problem_set",
-    "Sampling": "eval.engines.interface",
-    "Score": "eval.scores",
-    "TransformersEngine": "eval.engines.by_transformers",
-    "VllmEngine": "eval.engines.by_vllm",
-    "generate": "eval.generation",
-    "grade": "eval.grading",
-    "load_problems": "eval.problems.files",
-    "score": "eval.scores",
-}
-
-
-# Not `__getattr__, __dir__ = lazy(...)`: objectives brings torch, and every grading worker, which
-# is started as a module of this package, would wait for it.
-def __getattr__(name: str) -> Any:
-    from objectives.lazy import lazy
-
-    return lazy(__name__, _HOMES)[0](name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "BENCHMARKS": "eval.problems.benchmarks",
+        "Completion": "eval.engines.interface",
+        "DecodedCompletion": "eval.generation",
+        "Engine": "eval.engines.interface",
+        "Grade": "eval.grading",
+        "ProblemSet": "eval.problems.problem_set",
+        "Sampling": "eval.engines.interface",
+        "Score": "eval.scores",
+        "TransformersEngine": "eval.engines.by_transformers",
+        "VllmEngine": "eval.engines.by_vllm",
+        "generate": "eval.generation",
+        "grade": "eval.grading",
+        "load_problems": "eval.problems.files",
+        "score": "eval.scores",
+    },
+)

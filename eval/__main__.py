@@ -13,7 +13,7 @@ where it was interrupted. Scores are printed and in summary.json.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from eval.completions import CompletionsFolder, read_rows
 from eval.problems.benchmark import (
@@ -26,15 +26,17 @@ from eval.problems.benchmark import (
 from eval.problems.benchmarks import BENCHMARKS, benchmarks_named
 from eval.problems.files import Problem, load_problems
 from eval.problems.rewards import Reward, load_reward
-from eval.regrading import changes, completions_of, grade_again
-from eval.reward_scores import RewardScore, reward_score, reward_table
-from eval.scores import Score, score, score_table
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
 from train.config.engines import EngineConfig
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 
-Scores = Sequence[Score | RewardScore]
+if TYPE_CHECKING:
+    from eval.reward_scores import RewardScore
+    from eval.scores import Score
+
+    Scores = Sequence[Score | RewardScore]
+
 DEFAULT_OUT = "runs/eval"
 OF_SAMPLING = ("model", "limit", "samples", "temperature", "top_p", "max_new_tokens",
                "batch_size", "seed", "device", "dtype", "engine", "engine_memory")  # fmt: skip
@@ -134,7 +136,7 @@ def _load_problems(settings: Settings, benchmark: Benchmark) -> list[Problem]:
     return problems
 
 
-def evaluate(settings: Settings) -> Scores:
+def evaluate(settings: Settings) -> "Scores":
     """Sample, grade and keep what the settings ask for; return the scores."""
     reward = _reward(settings)
     sets = [(b, _load_problems(settings, b)[: settings.limit]) for b in _named(settings, reward)]
@@ -164,10 +166,12 @@ def _scored(
     folder: CompletionsFolder,
     sets: list[tuple[Benchmark, list[Problem]]],
     plans: dict[str, SamplingPlan],
-) -> Scores:
+) -> "Scores":
     """Sample what a folder lacks; return the scores of what is then there."""
     # Imported here so that a mistyped flag is answered at once.
+    from eval.reward_scores import reward_score
     from eval.sampling import make_ready, notes, sample_benchmark
+    from eval.scores import score
     from train.sampling.engines import open_engine
     from train.store.origin import origin_of_samples
     from train.store.provenance import called
@@ -208,7 +212,7 @@ def _scored(
     return scores
 
 
-def regrade(settings: Settings, source: str) -> Scores:
+def regrade(settings: Settings, source: str) -> "Scores":
     """Grade the completions of a file again, print what changed, return the scores."""
     from train.store.provenance import called, provenance
 
@@ -228,7 +232,11 @@ def regrade(settings: Settings, source: str) -> Scores:
 
 def _regraded(
     settings: Settings, reward: Reward | None, kept: list[dict], source: str
-) -> tuple[list[dict], Scores]:
+) -> "tuple[list[dict], Scores]":
+    from eval.regrading import changes, completions_of, grade_again
+    from eval.reward_scores import reward_score
+    from eval.scores import score
+
     rows: list[dict] = []
     scores, make = [], score if reward is None else reward_score
     for benchmark in _named(settings, reward):
@@ -254,7 +262,10 @@ def _problems_if_had(settings: Settings, benchmark: Benchmark) -> list[Problem] 
         return None
 
 
-def _table(scores: Scores) -> str:
+def _table(scores: "Scores") -> str:
+    from eval.reward_scores import RewardScore, reward_table
+    from eval.scores import Score, score_table
+
     rewarded = [own for own in scores if isinstance(own, RewardScore)]
     if rewarded:
         return reward_table(rewarded)

@@ -1,18 +1,19 @@
 """What a model reads: chat templates rendered once, token ids without a doubled BOS."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any, cast
 
 from objectives.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 BOXED_INSTRUCTION = "Think step by step, and put the final answer within \\boxed{}."
 
 Message = Mapping[str, str]
 
 
-def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Return the token ids of a prompt's text, as the model expects it to begin.
 
     The beginning-of-sequence token is added where the tokenizer adds it by default and the text
@@ -22,7 +23,7 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return encode_texts(tokenizer, [text])[0]
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+def encode_texts(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of each text as `encode_text` does, many at a time.
 
     Raises InputError where the tokenizer has no tokens for a text.
@@ -42,13 +43,13 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
     return [ids if ids[:1] == [bos] else [bos, *ids] for ids in encoded]
 
 
-def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+def _adds_bos(tokenizer: "PreTrainedTokenizerBase") -> bool:
     bos = tokenizer.bos_token_id
     return bos is not None and tokenizer("1")["input_ids"][:1] == [bos]
 
 
 def render_prompt(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     prompt: str | Sequence[Message],
     instruction: str | None = None,
 ) -> str:
@@ -74,7 +75,7 @@ def render_prompt(
 
 
 def render_messages(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     messages: Sequence[Mapping[str, Any]],
     *,
     opened: bool = False,
@@ -102,7 +103,7 @@ def render_messages(
         raise InputError(f"the chat template refuses the messages: {error}") from error
 
 
-def question_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
+def question_prompt(tokenizer: "PreTrainedTokenizerBase", question: str) -> str:
     """Return the text that asks a question as it is written, nothing said of how to answer.
 
     One user message where the tokenizer has a chat template, plain text where it has none.
@@ -117,7 +118,7 @@ def word_problem_messages(question: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": f"{question}\n\n{BOXED_INSTRUCTION}"}]
 
 
-def word_problem_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
+def word_problem_prompt(tokenizer: "PreTrainedTokenizerBase", question: str) -> str:
     """Return the text that asks a word problem with its answer in a box.
 
     One user message where the tokenizer has a chat template, plain text where it has none.

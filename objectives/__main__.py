@@ -10,10 +10,9 @@ python -m objectives my_file.py:function     # one of your own
 import math
 from pathlib import Path
 
+from objectives.catalogue import CATALOGUE
 from objectives.command import Parser
 from objectives.errors import InputError, command_line
-from objectives.page import page, write_picture
-from objectives.registry import OBJECTIVES
 from objectives.zoo_table import zoo_table
 
 
@@ -41,7 +40,7 @@ def main() -> None:
     if not 0 <= words.lam < math.inf:
         raise InputError(f"--lam {words.lam}: must be 0 or more")
     for name in words.names:
-        OBJECTIVES.find(name)
+        CATALOGUE.find(name)
     if len(words.names) != 1:
         asked = words.output, words.cosine, words.norm_ratio, words.lam
         if asked != (None, 0.5, 1.0, 1.0):
@@ -50,6 +49,10 @@ def main() -> None:
             )
         print(zoo_table(words.names))
         return
+
+    # Imported here, as it computes: so that what is mistyped is answered at once.
+    from objectives.page import page, write_picture
+
     name = words.names[0]
     print(page(name, cosine=words.cosine, norm_ratio=words.norm_ratio, lam=words.lam))
     if words.output is not None:

@@ -71,6 +71,11 @@ class Objective:
         }
 
     @property
+    def kinds(self) -> dict[str, Any]:
+        """The kind of each hyper-parameter's values."""
+        return {name: parameter.annotation for name, parameter in self.hyper_parameters.items()}
+
+    @property
     def domains(self) -> dict[str, Domain]:
         """Which numbers each hyper-parameter and setting may be that is one."""
         settings = {name: SETTINGS_DOMAINS[name] for name in self.settings}

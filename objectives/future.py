@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from objectives.batch import Batch
+from objectives.catalogue import FUTURE
 from objectives.contract import Hyper, Loss, Unit, check
 from objectives.docstrings import parameter_help
 from objectives.transform import Entry, Transform, declared
@@ -41,7 +42,7 @@ def future_policy(
 class FutureLoss(Transform[Hyper]):
     """The future-policy form of an objective: an objective with one keyword more."""
 
-    prefix = "fpa_"
+    prefix = FUTURE
     keyword = "apply_to"
     kind = ApplyTo
 

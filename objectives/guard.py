@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from objectives.batch import Batch, log_prob_mean, masked
+from objectives.catalogue import GUARD
 from objectives.contract import Hyper, Loss, check, finished
 from objectives.docstrings import parameter_help
 from objectives.domains import Domain, NonNegative, check_domains
@@ -39,7 +40,7 @@ def guarded(
 class GuardedLoss(Transform[Hyper]):
     """An objective with the likelihood guard: an objective with one keyword more."""
 
-    prefix = "guarded_"
+    prefix = GUARD
     keyword = "guard"
     kind = NonNegative
 

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from objectives.errors import InputError
 from objectives.spelling import did_you_mean
-from objectives.transform import Transform
 
 _files: dict[Path, tuple[bytes, ModuleType]] = {}  # that were run, with what was in them
 
@@ -138,6 +137,8 @@ def told(error: BaseException, value: Any = None) -> str:
 
 
 def _file_of(value: Any) -> str | None:
+    from objectives.transform import Transform  # torch, which the names alone do without
+
     value = getattr(value, "loss", value)
     while isinstance(value, Transform):
         value = value.base

@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, cast
 
+from objectives.catalogue import ENTRY_POINTS, FUTURE, GUARD, unknown
 from objectives.contract import Loss
 from objectives.entry import AtReference, Objective
 from objectives.errors import InputError
@@ -13,11 +14,7 @@ from objectives.guard import SOURCE as GUARD_SOURCE
 from objectives.guard import GuardedLoss
 from objectives.own_code import is_own, load_function, load_module, source_digest, split_name
 from objectives.own_objective import coefficients_change, own_objective
-from objectives.spelling import did_you_mean
 from objectives.transform import prefixed, unprefixed
-
-FUTURE, GUARD = FutureLoss.prefix, GuardedLoss.prefix
-ENTRY_POINTS = "objective_zoo.objectives"  # the group in which packages name theirs
 
 
 class Registry(Mapping[str, Objective]):
@@ -107,13 +104,7 @@ class Registry(Mapping[str, Objective]):
         if name not in self:
             self._from_packages(name)
         if name not in self:
-            more = [prefixed(GUARD, known) for known in self._entries]
-            near = did_you_mean(name, [*self._entries, *more])
-            raise InputError(
-                f"{name}: not one of {', '.join(self._entries)}{near}; {GUARD}NAME is one of these "
-                f"with the likelihood guard; one of your own is named my_package.module:function "
-                f"or my_file.py:function"
-            )
+            raise unknown(name, self._entries)
         return self[name]
 
     def _guarded(self, name: str) -> Objective | None:

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from textwrap import fill
+from typing import TYPE_CHECKING
 
-from objectives.registry import OBJECTIVES, Objective
+from objectives.catalogue import CATALOGUE, Entry
+
+if TYPE_CHECKING:
+    from objectives.entry import Objective
 
 WIDTH = 120
 INDENT = " " * 4
@@ -19,17 +23,17 @@ def zoo_table(names: Sequence[str] = ()) -> str:
 
     A block has the name, the unit, the fields of Batch that are read, the summary, and for each
     hyper-parameter its flag, default and help.
-    names: keys of OBJECTIVES; none gives the whole zoo with a legend, where the future-policy forms
+    names: keys of CATALOGUE; none gives the whole zoo with a legend, where the future-policy forms
     other than fpa share one block. Raises KeyError for a name that is none.
     """
     if names:
-        return "\n\n".join(block(name, OBJECTIVES[name]) for name in names)
-    forms = [name for name, entry in OBJECTIVES.items() if entry.base and name != "fpa"]
-    blocks = [block(name, entry) for name, entry in OBJECTIVES.items() if name not in forms]
+        return "\n\n".join(block(name, CATALOGUE[name]) for name in names)
+    forms = [name for name, entry in CATALOGUE.items() if entry.base and name != "fpa"]
+    blocks = [block(name, entry) for name, entry in CATALOGUE.items() if name not in forms]
     return "\n\n".join([fill(LEGEND, WIDTH), *blocks, _guarded_block(), _shared_block(forms)])
 
 
-def block(name: str, entry: Objective) -> str:
+def block(name: str, entry: "Entry | Objective") -> str:
     fields = ", ".join(field for field in entry.needs if field != "pairs")
     reads = f"; reads {fields}" if fields else ""
     flags = [_flag(entry, parameter) for parameter in entry.help]
@@ -38,9 +42,9 @@ def block(name: str, entry: Objective) -> str:
 
 def _shared_block(forms: list[str]) -> str:
     """Return the block of forms that all add the same flags to those of their objectives."""
-    form = OBJECTIVES[forms[0]]
+    form = CATALOGUE[forms[0]]
     assert form.base
-    added = [name for name in form.help if name not in OBJECTIVES[form.base].help]
+    added = [name for name in form.help if name not in CATALOGUE[form.base].help]
     text = (
         f"Each is {form.summary.replace(form.base, 'the objective it is named after', 1)} "
         "It reads future besides what that reads, and has its flags and these."
@@ -56,7 +60,7 @@ def _shared_block(forms: list[str]) -> str:
 
 def _guarded_block() -> str:
     """Return the block of what each objective and form is with the likelihood guard."""
-    entry = OBJECTIVES["guarded_dpo"]
+    entry = CATALOGUE["guarded_dpo"]
     text = (
         f"Each is {entry.summary.replace('dpo', 'the objective NAME or fpa_NAME', 1)} It reads "
         "reference, and the reward where its unit is the trajectory, and has the flags of what it "
@@ -72,7 +76,7 @@ def _guarded_block() -> str:
     )
 
 
-def _flag(entry: Objective, parameter: str) -> str:
+def _flag(entry: "Entry | Objective", parameter: str) -> str:
     flag = f"--{parameter.replace('_', '-')} {_spelt(entry.defaults[parameter])}"
     left = INDENT + flag.ljust(FLAG_WIDTH) + "  "
     margin = " " * (len(INDENT) + FLAG_WIDTH + 2)

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from objectives import OBJECTIVES
+from objectives.catalogue import CATALOGUE
 from objectives.command import program
 from objectives.errors import InputError, command_line
 from objectives.zoo_table import zoo_table
@@ -24,7 +24,6 @@ from train.config.flags import Parser, add_flags, from_flags, peek
 from train.config.objective_flags import add_objective_help, hyper_parameters, objective_names
 from train.config.recipe import add_recipe_flag, recipe_of, recipes_table
 from train.config.settings import Config
-from train.config.spec import objective_spec
 from train.devices import processes
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ def main() -> None:
         return
     names = _objectives(arguments.objective)
     given = hyper_parameters(rest, names, parser.flags)
-    specs = [objective_spec(name, values) for name, values in given.items()]
     seeds = _numbers(arguments.seeds, "--seeds", int)
     rates = _numbers(arguments.learning_rates, "--learning-rates", float)
     online = _online(arguments.online, names)
@@ -56,8 +54,10 @@ def main() -> None:
         )
 
     # Imported here so that a mistyped flag is answered at once.
+    from train.config.spec import objective_spec
     from train.run.sweep import plan_runs
 
+    specs = [objective_spec(name, values) for name, values in given.items()]
     processes.begin(config.device)
     runs = processes.on_main(
         lambda: plan_runs(config, specs, seeds, rates, online, arguments.resume)
@@ -109,7 +109,7 @@ def _parser(words: list[str]) -> Parser:
 def _objectives(text: str | None) -> list[str]:
     if text is None:
         raise InputError("name an objective with --objective, such as fpa (--list shows them)")
-    return list(OBJECTIVES) if text == "all" else objective_names(text)
+    return list(CATALOGUE) if text == "all" else objective_names(text)
 
 
 def _numbers(text: str | None, name: str, kind: type) -> list | None:

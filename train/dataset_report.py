@@ -8,12 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from objectives.errors import command_line
-from train.config import Config
 from train.config.flags import Parser, add_flags, check, flag, from_flags
-from train.data.marked import marked
-from train.data.report import described, report_of
-from train.data.table import read_table
-from train.models.base import open_base
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,13 @@ class Settings:
 
 def report(settings: Settings, colour: bool) -> str:
     """Return what the command prints; raises InputError for what cannot be read."""
+    # Imported here so that a mistyped flag is answered at once.
+    from train.config import Config
+    from train.data.marked import marked
+    from train.data.report import described, report_of
+    from train.data.table import read_table
+    from train.models.base import open_base
+
     table = read_table(settings.data, settings.data_config, settings.data_split)
     base = open_base(Config(model=settings.model, device="cpu"))
     limit = min(settings.max_tokens or base.context, base.context)

@@ -8,19 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from objectives.errors import InputError, command_line
 from objectives.json_files import read_object
 from objectives.output_lock import held
 from objectives.whole_files import whole_folder
 from train.config.flags import Parser, add_flags, flag, from_flags
-from train.models.identity import model_digest
-from train.models.load import is_adapter, load_model
-from train.models.saving import write_model
-from train.store.digests import BASE
-from train.store.folder import require_free
-from train.store.provenance import MADE_WITH, called, provenance
+from train.models.adapters import is_adapter
+from train.store.provenance import called
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,16 @@ class Settings:
 
 def merge(settings: Settings, command: str) -> Path:
     """Write what the settings ask for, and what it was made with; return the folder."""
+    # Imported here so that a mistyped flag is answered at once.
+    import torch
+
+    from train.models.identity import model_digest
+    from train.models.load import load_model
+    from train.models.saving import write_model
+    from train.store.digests import BASE
+    from train.store.folder import require_free
+    from train.store.provenance import MADE_WITH, provenance
+
     out = Path(settings.out)
     with held(out):
         require_free(out, "files")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from objectives import OBJECTIVES
+from objectives.catalogue import CATALOGUE
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
@@ -99,6 +99,9 @@ def main() -> None:
     arguments, rest = parser.parse_known_args(sys.argv[1:])
     settings = from_flags(Settings, arguments)
     names = None if settings.objective is None else objective_names(settings.objective)
+    if names is None and settings.run is None:
+        names = _default_names(None)
+    hyper_parameters(rest, names or list(CATALOGUE), parser.flags)  # those of a run are read below
 
     # Imported here so that a mistyped flag is answered at once.
     from train.store.folder import require_free
@@ -139,7 +142,7 @@ def _default_names(own: str | None) -> list[str]:
     """Return the default objectives after the run's own, without those that repeat its columns."""
 
     def base(name: str) -> str:
-        return OBJECTIVES.find(name).base or name
+        return CATALOGUE.find(name).base or name
 
     first = [own] if own else []
     return first + [n for n in DEFAULT_OBJECTIVES if not own or base(n) != base(own)]

@@ -10,29 +10,16 @@ and a figure for each reference, and prints what they say.
 
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from diagnostics.extrapolation.plot import draw_forecasts
-from diagnostics.extrapolation.ring import ProbeRing
-from diagnostics.extrapolation.score import SKILL, ProbeTokens, Score, frame
-from diagnostics.extrapolation.table_file import read_long_table
-from diagnostics.extrapolation.words import summarise, words
-from diagnostics.panels import save
-from objectives import OBJECTIVES
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
-from objectives.whole_files import write_whole
 from train.config.flags import Parser
 from train.config.groups import DiagnosticsConfig
 from train.config.settings import Config
-from train.data.units import advantages
-from train.models.language_model import open_model
-from train.models.load import load_model
-from train.probes.pairs import require_probes
-from train.run.setup import set_up
-from train.store.checkpoints import find_checkpoints
-from train.store.opened import read_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEWEST = 3  # checkpoints: to start from, to forecast and to score
 MOST_HORIZONS = 4
@@ -50,6 +37,11 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, metavar="PATH", help="by default RUN/extrapolation")
     arguments = parser.parse_args()
+
+    # Imported here so that a mistyped flag is answered at once.
+    from diagnostics.extrapolation.report import write_report
+    from diagnostics.extrapolation.score import SKILL
+
     run = arguments.run or _diagnosed_last(Path("runs"))
     out = arguments.out or run / "extrapolation"
     table = forecasts(run)
@@ -59,23 +51,7 @@ def main() -> None:
             f"--lam {arguments.lam:g}: choose from {', '.join(f'{x:g}' for x in known)}"
         )
     with held(out):
-        _write(table, arguments.lam, out)
-
-
-def _write(table: pd.DataFrame, lam: float, out: Path) -> None:
-    """Write the forecasts, and their summaries and pictures, and print what these say."""
-    write_whole(out / "forecasts.csv", table.to_csv(index=False))
-    summaries = []
-    for reference in sorted(table["reference"].unique()):
-        summary = summarise(table, reference=reference, lam=lam)
-        summaries.append(summary.assign(reference=reference))
-        name = out / f"forecasts-{reference.replace(':', '-')}.png"
-        figure = draw_forecasts(table, reference=reference, lam=lam)
-        save(figure, name, dpi=130)
-        print(f"\nforecasts from {reference}, medians; skill_fixed is at λ = {lam:g}")
-        print(summary.to_string(index=False, float_format="{:.2f}".format))
-        print(*words(summary, reference=reference, lam=lam), name, sep="\n")
-    write_whole(out / "summary.csv", pd.concat(summaries).to_csv(index=False))
+        write_report(table, arguments.lam, out)
 
 
 def _diagnosed_last(parent: Path) -> Path:
@@ -88,12 +64,15 @@ def _diagnosed_last(parent: Path) -> Path:
     return tables[-1].parent
 
 
-def forecasts(run: Path) -> pd.DataFrame:
+def forecasts(run: Path) -> "pd.DataFrame":
     """Return a run's scored forecasts as a long table (score.frame).
 
     Raises InputError where the folder is no run, or has neither forecasts nor checkpoints to make
     them from.
     """
+    from diagnostics.extrapolation.table_file import read_long_table
+    from train.store.opened import read_settings
+
     settings = read_settings(run)
     source = run / "diagnostics.csv"
     if source.is_file():
@@ -104,7 +83,17 @@ def forecasts(run: Path) -> pd.DataFrame:
     return _from_checkpoints(run, settings)
 
 
-def _from_checkpoints(run: Path, settings: dict) -> pd.DataFrame:
+def _from_checkpoints(run: Path, settings: dict) -> "pd.DataFrame":
+    from diagnostics.extrapolation.ring import ProbeRing
+    from diagnostics.extrapolation.score import ProbeTokens, Score, frame
+    from objectives import OBJECTIVES
+    from train.data.units import advantages
+    from train.models.language_model import open_model
+    from train.models.load import load_model
+    from train.probes.pairs import require_probes
+    from train.run.setup import set_up
+    from train.store.checkpoints import find_checkpoints
+
     found = find_checkpoints(run)
     every, steps = _even_steps(set(found))
     if len(steps) < FEWEST:

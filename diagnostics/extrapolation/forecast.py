@@ -16,10 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from diagnostics.extrapolation.lam_rule import LAM_CEILING
 from diagnostics.extrapolation.snapshot import Policy, logit_chunks
 from objectives.batch import log_prob_mean
 
-LAM_CEILING = 10.0  # of the best λ: the paper's largest, already too much
 TOLERANCE = 1e-6  # of the best λ; the last Newton step is far better than its size
 ZERO = torch.zeros((), dtype=torch.float64)  # what sums over chunks begin with, on any device
 MOST_ITERATIONS = 60  # halving alone gets from LAM_CEILING below TOLERANCE in 24

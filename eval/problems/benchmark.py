@@ -6,9 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Protocol
 
 from eval.grading import Grade, grade
 from eval.problems.files import Problem, load_problems, read_problems, row_of
@@ -16,6 +14,9 @@ from eval.problems.rewards import Reward, Rewarded
 from eval.problems.tables import ENDINGS, READERS, bare_name
 from eval.prompts import question_prompt, word_problem_prompt
 from objectives.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 REACH_SECONDS = 10  # to wait for the hub's first answer
 
@@ -87,7 +88,7 @@ class Benchmark:
     samples: int = 1
     max_new_tokens: int = 2048
     digest: str | None = None
-    prompt: Callable[[PreTrainedTokenizerBase, str], str] = word_problem_prompt
+    prompt: "Callable[[PreTrainedTokenizerBase, str], str]" = word_problem_prompt
     grade: Grader = _grade_mathematics
 
     def load(self, folder: str | None = None) -> list[Problem]:

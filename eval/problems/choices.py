@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from eval.answers.choices import option
-from eval.answers.equality import readable
 from eval.answers.spelling import spelled
 
 COLUMNS = ("choices", "options")
@@ -72,6 +71,8 @@ def gold_choice(found: Mapping[str, str], gold: str, index: bool) -> str:
         raise ValueError(f"{gold} is neither a label nor a place nor a text of its choices")
     letter, text = LETTERS[place], texts[place]
     both = f"({letter}) {text}"
+    from eval.answers.equality import readable  # sympy: for a table that has choices alone
+
     named = option(spelled(both)) if text and readable(text) else None
     return both if named and named.letter == letter and named.content else letter
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet
-
 from objectives.errors import InputError
 
 WHOLE = re.compile(r"-?\d{1,4000}")  # Python refuses to read longer ones
@@ -139,6 +137,8 @@ def _cells(text: str, mark: str) -> list[dict]:
 
 
 def _parquet(path: Path) -> list[dict]:
+    import pyarrow.parquet  # a second, for one kind of file
+
     return pyarrow.parquet.read_table(path).to_pylist()
 
 

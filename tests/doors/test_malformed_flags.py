@@ -17,9 +17,9 @@ SHORT = ("--objective=fpa", "--data=rows.jsonl", "--steps=1", "--batch-size=2", 
 COMMANDS = {
     "train": (("train.config.settings", "Config"), SHORT),
     "train.dataset_report": (("train.dataset_report", "Settings"), ("rows.jsonl",)),
-    "train.memory": (("train.memory.__main__", "Settings"), ()),
+    "train.memory": (("train.memory.settings", "Settings"), ()),
     "train.merge": (("train.merge", "Settings"), ()),
-    "train.rollouts": (("train.rollouts", "Settings"), ("--problems", "problems.jsonl")),
+    "train.rollouts": (("train.rollouts.settings", "Settings"), ("--problems", "problems.jsonl")),
     "eval": (("eval.__main__", "Settings"), ("--problems", "problems.jsonl")),
     "diagnostics.entanglement": (("diagnostics.entanglement.__main__", "Settings"), ()),
 }

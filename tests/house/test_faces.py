@@ -14,6 +14,8 @@ FACES = [
     "diagnostics.entanglement",
     "diagnostics.extrapolation",
     "diagnostics.curves",
+    "objectives",
+    "train",
 ]
 HEAVY = {"transformers", "datasets", "peft", "pandas", "seaborn", "matplotlib", "sympy"}
 

@@ -5,7 +5,6 @@ import sys
 import pytest
 import torch
 
-from objectives import convergence as picture
 from objectives import (
     exploitability,
     extragradient_step,
@@ -15,6 +14,8 @@ from objectives import (
     self_play,
     zero_sum,
 )
+from objectives import game_curves as picture
+from objectives.convergence import main
 
 ETA = 0.1
 PENNIES = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
@@ -133,7 +134,7 @@ def test_an_unknown_method_is_named():
 def test_the_picture_is_drawn_of_what_was_played(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(picture, "STEPS", 40)
     monkeypatch.setattr(sys, "argv", ["convergence", "--output", str(tmp_path / "picture.png")])
-    picture.main()
+    main()
     assert (tmp_path / "picture.png").read_bytes()[:4] == b"\x89PNG"
     assert capsys.readouterr().out.strip().endswith("picture.png")
     last, average = picture.curves(PENNIES, "mirror_descent", steps=10)

@@ -18,7 +18,7 @@ from eval.problems.arithmetic import (
     work_out,
 )
 from train.builtin.base_model import demonstrations, train_base
-from train.builtin.make import PROMPTS, SAMPLES, SEED
+from train.builtin.made import PROMPTS, SAMPLES, SEED
 from train.data.table import BUILTIN_ROLLOUTS
 
 

@@ -9,8 +9,8 @@ from eval import __main__ as evaluation
 from eval.compare import __main__ as comparison
 from tests.helpers.run_folders import step_lines
 from train import __main__ as training
-from train import rollouts
 from train.data.table import read_table
+from train.rollouts import __main__ as rollouts
 
 SOURCE = """
 def short(prompt, completion, row):

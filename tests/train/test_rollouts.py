@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from train import rollouts, worked_answers
+from train import worked_answers
 from train.data.table import read_table
+from train.rollouts import __main__ as rollouts
+from train.rollouts import sampled
 
 PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
 
@@ -25,7 +27,7 @@ SAMPLE = "--model builtin --samples 2 --batch-size 4 --max-new-tokens 6 --temper
 def test_rollouts_are_graded_and_train(run, write_rows, tmp_path, monkeypatch):
     problems = write_rows(PROBLEMS)
     # The built-in model knows no words: what it says is digits, which are graded all the same.
-    monkeypatch.setattr(rollouts, "word_problem_prompt", lambda tokenizer, question: question)
+    monkeypatch.setattr(sampled, "word_problem_prompt", lambda tokenizer, question: question)
     status, out, _ = run(rollouts, f"{SAMPLE} --problems {problems} --out all.parquet")
     assert status == 0
     assert "10 completions of 5 problems" in out
@@ -40,7 +42,7 @@ def test_rollouts_are_graded_and_train(run, write_rows, tmp_path, monkeypatch):
 def test_an_interrupted_run_goes_on_and_ends_the_same(run, write_rows, tmp_path, monkeypatch):
     problems = write_rows(PROBLEMS)
     run(rollouts, f"{SAMPLE} --problems {problems} --out whole.parquet")
-    sample, numbers = rollouts.sample_part, []
+    sample, numbers = sampled.sample_part, []
 
     def interrupted(model, tokenizer, group, *rest):
         numbers.append(group[0][0])
@@ -48,7 +50,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(run, write_rows, tmp_path,
             raise KeyboardInterrupt
         return sample(model, tokenizer, group, *rest)
 
-    monkeypatch.setattr(rollouts, "sample_part", interrupted)
+    monkeypatch.setattr(sampled, "sample_part", interrupted)
     status, _, err = run(rollouts, f"{SAMPLE} --problems {problems} --out parts.parquet")
     assert status == 130
     assert "interrupted" in err
@@ -95,7 +97,7 @@ def test_a_problem_that_does_not_fit_is_left_out_and_counted(run, write_rows, tm
 def test_parts_are_used_again_where_a_row_was_taken_out_of_the_file(
     run, write_rows, tmp_path, monkeypatch
 ):
-    sample, numbers = rollouts.sample_part, []
+    sample, numbers = sampled.sample_part, []
 
     def noted(model, tokenizer, group, *rest):
         numbers.append([entry.number for entry in group])
@@ -103,7 +105,7 @@ def test_parts_are_used_again_where_a_row_was_taken_out_of_the_file(
             raise KeyboardInterrupt
         return sample(model, tokenizer, group, *rest)
 
-    monkeypatch.setattr(rollouts, "sample_part", noted)
+    monkeypatch.setattr(sampled, "sample_part", noted)
     command = f"{SAMPLE} --problems {write_rows(WITH_LONG)} --out mine.parquet"
     assert run(rollouts, command)[0] == 130
     assert numbers == [[0, 1], [2], [4, 5]]
@@ -119,7 +121,7 @@ def test_parts_are_used_again_where_a_row_was_taken_out_of_the_file(
 
 
 def test_parts_of_other_problems_are_kept_and_refused(run, write_rows, tmp_path, monkeypatch):
-    sample, parts = rollouts.sample_part, []
+    sample, parts = sampled.sample_part, []
 
     def interrupted(*arguments):
         parts.append(arguments)
@@ -127,7 +129,7 @@ def test_parts_of_other_problems_are_kept_and_refused(run, write_rows, tmp_path,
             raise KeyboardInterrupt
         return sample(*arguments)
 
-    monkeypatch.setattr(rollouts, "sample_part", interrupted)
+    monkeypatch.setattr(sampled, "sample_part", interrupted)
     command = f"{SAMPLE} --problems {write_rows(PROBLEMS)} --out mine.parquet"
     run(rollouts, command)
     write_rows(PROBLEMS[::-1])

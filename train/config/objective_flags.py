@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any
 
-from objectives import OBJECTIVES
+from objectives.catalogue import CATALOGUE
 from objectives.errors import InputError
 from objectives.spelling import did_you_mean
 from train.config.flags import Parser, flag_name
@@ -32,10 +32,10 @@ def objective_names(text: str) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         try:
-            entry = OBJECTIVES.find(name)
+            entry = CATALOGUE.find(name)
         except InputError as error:
             raise InputError(f"--objective {error}") from None
-        for word in entry.hyper_parameters:
+        for word in entry.kinds:
             if word in RESERVED:
                 raise InputError(
                     f"--objective {name}: its hyper-parameter {word} has the name of a setting of "
@@ -46,11 +46,11 @@ def objective_names(text: str) -> list[str]:
 
 def own_flags(objective: str) -> dict[str, Any]:
     """Return an objective's own flags: by name an annotation, or the function that reads it."""
-    entry = OBJECTIVES[objective]
+    entry = CATALOGUE[objective]
     settings = {name: type(value) for name, value in entry.settings.items()}
     if "lam" in settings:
         settings |= {name: flag.read for name, flag in FUTURE_FLAGS.items()}
-    return {n: p.annotation for n, p in entry.hyper_parameters.items()} | settings
+    return {**entry.kinds, **settings}
 
 
 def require_known(word: str, objectives: Sequence[str], others: Collection[str] = ()) -> None:
@@ -63,13 +63,14 @@ def require_known(word: str, objectives: Sequence[str], others: Collection[str] 
         return
     answer_other_name(word, others)
     every = {flag: [] for flag in others}
-    for objective in OBJECTIVES:
+    for objective in CATALOGUE:
         for name in own_flags(objective):
             every.setdefault(flag_name(name), []).append(objective)
     owners = every.get(word.replace("_", "-"))
+    who = "any objective" if len(objectives) == len(CATALOGUE) else " or ".join(objectives)
     hint = f"; it is one of {', '.join(owners)}" if owners else did_you_mean(word, every)
     raise InputError(
-        f"{word} is not a flag of {' or '.join(objectives)}, which has "
+        f"{word} is not a flag of {who}, which has "
         f"{', '.join(own) or 'none of its own'} (see --help for those of every objective)"
         f"{hint}"
     )
@@ -79,7 +80,7 @@ def add_objective_help(parser: Parser, objectives: Sequence[str]) -> None:
     """Add the objectives' own flags to what --help shows; `hyper_parameters` reads them."""
     shown = set(parser.flags)
     for objective in objectives:
-        entry, known = OBJECTIVES[objective], own_flags(objective)
+        entry, known = CATALOGUE[objective], own_flags(objective)
         group = parser.add_argument_group(f"{objective}: {entry.summary.removesuffix('.')}")
         for name in known:
             if flag_name(name) in shown:

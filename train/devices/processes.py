@@ -1,6 +1,7 @@
 """The processes of one run, one for each device: who is who, what they agree on, what they add up.
 
-`accelerate launch -m train ...` starts them. Where there is one process alone, all of this is free.
+`accelerate launch -m train ...` starts them. Where there is one process alone, all of this is free:
+not even torch or accelerate, which take seconds to import, is imported here.
 """
 
 import functools
@@ -10,15 +11,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
-
 from objectives.errors import InputError
 from objectives.signals import Undone, at_once
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import FullyShardedDataParallelPlugin
+    from torch import Tensor
 
 
 def rank() -> int:
@@ -57,7 +56,8 @@ def sharding() -> "FullyShardedDataParallelPlugin | None":
 def begin(device: str) -> None:
     """Meet the other processes, each on a GPU of its own; device: cpu, cuda or auto."""
     if count() > 1:
-        from accelerate import PartialState  # seconds to import
+        import torch
+        from accelerate import PartialState
 
         PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
 
@@ -69,6 +69,10 @@ def together(main: Callable[[], None]) -> None:
     else:
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
             main()
+    if count() == 1:
+        return
+    import torch.distributed as dist
+
     if dist.is_initialized():
         wait()  # one that leaves early, as the main process draws still, may be taken for a failure
         dist.destroy_process_group()
@@ -82,9 +86,11 @@ def wait() -> None:
         PartialState().wait_for_everyone()
 
 
-def add_up(tensor: Tensor) -> Tensor:
+def add_up(tensor: "Tensor") -> "Tensor":
     """Add a tensor in place over all processes, and return it."""
     if count() > 1:
+        import torch.distributed as dist
+
         dist.all_reduce(tensor)
     return tensor
 
@@ -93,6 +99,8 @@ def any_of(value: bool) -> bool:
     """Say whether it holds in any process."""
     if count() == 1:
         return value
+    import torch
+
     return bool(add_up(torch.tensor(float(value), device=_device())).item())
 
 
@@ -100,8 +108,10 @@ def highest(value: int) -> int:
     """Return the largest of all processes' values."""
     if count() == 1:
         return value
+    import torch
+
     box = torch.tensor(value, device=_device())
-    dist.all_reduce(box, op=dist.ReduceOp.MAX)
+    torch.distributed.all_reduce(box, op=torch.distributed.ReduceOp.MAX)
     return int(box)
 
 
@@ -176,7 +186,7 @@ def on_main(work: Callable[[], Any]) -> Any:
     return done
 
 
-def _device() -> torch.device:
+def _device() -> "torch.device":
     from accelerate import PartialState
 
-    return cast(torch.device, PartialState().device)  # declared optional, and always set
+    return cast("torch.device", PartialState().device)  # declared optional, and always set

@@ -16,10 +16,11 @@ from train.config.offload import require_device
 from train.config.quantisation import Quantisation
 from train.devices import processes
 from train.devices.choice import choose_device, forward_precision
+from train.models.adapters import is_adapter
 from train.models.attention import set_attention
 from train.models.copies import frozen_copy, sharded
 from train.models.language_model import LanguageModel, open_model, sharing_width
-from train.models.load import adopted, is_adapter, load_model
+from train.models.load import adopted, load_model
 from train.models.quantised import count
 
 DEFAULT_CONTEXT = 4096  # where a model states none

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 
 from objectives.json_files import read_object
 from train.data.kept_file import file_digest
-from train.models.load import ADAPTER_CONFIG, BASE_OF_ADAPTER, base_of_adapter, is_adapter, locate
+from train.models.adapters import ADAPTER_CONFIG, BASE_OF_ADAPTER, base_of_adapter, is_adapter
+from train.models.load import locate
 
 # Files of a folder that make a model what it is: weights, settings, tokenizer.
 PARTS = re.compile(

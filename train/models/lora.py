@@ -26,10 +26,10 @@ from transformers.pytorch_utils import Conv1D
 from diagnostics.parameters import trained_parameters
 from objectives.errors import InputError
 from train.config.settings import Config
+from train.models.adapters import ADAPTER_CONFIG
 from train.models.copies import copy_around
 from train.models.kinds import first_of
 from train.models.language_model import LanguageModel, open_model
-from train.models.load import ADAPTER_CONFIG
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # of names in peft's files

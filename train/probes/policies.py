@@ -19,8 +19,9 @@ from objectives import Batch
 from objectives.errors import InputError
 from train.config.spec import ObjectiveSpec
 from train.data.tokens import Tokens
+from train.models.adapters import base_of_adapter, is_adapter
 from train.models.language_model import LanguageModel, open_model
-from train.models.load import base_of_adapter, is_adapter, load_model
+from train.models.load import load_model
 from train.probes.pairs import probe_log_probs
 
 

@@ -18,10 +18,11 @@ from train.config.settings import Config
 from train.devices import processes
 from train.devices.choice import choose_device
 from train.devices.sharding import whole
+from train.models.adapters import is_adapter
 from train.models.base import Base
 from train.models.kinds import check_kind
 from train.models.language_model import LanguageModel, uncompiled
-from train.models.load import is_adapter, load_for_sampling, load_model, locate
+from train.models.load import load_for_sampling, load_model, locate
 from train.models.pretrained import read_config, read_tokenizer
 from train.models.whole_weights import whole_weights
 

@@ -12,7 +12,8 @@ from train.config.flags import flagged
 from train.config.settings import Config
 from train.config.spec import ObjectiveSpec, recorded_spec
 from train.config.values import expected, fits
-from train.models.load import is_adapter, load_model
+from train.models.adapters import is_adapter
+from train.models.load import load_model
 from train.store.checkpoints import find_checkpoints
 from train.store.folder import read_metrics
 

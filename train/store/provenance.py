@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
-
 from objectives.command import DISTRIBUTION, program
 from objectives.errors import InputError
 
@@ -29,6 +27,8 @@ def provenance(command: str, engine: str | None = None) -> dict:
 
     engine: by what was sampled, where it was.
     """
+    import torch  # here, as whoever asks how it was called does not need it
+
     versions = {"python": platform.python_version(), DISTRIBUTION: own_version(ROOT)}
     versions |= {name: _version(name) for name in PACKAGES}
     if engine == "vllm":

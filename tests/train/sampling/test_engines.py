@@ -11,7 +11,7 @@ from train.__main__ import main as train
 from train.config import Config
 from train.devices import processes
 from train.models.base import open_base
-from train.rollouts import main as rollouts
+from train.rollouts.__main__ import main as rollouts
 from train.sampling import engines
 from train.sampling.engines import open_policy_engine
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from train import rollouts
 from train.models.identity import model_digest
 from train.models.load import BUILTIN_MODEL
+from train.rollouts import __main__ as rollouts
+from train.rollouts import sampled
 
 PROBLEMS = [{"question": f"{n}+2=", "answer": str(n + 2)} for n in range(1, 6)]
 SAMPLE = "--model builtin --samples 2 --batch-size 4 --max-new-tokens 6 --temperature 1"
@@ -23,7 +24,7 @@ SAMPLE = "--model builtin --samples 2 --batch-size 4 --max-new-tokens 6 --temper
 @pytest.fixture
 def interrupted(monkeypatch):
     """Have the second part interrupted; return the list of what was sampled."""
-    sample, calls = rollouts.sample_part, []
+    sample, calls = sampled.sample_part, []
 
     def interrupted(*arguments):
         calls.append(arguments)
@@ -31,7 +32,7 @@ def interrupted(monkeypatch):
             raise KeyboardInterrupt
         return sample(*arguments)
 
-    monkeypatch.setattr(rollouts, "sample_part", interrupted)
+    monkeypatch.setattr(sampled, "sample_part", interrupted)
     return calls
 
 
@@ -65,7 +66,7 @@ def test_a_command_that_failed_does_not_block_the_corrected_one(
     child = os.fork()
     if not child:
         if happens:
-            rollouts.sample_part = happens
+            sampled.sample_part = happens
         with suppress(BaseException):
             call(rollouts.main, f"{command} {wrong}")
         os._exit(0)

@@ -13,7 +13,7 @@ from objectives.errors import InputError
 from tests.helpers.hub_server import hub_server
 from train import Config, train
 from train.__main__ import main
-from train.rollouts import main as rollouts
+from train.rollouts.__main__ import main as rollouts
 
 QUICK = Config(steps=2, batch_size=8, eval_limit=4, eval_samples=1, eval_every=1,
                push_to_hub="me/fpa-run")  # fmt: skip

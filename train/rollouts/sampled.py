@@ -1,18 +1,11 @@
-"""Sample and grade rollouts of a model on problems with gold answers.
-
-    python -m train.rollouts --model smollm2 --problems problems.jsonl --samples 8 \\
-        --temperature 0.7 --out rollouts.parquet
-
-Sampled in parts, each written whole: the same command goes on where it was interrupted.
-"""
+"""Rollouts sampled in parts, graded and put together; what came out in words, and on the hub."""
 
 import hashlib
 import math
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -27,13 +20,12 @@ from eval.problems.files import Problem, load_problems, worked_solutions
 from eval.problems.rewards import Reward, load_reward
 from eval.prompt_check import Limit, asked, check_prompts, share_cut, solution_lengths
 from eval.prompts import question_prompt, word_problem_prompt
-from objectives.errors import InputError, command_line
+from objectives.errors import InputError
 from objectives.output_lock import held
-from train.config.engines import EngineConfig
-from train.config.flags import Parser, add_flags, check, flag, from_flags
+from train.rollouts.settings import Settings
 from train.sampling.engines import open_engine
 from train.sampling.rollout_parts import Asked, Parts
-from train.store.hub import check_id, open_repository, push
+from train.store.hub import open_repository, push
 from train.store.hub_cards import rollouts_card
 from train.store.origin import origin_of_samples
 from train.store.provenance import called
@@ -46,44 +38,6 @@ UNSAMPLED = (
     "engine_memory",
     "reward",  # put beside its source
 )  # settings of which no completion depends
-
-
-@dataclass(frozen=True)
-class Settings(EngineConfig):
-    """What is sampled and how; each field is a flag."""
-
-    model: str = flag("smollm2", "as for python -m train", "MODEL")
-    problems: str = flag("", "JSON Lines, JSON, Parquet, CSV or TSV file of problems", "PATH")
-    out: str = flag("rollouts.parquet", "table to write", "PATH")
-    question_column: str | None = flag(None, "by default recognised", "NAME")
-    answer_column: str | None = flag(None, "by default recognised", "NAME")
-    limit: int | None = flag(None, "problems to sample on; by default all", above=0)
-    offset: int = flag(0, "problems to skip first", least=0)
-    samples: int = flag(8, "completions of each problem", above=0)
-    temperature: float = flag(0.7, "of the samples", least=0)
-    top_p: float = flag(1.0, "nucleus to sample from", above=0)
-    max_new_tokens: int = flag(256, "length limit of a completion", "TOKENS", above=0)
-    batch_size: int = flag(96, "completions at a time, and of a part", above=0)
-    seed: int = flag(0, "seed of the samples", least=0)
-    device: Literal["auto", "cpu", "cuda"] = flag("auto", "auto: cuda where there is one")
-    dtype: Literal["auto", "float32", "bfloat16"] = flag(
-        "auto", "of the weights; auto: bfloat16 on cuda, else float32"
-    )
-
-    push_to_hub: str | None = flag(
-        None, "repository of the Hugging Face hub to put the table in, with a card", "USER/NAME"
-    )
-    hub_private: bool = flag(False, "make that repository private, where it is not there yet")
-
-    def __post_init__(self):
-        if self.push_to_hub is not None:
-            check_id(self.push_to_hub)
-        if not self.problems:
-            raise InputError("name a file of problems with --problems")
-        if Path(self.out).suffix != ".parquet":
-            raise InputError(f"--out {self.out}: expected a name ending in .parquet")
-        check(self)
-        self.check_engine()
 
 
 def sample_part(
@@ -247,17 +201,8 @@ def _problems_left_out(table: pd.DataFrame) -> str:
     return f"problems left out for a prompt that does not fit: {count}\n" if count else ""
 
 
-def main() -> None:
-    parser = Parser("train.rollouts", __doc__)
-    add_flags(parser, Settings)
-    settings = from_flags(Settings, parser.parse_args())
-    said = summary(sample_rollouts(settings))
-    print(said, settings.out, sep="\n")
-    if settings.push_to_hub is not None:
-        print(_push(settings, settings.push_to_hub, said))
-
-
-def _push(settings: Settings, repo: str, said: str) -> str:
+def push_table(settings: Settings, repo: str, said: str) -> str:
+    """Put the table in a repository of the hub, with a card; return where. Raises InputError."""
     name = Path(settings.out).name
     card = rollouts_card(asdict(settings), called("train.rollouts"), said, name)
     try:
@@ -265,7 +210,3 @@ def _push(settings: Settings, repo: str, said: str) -> str:
     except InputError as error:
         later = f"hf upload {repo} {settings.out} --repo-type dataset"
         raise InputError(f"{error}; {settings.out} is whole: {later} pushes it") from None
-
-
-if __name__ == "__main__":
-    command_line(main)

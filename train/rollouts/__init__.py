@@ -1,0 +1,1 @@
+"""Completions of problems, sampled and graded, to be trained on."""
