@@ -171,7 +171,7 @@ def test_settings_of_the_run_that_checkpoints_are_not_forecast_with(monkeypatch,
         }  # fmt: skip
         raise Reached
 
-    monkeypatch.setattr(extrapolation, "set_up", set_up)
+    monkeypatch.setattr("train.run.setup.set_up", set_up)
     with pytest.raises(Reached):
         extrapolation.forecasts(tmp_path)
 
