@@ -1,12 +1,8 @@
 """Two processes give what one gives: gradients, metrics, checkpoints; replicated and sharded."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +10,7 @@ from safetensors.torch import load_file
 
 from objectives import OBJECTIVES
 from objectives.errors import InputError
+from tests.helpers.launching import launched
 from tests.helpers.started_runs import session
 from tests.helpers.two_processes import CASES, gradients, small_set_up
 from train.__main__ import main
@@ -24,23 +21,7 @@ from train.store.folder import read_metrics
 
 pytestmark = pytest.mark.cpu
 
-LAUNCH = {
-    "replicated": ["--multi_gpu"],
-    "sharded": ["--use_fsdp", "--fsdp_version", "2"],
-}
 SMALL = "--steps 4 --batch-size 10 --eval-limit 9 --eval-samples 2 --eval-every 0 --device cpu"
-
-
-def launched(kind, *words):
-    """Run a module in two processes; return its status and what it printed."""
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", *LAUNCH[kind]]
-    launcher += ["--num_processes", "2", "--main_process_port", "0", "-m"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [*launcher, *map(str, words)], cwd=Path(__file__).parents[3], env=environment,
-        capture_output=True, text=True, timeout=500,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +29,7 @@ def setup(tmp_path_factory):
     return small_set_up(tmp_path_factory.mktemp("rows"))
 
 
-@pytest.fixture(scope="module", params=LAUNCH)
+@pytest.fixture(scope="module", params=["replicated", "sharded"])
 def by_two(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     status, _, errors = launched(request.param, "tests.helpers.two_processes", folder)
