@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from objectives.entry import Objective
     from objectives.future import future_policy
+    from objectives.future_teacher import fpa_rise, fpa_rise_grpo, rise, rise_grpo
     from objectives.groups import (
         ADVANTAGES,
         group_centred,
@@ -108,16 +109,17 @@ __all__ = [
     "dpo_norm", "dpop", "exo", "exploitability", "extragradient_step", "fpa", "fpa_a_star_po",
     "fpa_apo_down", "fpa_apo_zero", "fpa_bco", "fpa_cispo", "fpa_dft", "fpa_dpo",
     "fpa_dpo_norm", "fpa_dpop", "fpa_exo", "fpa_gate_dpo", "fpa_grpo", "fpa_hinge", "fpa_ipo",
-    "fpa_kto", "fpa_nca", "fpa_nft", "fpa_oapl", "fpa_omd", "fpa_orpo", "fpa_robust_dpo",
-    "fpa_rpo", "fpa_sapo", "fpa_simper", "fpa_simpo", "fpa_sppo_hard", "fpa_topr", "fpa_vespo",
-    "fpa_wpo_dpo", "future_divergence", "future_policy", "gate_dpo", "group_centred",
-    "group_mean", "group_normalised", "grpo", "guarded", "hinge", "ipo", "kto", "leave_one_out",
-    "magnetic_step", "mirror_step", "mismatch", "nash_md_step", "nca", "nft", "nsr", "oapl",
-    "offline_rl", "omd", "optimistic_step", "orpo", "pair_rollouts", "per_pair",
-    "per_trajectory", "plus_minus_one", "psr", "redi", "reference_point", "reinforce",
-    "robust_dpo", "rpo", "sapo", "self_play", "sft", "simper", "simpo", "solve_rate",
-    "sppo_hard", "token_log_probs", "topr", "two_sequence_play", "two_sequence_update", "vespo",
-    "w_reinforce", "wpo_dpo", "zero_sum",
+    "fpa_kto", "fpa_nca", "fpa_nft", "fpa_oapl", "fpa_omd", "fpa_orpo", "fpa_rise",
+    "fpa_rise_grpo", "fpa_robust_dpo", "fpa_rpo", "fpa_sapo", "fpa_simper", "fpa_simpo",
+    "fpa_sppo_hard", "fpa_topr", "fpa_vespo", "fpa_wpo_dpo", "future_divergence",
+    "future_policy", "gate_dpo", "group_centred", "group_mean", "group_normalised", "grpo",
+    "guarded", "hinge", "ipo", "kto", "leave_one_out", "magnetic_step", "mirror_step",
+    "mismatch", "nash_md_step", "nca", "nft", "nsr", "oapl", "offline_rl", "omd",
+    "optimistic_step", "orpo", "pair_rollouts", "per_pair", "per_trajectory", "plus_minus_one",
+    "psr", "redi", "reference_point", "reinforce", "rise", "rise_grpo", "robust_dpo", "rpo",
+    "sapo", "self_play", "sft", "simper", "simpo", "solve_rate", "sppo_hard", "token_log_probs",
+    "topr", "two_sequence_play", "two_sequence_update", "vespo", "w_reinforce", "wpo_dpo",
+    "zero_sum",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy(
@@ -165,6 +167,8 @@ __getattr__, __dir__ = lazy(
         "fpa_oapl": "objectives.advantage_regression",
         "fpa_omd": "objectives.mirror_descent",
         "fpa_orpo": "objectives.preference",
+        "fpa_rise": "objectives.future_teacher",
+        "fpa_rise_grpo": "objectives.future_teacher",
         "fpa_robust_dpo": "objectives.dpo_variants",
         "fpa_rpo": "objectives.preference",
         "fpa_sapo": "objectives.soft_ratio",
@@ -206,6 +210,8 @@ __getattr__, __dir__ = lazy(
         "redi": "objectives.asymmetric",
         "reference_point": "objectives.unpaired",
         "reinforce": "objectives.likelihood",
+        "rise": "objectives.future_teacher",
+        "rise_grpo": "objectives.future_teacher",
         "robust_dpo": "objectives.dpo_variants",
         "rpo": "objectives.preference",
         "sapo": "objectives.soft_ratio",

@@ -14,8 +14,9 @@ MaybeTensor: TypeAlias = Tensor | Any
 class Batch(NamedTuple):
     """A row per trajectory: B rows, T completion positions, P pairs. None where not needed.
 
-    Token fields hold float32 log-probs of the sampled tokens; what they hold where `mask` is
-    False is never used.
+    Token fields hold float32 log-probs of the sampled tokens, but for `future_divergence`; what
+    they hold where `mask` is False is never used. An objective's gradient is with respect to the
+    policy's log-probs and TRAINED_FIELDS; all other fields are constants to it.
     """
 
     mask: Tensor  # (B, T) bool: True on completion tokens
@@ -32,6 +33,7 @@ class Batch(NamedTuple):
     collision: MaybeTensor = None  # (B, T) log Σ_v π_θ(v)², over the vocabulary
     future_collision: MaybeTensor = None  # (B, T) the same of the extrapolated future policy
     solve_rate: MaybeTensor = None  # (B,) share of correct among all of the prompt's
+    future_divergence: MaybeTensor = None  # (B, T) of π_θ from the extrapolated future policy
 
     def map(self, function: Callable[[Tensor], Tensor], names: tuple[str, ...]) -> "Batch":
         """Return the batch with `function` applied to those of the named fields that are there."""
@@ -46,8 +48,12 @@ class Batch(NamedTuple):
 
 TOKEN_FIELDS = (
     "reference", "future", "anchor", "previous_anchor", "collision", "future_collision",
+    "future_divergence",
 )  # fmt: skip
 ROW_FIELDS = ("reward", "group", "weight", "divergence", "mean_length", "solve_rate")
+# What depends on what is trained other than by the tokens' log-probs, and carries its gradient.
+TRAINED_FIELDS = ("future_divergence",)
+CONSTANT_FIELDS = tuple(name for name in Batch._fields if name not in TRAINED_FIELDS)
 
 
 def masked(log_probs: Tensor, mask: Tensor) -> Tensor:

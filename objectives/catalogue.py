@@ -39,7 +39,7 @@ class Entry(NamedTuple):
     needs: tuple[str, ...]
     summary: str
     base: str | None
-    settings: Mapping[str, float]
+    settings: Mapping[str, Any]
     kinds: Mapping[str, Any]
     defaults: Mapping[str, Any]
     help: Mapping[str, str]
@@ -118,7 +118,7 @@ def _entry(name: str, own: dict[str, Any], every: list[dict[str, Any]]) -> Entry
         own["summary"],
         own["base"],
         settings,
-        {word: _kind(flag["kind"]) for word, flag in flags.items() if word not in settings},
+        {word: _kind(flag["kind"]) for word, flag in flags.items() if flag["kind"] is not None},
         {word: flag["default"] for word, flag in flags.items()},
         {word: flag["help"] for word, flag in flags.items()},
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from objectives.batch import Batch
+from objectives.divergence_ahead import Divergence, future_divergence
 from objectives.head import Head
 from objectives.kernel import token_log_probs
 
@@ -29,6 +30,7 @@ def log_probs(
     reference: nn.Module | None = None,
     lam: float | None = None,
     collision: bool = False,
+    divergence_kind: Divergence | None = None,
     adapter_is_policy: bool = False,
 ) -> tuple[Tensor, Batch]:
     """Return a policy's token log-probs and the batch of an objective, but for its row fields.
@@ -44,11 +46,13 @@ def log_probs(
     reference: the frozen model, with the same vocabulary, for objectives that read it.
     lam: λ of the future policy (arXiv 2509.19893), from the reference; see `future_policy`.
     collision: give log Σ π² too, of the policy and, with λ, of the future policy (for wpo_dpo).
+    divergence_kind: with λ, give the divergence from the future policy too, kl or js (for rise).
     adapter_is_policy: the reference is the model without its peft adapter, in place of `reference`.
     Returns the log-probs, (B, L - 1) in float32 and 0 where nothing is learnt, and a Batch with
-    `mask` and what was asked for of `reference`, `future` and collisions, to which `_replace` adds
-    rewards, pairs and the like. Raises ValueError for shapes that do not fit, a λ without a
-    reference, and a model whose logits are not those of its head.
+    `mask` and what was asked for of `reference`, `future`, collisions and divergence, to which
+    `_replace` adds rewards, pairs and the like; log-probs and divergence carry gradients. Raises
+    ValueError for shapes that do not fit, a λ without a reference, a divergence without λ, and a
+    model whose logits are not those of its head.
     """
     shapes = {tuple(x.shape) for x in (input_ids, completion_mask, attention_mask) if x is not None}
     if input_ids.dim() != 2 or len(shapes) != 1:
@@ -56,6 +60,8 @@ def log_probs(
         raise ValueError(f"input_ids and masks must be (B, L) of one shape, got {found}")
     if reference is not None and adapter_is_policy:
         raise ValueError("give either a reference or adapter_is_policy")
+    if divergence_kind is not None and lam is None:
+        raise ValueError("a divergence from the future policy needs lam, its λ")
     mask, targets = completion_mask[:, 1:].bool(), input_ids[:, 1:]
     inputs = {"input_ids": input_ids}
     if attention_mask is not None:
@@ -68,14 +74,21 @@ def log_probs(
             states, head = _states(frozen, inputs)
             other = states[:, :-1][mask], head
     states, head = _states(model, inputs)
+    hidden = states[:, :-1][mask]
     found = token_log_probs(
-        states[:, :-1][mask], head, targets[mask], reference=other, lam=lam, collision=collision
+        hidden, head, targets[mask], reference=other, lam=lam, collision=collision
     )
-    policy, before, future, _, met, future_met = (
-        None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x) for x in found
+    apart = None
+    if divergence_kind is not None and lam is not None and other is not None:
+        apart = future_divergence(hidden, head, other, lam, kind=divergence_kind)
+    policy, before, future, _, met, future_met, apart = (
+        None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x)
+        for x in (*found, apart)
     )
     assert policy is not None
-    return policy, Batch(mask, before, future, collision=met, future_collision=future_met)
+    return policy, Batch(
+        mask, before, future, collision=met, future_collision=future_met, future_divergence=apart
+    )
 
 
 def output_head(model: nn.Module) -> Head:

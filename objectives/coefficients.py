@@ -61,6 +61,7 @@ def coefficients(
         "divergence": 0 * row,
         "mean_length": LENGTH * row,
         "solve_rate": 0.5 * row,
+        "future_divergence": 0 * reference,  # its own gradient is no side's
     }
     batch = Batch(**known)
     slope = torch.func.grad(lambda values: loss(values, batch).sum())(place)

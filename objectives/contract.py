@@ -7,7 +7,7 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, cast
 import torch
 from torch import Tensor
 
-from objectives.batch import ROW_FIELDS, TOKEN_FIELDS, Batch, masked
+from objectives.batch import CONSTANT_FIELDS, ROW_FIELDS, TOKEN_FIELDS, Batch, masked
 from objectives.domains import check_domains, domains_of
 
 Hyper = ParamSpec("Hyper")  # the keyword-only hyper-parameters of an objective
@@ -57,8 +57,8 @@ def _declared(function: Function[Hyper], unit: Unit, needs: tuple[str, ...]) -> 
         check_domains(declared.__name__, domains, hyper)
         mask = batch.mask
         # Masked here, once, so that no objective can let a masked value leak into a gradient, and
-        # detached: a batch holds constants, also where they were computed from what is trained.
-        batch = batch.map(Tensor.detach, Batch._fields)
+        # detached: these are constants, also where they were computed from what is trained.
+        batch = batch.map(Tensor.detach, CONSTANT_FIELDS)
         fields = batch.map(lambda x: masked(x, mask), TOKEN_FIELDS)
         loss = function(masked(policy, mask), fields, *args, **hyper)
         return finished(loss, unit, batch, declared.__name__)

@@ -13,16 +13,20 @@ from objectives.contract import Loss, Unit
 from objectives.docstrings import parameter_help
 from objectives.domains import Domain, domains_of, without_domain
 from objectives.future import FutureLoss, at_policy
+from objectives.divergence_ahead import Divergence
 
 AtReference = Callable[[Tensor, Batch, Mapping], Tensor | float | None]
 
 # What is set beside an objective's own hyper-parameters, for whoever fills the batch.
 SETTINGS_HELP = {
     "lam": "λ: the future policy's logits are the policy's + λ (the policy's - the reference's)",
+    "divergence_kind": "of the policy from the future policy, over the whole vocabulary: kl, "
+    "KL(π_θ || π̂), or js, Jensen-Shannon",
     "period": "optimizer steps after which the policy becomes the new anchor; 0: it stays the "
     "reference or, online, is the policy that sampled",
 }
 SETTINGS_DOMAINS = {"lam": Domain(least=0), "period": Domain(least=0)}
+SETTINGS_KINDS: Mapping[str, Any] = {"divergence_kind": Divergence}  # of those that are no numbers
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Objective:
     at_reference: AtReference | None = None
     advantage: str = "plus_minus_one"  # what batch.reward holds, a key of ADVANTAGES
     only_correct: bool = False  # rows with other rewards contribute nothing: leave them out
-    settings: Mapping[str, float] = field(default_factory=dict)  # defaults, keys of SETTINGS_HELP
+    settings: Mapping[str, Any] = field(default_factory=dict)  # defaults, keys of SETTINGS_HELP
     future: FutureLoss | None = None  # its future-policy form, where that differs from itself
     digest: str | None = None  # of its source, where it is none of this project
 
@@ -72,14 +76,17 @@ class Objective:
 
     @property
     def kinds(self) -> dict[str, Any]:
-        """The kind of each hyper-parameter's values."""
-        return {name: parameter.annotation for name, parameter in self.hyper_parameters.items()}
+        """The kind of each hyper-parameter's values, and of settings that are no numbers."""
+        own = {name: parameter.annotation for name, parameter in self.hyper_parameters.items()}
+        return own | {
+            name: SETTINGS_KINDS[name] for name in SETTINGS_KINDS if name in self.settings
+        }
 
     @property
     def domains(self) -> dict[str, Domain]:
         """Which numbers each hyper-parameter and setting may be that is one."""
-        settings = {name: SETTINGS_DOMAINS[name] for name in self.settings}
-        return domains_of(self.loss) | settings
+        settings = SETTINGS_DOMAINS.keys() & self.settings.keys()
+        return domains_of(self.loss) | {name: SETTINGS_DOMAINS[name] for name in settings}
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -126,8 +133,16 @@ class Objective:
             token,
             token,
             row.abs() / 2,
+            -token,
         )
         self.loss(token, batch, **hyper)
+
+
+def settings_of(loss: Loss) -> dict[str, Any]:
+    """Return the defaults of what is set for whoever fills a loss's batch with a future policy."""
+    if "future_divergence" in loss.needs:
+        return {"lam": 0.3, "divergence_kind": "kl"}  # λ as arXiv 2609.05295 finds it stable
+    return {} if at_policy(loss) is None else {"lam": 1.0}
 
 
 def _kind(parameter: inspect.Parameter) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from objectives.batch import Batch
+from objectives.batch import TRAINED_FIELDS, Batch
 from objectives.catalogue import FUTURE
 from objectives.contract import Hyper, Loss, Unit, check
 from objectives.docstrings import parameter_help
@@ -25,7 +25,8 @@ def future_policy(
     Source: arXiv 2509.19893. An objective's gradient is `-Σ c_t ∇log π_θ(y_t)` with
     `c = -∂L/∂(log-probs)`. Here c is evaluated at `batch.future`, the log-probs of the sampled
     tokens under `softmax((1+λ) h_θ - λ h_ref)`, h being logits, and detached; ∇log π_θ stays at θ.
-    With λ = 0 or θ = ref it is the objective itself.
+    With λ = 0 or θ = ref it is the objective itself. What flows through a divergence from the
+    future policy is the objective's own.
 
     objective: any objective of this package, an entry of OBJECTIVES, one declared with per_pair or
     per_trajectory, a future-policy form, or a functools.partial of one of these with keywords.
@@ -96,7 +97,13 @@ class _AtFuture(torch.autograd.Function):
         loss, unit, side = ctx.about
         batch = Batch(*cast(Any, fields))
         gradient = _gradient(loss, unit, side, cast(Tensor, policy), batch, upstream)
-        return gradient, *[None] * (3 + len(fields))
+        wanted = dict(zip(Batch._fields, ctx.needs_input_grad[4:], strict=True))
+        trained = {n for n in TRAINED_FIELDS if wanted[n] and n in loss.func.needs}
+        slopes = (
+            _slope(name, loss, policy, batch, upstream) if name in trained else None
+            for name in Batch._fields
+        )
+        return gradient, None, None, None, *slopes
 
 
 def _gradient(loss, unit: Unit, side: ApplyTo, policy: Tensor, batch: Batch, upstream: Tensor):
@@ -112,6 +119,15 @@ def _gradient(loss, unit: Unit, side: ApplyTo, policy: Tensor, batch: Batch, ups
     chosen = torch.arange(2 * count, device=policy.device) < count
     both = _by_side(loss, side, chosen, policy[copies], twice, upstream)
     return both[:count] + both[count:]
+
+
+def _slope(name: str, loss, policy, batch: Batch, upstream: Tensor) -> Tensor:
+    """Return the gradient of the losses at the policy with respect to a field of the batch."""
+
+    def of_field(values: Tensor) -> Tensor:
+        return loss(policy, batch._replace(**{name: values}))
+
+    return torch.func.vjp(of_field, getattr(batch, name))[1](upstream)[0]
 
 
 def reads(base: Loss) -> tuple[str, ...]:

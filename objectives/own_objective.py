@@ -11,9 +11,8 @@ from torch import Tensor
 
 from objectives.batch import Batch
 from objectives.contract import Loss
-from objectives.entry import SETTINGS_HELP, Objective
+from objectives.entry import SETTINGS_HELP, Objective, settings_of
 from objectives.errors import InputError
-from objectives.future import at_policy
 from objectives.groups import ADVANTAGES
 from objectives.own_code import told
 from objectives.transform import Transform, declared, keywords
@@ -37,8 +36,7 @@ def own_objective(name: str, about: Objective) -> Objective:
             f"objectives above it, with the fields of the batch that it reads"
         ) from None
     _check_settings(name, about)
-    if at_policy(loss) is not None:
-        about = replace(about, settings={"lam": 1.0, **about.settings})
+    about = replace(about, settings={**settings_of(loss), **about.settings})
     own = _with_told_errors_within(name, loss)
     entry = replace(about, loss=own, future=None)
     _check_signature(entry)
@@ -99,6 +97,7 @@ def small_batch(rows: int = 6, length: int = 7, dtype: torch.dtype = torch.float
         divergence=torch.full((rows,), 0.3, dtype=dtype),
         mean_length=torch.full((rows,), lengths.double().mean().item(), dtype=dtype),
         solve_rate=torch.full((rows,), 0.4, dtype=dtype),
+        future_divergence=torch.rand(rows, length, generator=generator, dtype=dtype),
     )
 
 

@@ -37,16 +37,28 @@ def grpo(
     constant_length: the divisor where aggregate is constant.
     Loss (B,): `-Σ_t min(ρ_t A, clip(ρ_t) A) / length`, ρ_t clipped to [1 - clip, 1 + clip_high].
     """
+    token_loss = clipped_losses(policy, batch, clip, clip_high)
+    return aggregated(token_loss, batch, aggregate, constant_length)
+
+
+fpa_grpo = future_policy(grpo)
+
+
+def clipped_losses(policy: Tensor, batch: Batch, clip: float, clip_high: float | None) -> Tensor:
+    """Return `-min(ρ_t A, clip(ρ_t) A)` of each token, (B, T) -> (B, T)."""
     limit = LOG_RATIO_LIMIT
     ratio = (policy - batch.anchor).clamp(-limit, limit).exp()
     clipped = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
     advantage = batch.reward[:, None]
-    token_loss = -torch.minimum(ratio * advantage, clipped * advantage)
+    return -torch.minimum(ratio * advantage, clipped * advantage)
+
+
+def aggregated(
+    token_loss: Tensor, batch: Batch, aggregate: Aggregate, constant_length: int | None
+) -> Tensor:
+    """Return each row's sum over tokens by the length that `aggregate` names, (B, T) -> (B,)."""
     total = torch.where(batch.mask, token_loss, 0.0).sum(-1)
     return total / _length(batch, aggregate, constant_length)
-
-
-fpa_grpo = future_policy(grpo)
 
 
 def _length(batch: Batch, aggregate: Aggregate, constant_length: int | None) -> Tensor | float:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from objectives.catalogue import ENTRY_POINTS, FUTURE, GUARD, unknown
 from objectives.contract import Loss
-from objectives.entry import AtReference, Objective
+from objectives.entry import AtReference, Objective, settings_of
 from objectives.errors import InputError
 from objectives.future import SOURCE, FutureLoss
 from objectives.guard import SOURCE as GUARD_SOURCE
@@ -53,7 +53,7 @@ class Registry(Mapping[str, Objective]):
         at_reference: AtReference | None = None,
         advantage: str = "plus_minus_one",
         only_correct: bool = False,
-        settings: Mapping[str, float] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Any:
         """Register an objective, and its future-policy form `fpa_NAME` where it has one.
 
@@ -181,7 +181,7 @@ def form_of(base: Objective) -> Objective | None:
     """Return the entry of an objective's future-policy form, where it has one."""
     if base.future is None:
         return None
-    settings = {"lam": 1.0, **base.settings}
+    settings = {**settings_of(base.future), **base.settings}
     return Objective(
         base.future, SOURCE, base.at_reference, base.advantage, base.only_correct, settings,
         digest=base.digest,

@@ -6,6 +6,7 @@ from objectives import (
     advantage_regression,
     asymmetric,
     dpo_variants,
+    future_teacher,
     implicit_negative,
     likelihood,
     mirror_descent,
@@ -16,7 +17,7 @@ from objectives import (
     weighted_preference,
 )
 from objectives.batch import log_prob_mean
-from objectives.entry import Objective
+from objectives.entry import Objective, settings_of
 from objectives.registering import Registry
 
 LOG_2 = math.log(2)
@@ -25,6 +26,13 @@ LOG_2 = math.log(2)
 def _optimal_advantage_squared(reward, solve_rate, beta):
     value = advantage_regression.optimal_value(solve_rate, beta)
     return ((reward > 0) * 1.0 - value).square()
+
+
+def _rise_at_reference(mean, batch, hyper):
+    if hyper["granularity"] != "trajectory":
+        return None
+    weights = hyper["positive_weight"], hyper["negative_weight"]
+    return -likelihood.weighted_reward(batch, *weights) * mean.exp()
 
 
 _BASE = [
@@ -170,6 +178,21 @@ _BASE = [
         "2406.11827",
         lambda m, b, h: LOG_2 * (m - log_prob_mean(b.collision, b.mask))[b.pairs].sum(1).exp(),
         future=weighted_preference.fpa_wpo_dpo,
+    ),
+    Objective(
+        future_teacher.rise,
+        "2609.05295",
+        _rise_at_reference,
+        settings=settings_of(future_teacher.rise),
+        future=future_teacher.fpa_rise,
+    ),
+    Objective(
+        future_teacher.rise_grpo,
+        "2609.05295",
+        lambda m, b, h: -b.reward if h["aggregate"] == "sequence" else None,
+        advantage="group_normalised",
+        settings={**settings_of(future_teacher.rise_grpo), "period": 0},
+        future=future_teacher.fpa_rise_grpo,
     ),
 ]
 

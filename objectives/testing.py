@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from objectives.batch import TOKEN_FIELDS, Batch
+from objectives.batch import TOKEN_FIELDS, TRAINED_FIELDS, Batch
 from objectives.domains import Domain
 from objectives.entry import Objective
 from objectives.errors import InputError
@@ -57,8 +57,13 @@ def check(objective: Any, *, stopped: bool = False) -> None:
 
 
 def _check_gradient(entry: Objective, policy: Tensor, batch: Batch) -> None:
-    inputs = policy.clone().requires_grad_()
-    right = torch.autograd.gradcheck(lambda x: entry(x, batch), inputs, raise_exception=False)
+    trained = [name for name in TRAINED_FIELDS if name in entry.needs]
+    inputs = (x.clone().requires_grad_() for x in (policy, *(getattr(batch, n) for n in trained)))
+
+    def losses(values: Tensor, *others: Tensor) -> Tensor:
+        return entry(values, batch._replace(**dict(zip(trained, others, strict=True))))
+
+    right = torch.autograd.gradcheck(losses, tuple(inputs), raise_exception=False)
     assert right, (
         f"{entry.name}: its gradient is not that of its losses, by finite differences; where it "
         f"detaches a part on purpose, say stopped=True"

@@ -170,6 +170,8 @@ def objective_batch(
         solve_rate=solve_rate.to(device),
         divergence=None if divergence is None else divergence.expand(rows),
         mean_length=mean_length.expand(rows),
+        # Not among what coefficients weigh, and so none of them depends on it.
+        future_divergence=torch.zeros_like(anchor),
     )
 
 

@@ -40,6 +40,12 @@ CASES = {  # name: objective, its hyper-parameters, settings of the run
     "anchors as adapters": ("omd", {"period": 1}, {"batch_size": 7, "rows": "all", "lora_rank": 2}),
     "collisions": ("wpo_dpo", {}, {"batch_size": 6}),
     "collisions ahead": ("fpa_wpo_dpo", {}, {"batch_size": 6, "micro_batch_size": 2}),
+    "drawn ahead": ("rise", {"coefficient": 3.0}, {"batch_size": 6, "micro_batch_size": 2}),
+    "drawn ahead of the lagged": (
+        "rise_grpo",
+        {"future_from": "lagged:1", "divergence_kind": "js", "coefficient": 9.0},
+        {"batch_size": 9, "rows": "all", "lora_rank": 2},
+    ),
     "solve rates": ("nft", {}, {"batch_size": 9, "rows": "all"}),
     "cached": ("fpa", {}, {"batch_size": 6, "reference_cache": "cache"}),
 }

@@ -37,6 +37,7 @@ def random_batch(rows=6, length=7, seed=0, dtype=torch.float64, at_reference=Fal
         divergence=torch.full((rows,), 0.0 if at_reference else 0.3, dtype=dtype),
         mean_length=torch.full((rows,), lengths.double().mean().item(), dtype=dtype),
         solve_rate=torch.full((rows,), 0.4, dtype=dtype),
+        future_divergence=-0.1 * log_probs() * (not at_reference),
     )
     return policy, batch
 

@@ -26,6 +26,7 @@ BATCH = Batch(
     divergence=torch.full((2,), 0.5, dtype=torch.float64),
     collision=torch.tensor([[-0.3, -0.1], [-0.2, -0.4]], dtype=torch.float64),
     solve_rate=torch.full((2,), 0.25, dtype=torch.float64),
+    future_divergence=torch.tensor([[0.1, 0.3], [0.2, 0.6]], dtype=torch.float64),
 )
 
 
@@ -155,6 +156,15 @@ CASES = [
     ("bco", {}, [-log_sigmoid(0.02) - log_sigmoid(0.06)]),
     ("sppo_hard", {}, [4.8**2 + 4.4**2]),
     ("apo_down", {}, [sigmoid(0.02) + 1 - sigmoid(0.08)]),
+    # mean divergences 0.2 and 0.4
+    ("rise", {}, [-math.exp(M_W) + 0.2, math.exp(M_L) + 0.4]),
+    ("rise", {"coefficient": 0.5}, [-math.exp(M_W) + 0.1, math.exp(M_L) + 0.2]),
+    ("rise_grpo", {}, [-math.exp(0.1) + 0.2, (0.8 + math.exp(-0.1)) / 2 + 0.4]),
+    (
+        "rise_grpo",
+        {"coefficient": 0.5, "aggregate": "constant", "constant_length": 10},
+        [-math.exp(0.1) / 5 + 0.02, (0.8 + math.exp(-0.1)) / 10 + 0.04],
+    ),
 ]
 
 

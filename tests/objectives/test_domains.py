@@ -35,7 +35,7 @@ BOUNDS = {
     "value_beta": (0.0, 1e-9, 1e6, None), "k_positive": (-1e-9, 0.0, 1e6, None),
     "lambda_positive": (-1e-9, 0.0, 1e6, None), "k_negative": (-1e-9, 0.0, 1e6, None),
     "lambda_negative": (-1e-9, 0.0, 1e6, None), "temperature_positive": (0.0, 1e-9, 1e6, None),
-    "temperature_negative": (0.0, 1e-9, 1e6, None),
+    "temperature_negative": (0.0, 1e-9, 1e6, None), "coefficient": (-1e-9, 0.0, 1e6, None),
 }  # fmt: skip
 OTHER_BOUNDS = {
     ("robust_dpo", "label_smoothing"): (-1e-9, 0.0, 0.49, 0.5),  # divides by 1 - 2ε

@@ -142,6 +142,20 @@ class FutureSettings:
         return values
 
 
+def check_whole(objective: str, settings: FutureSettings) -> None:
+    """Raise InputError where an objective's divergence is not from a whole future policy."""
+    if settings.kind not in (INITIAL, "lagged"):
+        raise InputError(
+            f"--future-from {settings.future_from}: known by its tokens alone, and {objective} "
+            f"reads a divergence over the whole vocabulary: {INITIAL} or lagged:N"
+        )
+    if settings.lam == WINDOW:
+        raise InputError(
+            f"--lam window: chosen for weights at the future policy, and {objective} is drawn "
+            f"towards it: give a number"
+        )
+
+
 def future_settings(given: Mapping, default_lam: float) -> FutureSettings:
     """Return the settings from the flags that were given.
 

@@ -47,7 +47,7 @@ def objective_names(text: str) -> list[str]:
 def own_flags(objective: str) -> dict[str, Any]:
     """Return an objective's own flags: by name an annotation, or the function that reads it."""
     entry = CATALOGUE[objective]
-    settings = {name: type(value) for name, value in entry.settings.items()}
+    settings = {n: entry.kinds.get(n, type(value)) for n, value in entry.settings.items()}
     if "lam" in settings:
         settings |= {name: flag.read for name, flag in FUTURE_FLAGS.items()}
     return {**entry.kinds, **settings}
@@ -88,6 +88,7 @@ def add_objective_help(parser: Parser, objectives: Sequence[str]) -> None:
             shown.add(flag_name(name))
             if name in FUTURE_FLAGS:
                 _, metavar, default, text = FUTURE_FLAGS[name]
+                default = entry.defaults.get(name, default)
             else:
                 text, default = entry.help[name].replace("%", "%%"), entry.defaults[name]
                 metavar = metavar_of(known[name])

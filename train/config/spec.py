@@ -8,7 +8,7 @@ from objectives import OBJECTIVES, Objective
 from objectives.errors import InputError
 from objectives.own_code import short_name
 from train.config.flags import flag_name, flagged
-from train.config.future import FUTURE_FLAGS, FutureSettings, future_settings
+from train.config.future import FUTURE_FLAGS, FutureSettings, check_whole, future_settings
 from train.config.objective_flags import objective_names, own_flags, require_known
 from train.config.settings import Config
 from train.config.values import expected, fits
@@ -72,6 +72,8 @@ def objective_spec(name: str, given: Mapping[str, Any]) -> ObjectiveSpec:
     future = None
     if "lam" in settings:
         future = future_settings(values, objective.settings["lam"])
+        if "future_divergence" in objective.needs:
+            check_whole(name, future)
         settings |= future.values()
     return ObjectiveSpec(objective, hyper, settings, future)
 

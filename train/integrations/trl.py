@@ -8,16 +8,25 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from objectives import ADVANTAGES, OBJECTIVES, Batch, Head, mismatch, reference_point
+from objectives import (
+    ADVANTAGES,
+    OBJECTIVES,
+    Batch,
+    Head,
+    future_divergence,
+    mismatch,
+    reference_point,
+)
 from objectives.causal_lm import backbone_of, output_head
 from objectives.entry import SETTINGS_DOMAINS
 from objectives.errors import InputError
+from objectives.divergence_ahead import Divergence
 from objectives.kernel import token_log_probs
 
 try:
@@ -31,8 +40,9 @@ except ModuleNotFoundError as error:
 
 PROVIDED = {
     "reference", "future", "collision", "future_collision", "reward", "group", "pairs",
-    "divergence", "mean_length",
+    "divergence", "mean_length", "future_divergence",
 }  # fmt: skip
+OF_REFERENCE = {"reference", "future", "future_divergence"}  # made with its hidden states
 OWN_LOSS = {  # settings of TRL's loss, which would do nothing here, at their defaults
     "loss_type": ["sigmoid"], "loss_weights": None, "label_smoothing": 0.0, "ld_alpha": None,
     "f_divergence_type": "reverse_kl", "use_weighting": False,
@@ -63,13 +73,16 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         *arguments: Any,
         objective: str = "fpa",
         lam: float | None = None,
+        divergence_kind: Divergence | None = None,
         **settings: Any,
     ):
         """Prepare a run as DPOTrainer does.
 
         objective: a name of OBJECTIVES whose fields of the batch a pair can fill.
-        lam: λ of the future policy (arXiv 2509.19893), 1 by default, from TRL's reference; for
-        objectives that look ahead alone.
+        lam: λ of the future policy (arXiv 2509.19893), by default the objective's own, from TRL's
+        reference; for objectives that look ahead alone.
+        divergence_kind: kl, by default, or js, for objectives that read a divergence from the
+        future policy alone.
         settings: hyper-parameters of the objective by name, such as `alpha=0.5`, and keywords of
         DPOTrainer. `args.beta` is the objective's where it was set and `beta` is not given.
         Raises ValueError for an objective, hyper-parameter or setting of `args` that cannot be or
@@ -86,16 +99,22 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         given = {name: settings.pop(name) for name in parameters if name in settings}
         unknown = settings.keys() - inspect.signature(DPOTrainer.__init__).parameters.keys()
         if unknown:
-            own = ", ".join(parameters) or "none"
+            names = ", ".join(parameters) or "none"
             raise ValueError(
                 f"{', '.join(sorted(unknown))}: neither DPOTrainer nor {objective} has it, whose "
-                f"hyper-parameters are {own}"
+                f"hyper-parameters are {names}"
             )
-        if "future" not in self.objective.needs and lam is not None:
+        own = self.objective.settings
+        if "lam" not in own and lam is not None:
             raise ValueError(f"{objective} does not look ahead: leave lam out")
         if lam is not None and lam not in SETTINGS_DOMAINS["lam"]:
             raise ValueError(f"lam must be {SETTINGS_DOMAINS['lam']}, got {lam!r}")
-        self.lam = (1.0 if lam is None else lam) if "future" in self.objective.needs else None
+        self.lam = own.get("lam") if lam is None else lam
+        if "divergence_kind" not in own and divergence_kind is not None:
+            raise ValueError(f"{objective} reads no divergence: leave divergence_kind out")
+        if divergence_kind not in (None, *get_args(Divergence)):
+            raise ValueError(f"divergence_kind must be kl or js, got {divergence_kind!r}")
+        self.divergence_kind: Divergence | None = divergence_kind or own.get("divergence_kind")
         super().__init__(*arguments, **settings)
         self._check_settings()
         if "beta" in parameters and "beta" not in given and self.args.beta != BETA:
@@ -109,7 +128,7 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         for name, neutral in OWN_LOSS.items():
             if getattr(self.args, name) != neutral:
                 raise ValueError(f"{name} is of TRL's own loss and would do nothing: leave it out")
-        if self.precompute_ref_logps and {"reference", "future"} & {*self.objective.needs}:
+        if self.precompute_ref_logps and OF_REFERENCE & {*self.objective.needs}:
             raise ValueError(
                 f"precompute_ref_log_probs keeps sums, and {self.objective.name} reads the "
                 "reference token by token: leave it out"
@@ -163,13 +182,18 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
             return seen.states[:, -length - 1 : -1][mask], seen.head
 
         needs = self.objective.needs
-        reference = parts(passes[1]) if {"reference", "future"} & {*needs} else None
+        own, other = parts(passes[0]), parts(passes[1]) if OF_REFERENCE & {*needs} else None
         found = token_log_probs(
-            *parts(passes[0]), targets[mask], reference=reference, lam=self.lam,
-            collision="collision" in needs,
-        )  # fmt: skip
-        policy, reference, future, _, collision, future_collision = (
-            None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x) for x in found
+            *own, targets[mask], reference=other, lam=self.lam, collision="collision" in needs
+        )
+        apart = None
+        if self.divergence_kind is not None:
+            assert other is not None
+            assert self.lam is not None
+            apart = future_divergence(*own, other, self.lam, kind=self.divergence_kind)
+        policy, reference, future, _, collision, future_collision, apart = (
+            None if x is None else x.new_zeros(mask.shape).masked_scatter(mask, x)
+            for x in (*found, apart)
         )
         assert policy is not None
         self._check_log_probs(policy, passes[0].output.log_probs[:, -length:], mask)
@@ -181,7 +205,7 @@ class ZooTrainer(DPOTrainer):  # pyright: ignore[reportGeneralTypeIssues]
         mean_length = mask.sum().to(reward.dtype).expand(len(mask)) / len(mask)
         return policy, Batch(
             mask, reference, future, pairs=torch.stack([rows, rows + half], 1), group=group,
-            collision=collision, future_collision=future_collision,
+            collision=collision, future_collision=future_collision, future_divergence=apart,
             reward=ADVANTAGES[self.objective.advantage](reward, group), mean_length=mean_length,
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ from train.models.offload import offload_activations
 from train.models.past_policies import Anchors, LaggedPolicy
 from train.models.reference_cache import cached_reference
 
+FUTURE = {"future", "future_divergence"}  # fields of Batch that an extrapolation gives
 CPU_TOKENS = 512  # more at a time are hardly faster there, and take memory
 
 
@@ -54,8 +55,8 @@ def build_policies(
     cached = None
     if isinstance(data, OfflineData) and _may_be_cached(spec, config):
         cached = cached_reference(placed, data.tokenized, data.units.rows, config, folder)
-    extrapolated = "future" in needs and not lag and not _steps_ahead(spec)
-    wanted = anchored or "reference" in needs or extrapolated
+    extrapolated = FUTURE & {*needs} and not lag and not _steps_ahead(spec)
+    wanted = anchored or "reference" in needs or bool(extrapolated)
     # With its states on disk the reference itself is needed no more.
     needless = bool(cached) and not (anchored or lag or watched)
     policy = base.new_policy(config, placed, in_place=needless and last and placed is base.model)
@@ -76,6 +77,7 @@ def build_policies(
         past.on_policy,
         cached and cached[0],
         spec.future is not None and spec.future.kind == "ratio",
+        spec.settings.get("divergence_kind", "kl"),
     )
     return Built(policies, cached[1] if cached else 0)
 
@@ -85,7 +87,7 @@ def _may_be_cached(spec: ObjectiveSpec, config: Config) -> bool:
     needs = set(spec.objective.needs)
     if _steps_ahead(spec):
         needs -= {"future"}
-    looks = {"reference", "future"} & needs and not (spec.future and spec.future.lag)
+    looks = {"reference", *FUTURE} & needs and not (spec.future and spec.future.lag)
     return bool(looks) and config.reference_cache != "off" and "divergence" not in needs
 
 

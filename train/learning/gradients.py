@@ -20,6 +20,7 @@ from train.learning.divergence import mismatched_ratios
 from train.learning.policies import Policies
 
 T = TypeVar("T")
+APART = "future_divergence"  # mean over completion tokens, where the objective reads it
 
 
 class StepMetrics(NamedTuple):
@@ -80,6 +81,8 @@ class Gradients:
             (slope if micro.counted else 0 * slope).backward()
             values = log_prob_totals(policy, batch, hyper.get("beta"))
             values |= {"loss": loss.detach(), "entropy": entropy}
+            if batch.future_divergence is not None:
+                values[APART] = batch.future_divergence.detach().sum()
             values["completion_tokens"] = batch.mask.sum()
             values["tokens"] = micro.rows.tokens
             values["computed"] = micro.rows.attention_mask.sum()
@@ -145,9 +148,11 @@ def step_metrics(totals: dict[str, Tensor], frozen_models: int) -> StepMetrics:
     """Return a step's metrics from the sums over its micro-batches in all processes."""
     named = _over_processes(totals)
     loss, tokens, computed = (named.pop(name) for name in ("loss", "tokens", "computed"))
-    entropy = named.pop("entropy") / named.pop("completion_tokens")
+    means = {n: named.pop(n) for n in ("entropy", APART) if n in named}
+    count = named.pop("completion_tokens")
     padding = 1 - computed / named.pop("places")
-    values = {"loss": loss, "entropy": entropy, "padding": padding, **log_prob_metrics(named)}
+    means = {name: total / count for name, total in means.items()}
+    values = {"loss": loss, **means, "padding": padding, **log_prob_metrics(named)}
     return StepMetrics(int(tokens), int(tokens - computed), int(computed) * frozen_models, values)
 
 

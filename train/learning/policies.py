@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from objectives import Batch, Head, token_log_probs
+from objectives import Batch, Head, future_divergence, token_log_probs
+from objectives.divergence_ahead import Divergence
 from train.data.input_rows import InputRows, spread
 from train.data.micro_batches import MicroBatch
 from train.models.language_model import LanguageModel
@@ -25,6 +26,7 @@ class Policies:
     on_policy: bool = False  # the policy is at what sampled the data: its own anchor
     states: ReferenceStates | None = None  # in the place of the reference's forward passes
     ratio: bool = False  # the future is extrapolated by token, and not normalised
+    divergence_kind: Divergence = "kl"  # of the policy from the future policy
 
     @property
     def device(self) -> torch.device:
@@ -35,7 +37,8 @@ class Policies:
 
         lam: λ of the future policy; None: nothing is extrapolated. Where the future is known of
         the micro-batch it is that; where nothing is known of it, the policy is its own. Of a future
-        that is known by its tokens alone the collision is the policy's.
+        that is known by its tokens alone the collision is the policy's. The log-probs carry their
+        gradient, and so does a divergence from the future policy.
         """
         known = micro.batch.future is not None
         device = self.device
@@ -45,9 +48,10 @@ class Policies:
         with torch.no_grad():
             reference = self._reference_parts(micro, rows)
             origin = None if self.lagged is None else _parts(self.lagged.origin, rows)
+        head = self.policy.head
         out = token_log_probs(
             hidden,
-            self.policy.head,
+            head,
             rows.targets,
             reference=reference,
             origin=origin,
@@ -65,6 +69,11 @@ class Policies:
             fields["future"] = here + ahead
         if "future_collision" in self.needs and "future_collision" not in fields:
             fields["future_collision"] = fields["collision"]
+        if "future_divergence" in self.needs:
+            source = reference if origin is None else origin
+            assert source is not None  # of what is extrapolated
+            apart = future_divergence(hidden, head, source, lam or 0, kind=self.divergence_kind)
+            fields["future_divergence"] = spread(apart, rows)
         if self.on_policy:
             fields["anchor"] = policy.detach()
         batch = batch._replace(**fields, **self._anchor_fields(rows, fields.get("reference")))

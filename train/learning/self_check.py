@@ -42,6 +42,11 @@ def check_start(
                 f"{_reason(policies, micro, policy)}"
             )
         equal[name] = policy
+    apart = batch.future_divergence
+    if apart is not None:  # of second order in how much the log-probs differ
+        zero = torch.zeros_like(apart)
+        _require_close("the policy and its future", apart, zero, _tolerance(policies))
+        equal["future_divergence"] = zero
     batch = batch._replace(**equal)
     objective, hyper = spec.objective, spec.hyper
     loss = objective(policy, batch, **hyper)
@@ -99,8 +104,8 @@ def _close(one: Tensor, other: Tensor, tolerance: float) -> bool:
     return bool((one - other).abs().max() <= tolerance * scale)
 
 
-def _require_close(what: str, one: Tensor, other: Tensor) -> None:
-    if not _close(one, other, TOLERANCE):
+def _require_close(what: str, one: Tensor, other: Tensor, tolerance: float = TOLERANCE) -> None:
+    if not _close(one, other, tolerance):
         raise InputError(
             f"self-check before the first step: {what} differ by "
             f"{(one - other).abs().max():.3g} where the policy is the reference: the objective is "

@@ -34,6 +34,7 @@ def test_what_is_given_wins_and_numbers_are_of_the_kind_that_is_declared():
     [
         ("fpa", {"lam": "auto", "lam_horizon": 7, "lam_ceiling": 3.0}),
         ("grpo", {"period": 3}),
+        ("rise", {"divergence_kind": "js", "lam": 0.2, "coefficient": 0.5}),
         ("kto", {"beta": 0.3}),
         ("sft", {}),
     ],

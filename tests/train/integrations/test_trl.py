@@ -80,11 +80,12 @@ def test_an_objectives_loss_and_gradients_are_those_of_a_plain_loop(name, tmp_pa
     found = [p.grad.clone() for p in made.model.parameters()]
     made.model.zero_grad()
 
-    lam = 1.0 if "future" in made.objective.needs else None
+    own = made.objective.settings
     policy, batch = log_probs(
         made.model, inputs["input_ids"], inputs["completion_mask"],
-        attention_mask=inputs["attention_mask"], reference=load_model("builtin")[0], lam=lam,
-        collision="collision" in made.objective.needs,
+        attention_mask=inputs["attention_mask"], reference=load_model("builtin")[0],
+        lam=own.get("lam"), collision="collision" in made.objective.needs,
+        divergence_kind=own.get("divergence_kind"),
     )  # fmt: skip
     half = len(policy) // 2
     sign = torch.cat([torch.ones(half), -torch.ones(half)])
@@ -152,6 +153,9 @@ def test_an_objective_that_looks_ahead_trains_with_an_adapter(tmp_path):
         ({"objective": "omd"}, {}, "omd needs anchor"),
         ({"objective": "dpo", "lam": 1.0}, {}, "dpo does not look ahead"),
         ({"objective": "fpa", "lam": -1.0}, {}, "lam must be 0 or more"),
+        ({"objective": "fpa", "divergence_kind": "kl"}, {}, "fpa reads no divergence"),
+        ({"objective": "rise", "divergence_kind": "l2"}, {}, "divergence_kind must be kl or js"),
+        ({"objective": "rise"}, {"precompute_ref_log_probs": True}, "keeps sums"),
         ({"objective": "dpo", "beta": 0.0}, {}, "beta must be above 0"),
         ({"objective": "dpo", "bta": 1.0}, {}, "bta"),
         ({"objective": "dpo"}, {"loss_type": "ipo"}, "loss_type is of TRL's own loss"),

@@ -16,7 +16,8 @@ from train.data.table import BUILTIN_ROLLOUTS
 QUICK = Config(
     steps=2, batch_size=8, eval_problems="none", device="cpu", dtype="bfloat16", warmup_steps=0
 )
-CACHED = [name for name, o in OBJECTIVES.items() if {"reference", "future"} & set(o.needs)]
+READ = {"reference", "future", "future_divergence"}
+CACHED = [name for name, o in OBJECTIVES.items() if READ & set(o.needs)]
 
 
 @pytest.fixture(scope="module")
