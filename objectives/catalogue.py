@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from objectives.command import program
 from objectives.errors import InputError
 from objectives.spelling import did_you_mean
 
@@ -86,9 +87,8 @@ def unknown(name: str, known: Iterable[str]) -> InputError:
     known = list(known)
     near = did_you_mean(name, [*known, *(GUARD + other for other in known)])
     return InputError(
-        f"{name}: not one of {', '.join(known)}{near}; {GUARD}NAME is one of these with the "
-        f"likelihood guard; one of your own is named my_package.module:function or "
-        f"my_file.py:function"
+        f"{name}: no objective has this name{near}; {program('train')} --list shows all, and one "
+        f"of your own is named my_package.module:function or my_file.py:function"
     )
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from objectives.batch import Batch
 from objectives.contract import Loss, Unit
+from objectives.divergence_ahead import Divergence
 from objectives.docstrings import parameter_help
 from objectives.domains import Domain, domains_of, without_domain
 from objectives.future import FutureLoss, at_policy
-from objectives.divergence_ahead import Divergence
 
 AtReference = Callable[[Tensor, Batch, Mapping], Tensor | float | None]
 

@@ -106,7 +106,7 @@ def test_names_keywords_and_needs_of_those_that_nest():
 )
 def test_what_nests_no_further_is_no_name(name):
     assert name not in OBJECTIVES
-    with pytest.raises(InputError, match=rf"^{name}: not one of "):
+    with pytest.raises(InputError, match=rf"^{name}: no objective has this name"):
         OBJECTIVES.find(name)
 
 

@@ -81,7 +81,7 @@ def test_the_command_shows_the_page_and_draws_it(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["dpoo"], "^dpoo: not one of .*; did you mean dpo"),
+        (["dpoo"], "^dpoo: no objective has this name; did you mean dpo"),
         (["guarded_dpoo"], "did you mean guarded_dpo"),
         (["dpo", "--cosine", "2"], "--cosine 2.0: must be -1 to 1"),
         (["dpo", "--norm-ratio", "0"], "--norm-ratio 0.0: must be above 0"),

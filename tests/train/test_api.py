@@ -118,7 +118,7 @@ def test_runs_share_a_set_up(setup, tmp_path):
 
 
 MISTAKES = [
-    (lambda: train("fpo"), "--objective fpo: not one of .*did you mean .*fpa"),
+    (lambda: train("fpo"), "--objective fpo: no objective has this name; did you mean .*fpa"),
     (lambda: train("fpa", lamb=1.0), "--lamb is not a flag of fpa.*did you mean --lam"),
     (lambda: train("fpa", steps=3), r"steps is a setting of every run: give it as Config\(steps="),
     (lambda: train("dpo", beta="high"), "--beta 'high': expected a number"),

@@ -31,7 +31,7 @@ def train(call):
 
 MISTAKES = [
     ("", "name an objective with --objective"),
-    ("--objective fpo", "--objective fpo: not one of fpa, "),
+    ("--objective fpo", "--objective fpo: no objective has this name; did you mean "),
     (
         "--objective fpa --beta 0.1",
         "--beta is not a flag of fpa, which has --apply-to, --future",
@@ -44,7 +44,7 @@ MISTAKES = [
     ("--objective fpa --bf16", "--bf16: here it is --dtype: as in --dtype bfloat16"),
     ("--objective fpa --report_to=wandbb", "--report-to wandbb: there are tensorboard, trackio"),
     ("--objective fpa --learning_rate -1", "--learning-rate -1.0: must be above 0"),
-    ("--objective fpo --help", "--objective fpo: not one of fpa, "),
+    ("--objective fpo --help", "--objective fpo: no objective has this name; did you mean "),
     ("--objective dpo --beta much", "--beta much: could not convert"),
     ("--objective dpo --beta", "--beta needs a value"),
     ("--objective fpa --apply-to none", "--apply-to none: choose from both, negative, positive"),
@@ -253,5 +253,5 @@ def test_as_a_command():
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: --objective nonsense: not one of fpa, ")
+    assert done.stderr.startswith("error: --objective nonsense: no objective has this name; ")
     assert done.stderr.count("\n") == 1

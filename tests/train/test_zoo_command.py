@@ -76,7 +76,10 @@ def test_it_shows_its_commands(call):
         ("trian", "error: zoo trian: not one of train, eval, "),
         ("trian", "; did you mean train?"),
         ("--bogus", "error: unrecognized arguments: --bogus"),
-        ("train --objective nonsense", "error: --objective nonsense: not one of fpa, "),
+        (
+            "train --objective nonsense",
+            "error: --objective nonsense: no objective has this name; zoo train --list shows all",
+        ),
         ("memory --devices 0", "error: --devices 0: must be above 0"),
     ],
 )

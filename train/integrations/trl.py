@@ -24,9 +24,9 @@ from objectives import (
     reference_point,
 )
 from objectives.causal_lm import backbone_of, output_head
+from objectives.divergence_ahead import Divergence
 from objectives.entry import SETTINGS_DOMAINS
 from objectives.errors import InputError
-from objectives.divergence_ahead import Divergence
 from objectives.kernel import token_log_probs
 
 try:

@@ -294,7 +294,7 @@ MISTAKES = [
         "--model odd --reference builtin --data rows.jsonl",
         "--model odd has another vocabulary than --reference builtin: 19 and 19 tokens",
     ),
-    ("--objective dpo,fpo", "--objective fpo: not one of fpa, "),
+    ("--objective dpo,fpo", "--objective fpo: no objective has this name; did you mean "),
     ("--pairs 0", "--pairs 0: must be above 0"),
     ("--max-tokens 0", "--max-tokens 0: must be above 0"),
     ("--lam -1", "--lam -1.0: must be 0 or more"),

@@ -46,7 +46,7 @@ def test_a_spec_is_read_back_from_what_a_run_records(name, given):
 
 
 MISTAKES = [
-    ("fpo", {}, r"^--objective fpo: not one of fpa, .*; did you mean .*fpa"),
+    ("fpo", {}, r"^--objective fpo: no objective has this name; did you mean .*fpa"),
     ("dpo,fpa", {}, "--objective dpo,fpa: name one"),
     ("fpa", {"lamb": 1.0}, r"^--lamb is not a flag of fpa, which has .*; did you mean --lam"),
     ("dpo", {"bta": 0.1}, r"; did you mean --beta"),

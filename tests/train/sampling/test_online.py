@@ -191,7 +191,7 @@ def test_a_file_of_problems(call, write_rows, monkeypatch, tmp_path):
         ("--online --online-updates 0", "--online-updates 0: must be above 0"),
         ("--online --data nowhere.jsonl", "nowhere.jsonl: no such file of problems"),
         ("--online dpo", "--online dpo: not among those of --objective grpo"),
-        ("--online maybe", "--objective maybe: not one of"),
+        ("--online maybe", "--objective maybe: no objective has this name"),
     ],
 )
 def test_mistakes_get_one_line(call, words, message):
