@@ -19,6 +19,7 @@ from typing import Literal
 from objectives.catalogue import CATALOGUE
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
+from train.config.diagnosis import MOST
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 from train.config.future import FUTURE_FLAGS, INITIAL
 from train.config.objective_flags import hyper_parameters, objective_names
@@ -30,7 +31,6 @@ KEPT = ("model", "data", "data_config", "data_split", "max_tokens", "advantage",
 
 
 AUTO = "auto"
-MOST = 100_000_000  # parameters whose gradients are all taken by themselves: hours on a CPU beyond
 
 
 @dataclass(frozen=True)

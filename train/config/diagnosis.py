@@ -7,6 +7,9 @@ from objectives.errors import InputError
 MEASURES = ("entanglement", "extrapolation", "tokens")
 HORIZONS = (1, 2, 4)  # by default, in looks at the probes
 PAIRS = 16
+# Parameters; of a larger model gradients by themselves are those of the output head alone: all
+# take hours on a CPU.
+MOST = 100_000_000
 # Gradients want another trajectory to compare with, and KTO another prompt's.
 FEWEST_PAIRS = 2
 

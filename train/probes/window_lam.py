@@ -19,6 +19,7 @@ from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import pack
 from objectives import token_log_probs
 from objectives.json_files import require
+from train.config.diagnosis import MOST
 from train.config.spec import ObjectiveSpec
 from train.data.input_rows import spread
 from train.learning.policies import Policies
@@ -28,7 +29,6 @@ from train.probes.pairs import ProbePairs
 PAIRS, EVERY = 16, 25  # looked at, every so many steps
 INSIDE = 0.9  # the share of pairs that is to be inside of the window
 FACTOR, FIRST = 1.25, 0.25  # of the grid, above 0
-WHOLE = 100_000_000  # parameters; beyond, gradients are those of the head alone
 
 
 class WindowLam:
@@ -79,7 +79,7 @@ class WindowLam:
         weights = rows.mask[:, None].to(own.head.weight.dtype)
         size = sum(p.numel() for p in own.model.parameters())
         with own.precision.context(cached=True):
-            if size > WHOLE:
+            if size > MOST:
                 grams = self._head_grams(rows, weights)
             else:
                 grams = pair_grams(own.model, rows, weights, select_parameters(own.model))

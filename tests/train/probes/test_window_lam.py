@@ -44,7 +44,7 @@ def bounds_by_autograd(window):
     return torch.tensor(found, dtype=torch.double)
 
 
-@pytest.mark.parametrize("size", [window_lam.WHOLE, 0], ids=["whole", "head"])
+@pytest.mark.parametrize("size", [window_lam.MOST, 0], ids=["whole", "head"])
 def test_the_bounds_are_those_of_plain_gradients(setup_of, tmp_path, monkeypatch, size):
     window = moved(started(setup_of(QUICK), "fpa", tmp_path / "run", lam="window"), 2)
     if size:
@@ -52,7 +52,7 @@ def test_the_bounds_are_those_of_plain_gradients(setup_of, tmp_path, monkeypatch
         torch.testing.assert_close(window._bounds(), expected, rtol=1e-3, atol=1e-6)
     else:
         whole = window._bounds()
-        monkeypatch.setattr(window_lam, "WHOLE", 0)
+        monkeypatch.setattr(window_lam, "MOST", 0)
         assert not torch.allclose(window._bounds(), whole)
 
 
