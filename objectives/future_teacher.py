@@ -15,7 +15,7 @@ def rise(
     policy: Tensor,
     batch: Batch,
     *,
-    coefficient: NonNegative = 1.0,
+    coefficient: NonNegative = 0.1,
     granularity: Granularity = "trajectory",
     positive_weight: NonNegative = 1.0,
     negative_weight: NonNegative = 1.0,
@@ -32,7 +32,7 @@ def rise(
 
     RISE finds λ of .2 to .5 stable and λ = 1 divergent, and that the λ which is safe shrinks as
     training goes on. Why can be seen of kl: with π̂ held constant, which is assumed by us as are
-    the base and a coefficient of 1, its gradient is `-λ ∇KL(π_θ || π_ref)`, so that it pushes away
+    the base and the coefficient, its gradient is `-λ ∇KL(π_θ || π_ref)`, so that it pushes away
     from the reference, the harder the further the policy has gone; λ and the coefficient count as
     their product. FPA uses the same π̂ to the opposite end: as the place where weights are taken,
     it is a brake against leaving the reference. fpa_rise does both.
@@ -50,7 +50,7 @@ def rise_grpo(
     policy: Tensor,
     batch: Batch,
     *,
-    coefficient: NonNegative = 1.0,
+    coefficient: NonNegative = 0.1,
     clip: Positive = 0.2,
     clip_high: Positive | None = None,
     aggregate: Aggregate = "sequence",

@@ -157,9 +157,9 @@ CASES = [
     ("sppo_hard", {}, [4.8**2 + 4.4**2]),
     ("apo_down", {}, [sigmoid(0.02) + 1 - sigmoid(0.08)]),
     # mean divergences 0.2 and 0.4
-    ("rise", {}, [-math.exp(M_W) + 0.2, math.exp(M_L) + 0.4]),
+    ("rise", {}, [-math.exp(M_W) + 0.02, math.exp(M_L) + 0.04]),
     ("rise", {"coefficient": 0.5}, [-math.exp(M_W) + 0.1, math.exp(M_L) + 0.2]),
-    ("rise_grpo", {}, [-math.exp(0.1) + 0.2, (0.8 + math.exp(-0.1)) / 2 + 0.4]),
+    ("rise_grpo", {}, [-math.exp(0.1) + 0.02, (0.8 + math.exp(-0.1)) / 2 + 0.04]),
     (
         "rise_grpo",
         {"coefficient": 0.5, "aggregate": "constant", "constant_length": 10},
