@@ -1,6 +1,7 @@
 """The models that an objective may ask for, and what it sees of a micro-batch."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,15 @@ from train.data.micro_batches import MicroBatch
 from train.models.language_model import LanguageModel
 from train.models.past_policies import Anchors, LaggedPolicy
 from train.models.reference_states import ReferenceStates
+
+
+class States(NamedTuple):
+    """What the models of a future policy made of a micro-batch."""
+
+    rows: InputRows
+    hidden: Tensor  # (N, d) the policy's, with gradients
+    reference: tuple[Tensor, Head] | None
+    origin: tuple[Tensor, Head] | None  # of the future policy, where not the reference
 
 
 @dataclass
@@ -32,22 +42,30 @@ class Policies:
     def device(self) -> torch.device:
         return self.policy.model.device
 
-    def evaluate(self, micro: MicroBatch, lam: float | None) -> tuple[Tensor, Batch, Tensor]:
+    def read(self, micro: MicroBatch) -> States:
+        """Return the final hidden states of the policy, the reference and the future's origin."""
+        rows = micro.rows.to(self.device)
+        hidden = self.policy.hidden(rows)
+        with torch.no_grad():
+            reference = self._reference_parts(micro, rows)
+            origin = None if self.lagged is None else _parts(self.lagged.origin, rows)
+        return States(rows, hidden, reference, origin)
+
+    def evaluate(
+        self, micro: MicroBatch, lam: float | None, states: States | None = None
+    ) -> tuple[Tensor, Batch, Tensor]:
         """Return the policy's log-probs (B, T), the filled batch and the sum of the entropies.
 
         lam: λ of the future policy; None: nothing is extrapolated. Where the future is known of
         the micro-batch it is that; where nothing is known of it, the policy is its own. Of a future
         that is known by its tokens alone the collision is the policy's. The log-probs carry their
-        gradient, and so does a divergence from the future policy.
+        gradient, and so does a divergence from the future policy. states: what `read` returned,
+        where the models have read the micro-batch already.
         """
         known = micro.batch.future is not None
         device = self.device
-        rows = micro.rows.to(device)
         batch = micro.batch.map(lambda x: x.to(device), Batch._fields)
-        hidden = self.policy.hidden(rows)
-        with torch.no_grad():
-            reference = self._reference_parts(micro, rows)
-            origin = None if self.lagged is None else _parts(self.lagged.origin, rows)
+        rows, hidden, reference, origin = self.read(micro) if states is None else states
         head = self.policy.head
         out = token_log_probs(
             hidden,

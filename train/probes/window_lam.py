@@ -48,7 +48,7 @@ class WindowLam:
         if spec.future is None or spec.future.rule is None:
             raise ValueError(f"{spec.name}: its λ follows no rule")
         self.rule, self.spec, self.probes = spec.future.rule, spec, probes
-        self.policies, self.base = replace(policies, reference=base, states=None), base
+        self.policies = replace(policies, reference=base, states=None)
         self.grid = grid(self.rule.floor, self.rule.ceiling)
         self.lam: float | None = None
         self.metrics: dict[str, float] = {}
@@ -99,12 +99,12 @@ class WindowLam:
         micro, own, spec = self.probes.micro, self.policies.policy, self.spec
         index = self.probes.pairs.index
         micro = micro._replace(batch=micro.batch._replace(divergence=torch.zeros(len(index))))
-        policy, batch, _ = self.policies.evaluate(micro, self.grid[0])
-        rows = micro.rows.to(self.policies.device)
-        here, before = own.hidden(rows), self.base.hidden(rows)
+        states = self.policies.read(micro)
+        rows, reference = states.rows, states.reference
+        policy, batch, _ = self.policies.evaluate(micro, self.grid[0], states)
         for lam in self.grid:
             found = token_log_probs(
-                here, own.head, rows.targets, reference=(before, self.base.head), lam=lam
+                states.hidden, own.head, rows.targets, reference=reference, lam=lam
             )
             assert found.future is not None  # it was asked for
             filled = batch._replace(future=spread(found.future, rows))
