@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from objectives.head import Head, check_lam, check_other, kernel_dtype
-from objectives.kernel import CHUNK_ELEMENTS, CHUNK_POSITIONS, in_float32, tokens_ruled_out
+from objectives.head import Head, check_lam, check_other
+from objectives.kernel import CHUNK_ELEMENTS, CHUNK_POSITIONS, cast_once, tokens_ruled_out
+from objectives.products import in_float32
 
 Divergence = Literal["kl", "js"]
 NOTHING = -1e30  # a logit of a token that has no probability; finite, for the gradients' sake
@@ -29,8 +30,8 @@ def future_divergence(
     The future policy `π̂ = softmax((1+λ) h_θ - λ h_origin)` is a constant, a teacher for the policy
     (RISE, arXiv 2609.05295; that nothing flows through it is assumed by us). Exact over the whole
     vocabulary and differentiable with respect to `hidden` and `head`; logits exist for one chunk of
-    positions at a time, forward and backward, and are computed again for the latter. In float32,
-    float64 for float64 hidden states.
+    positions at a time, forward and backward, and are computed again for the latter. In the
+    precision of `token_log_probs`.
 
     hidden: (N, d) final hidden states. origin: hidden states (N, d') and head of the policy that
     the future is extrapolated from. lam: λ, 0 or more; 0 gives 0.
@@ -51,9 +52,10 @@ def future_divergence(
         chunk_size = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be 1 or more, got {chunk_size}")
-    dtype = kernel_dtype(hidden)
-    head = head._replace(weight=head.weight.to(dtype))  # cast once, not per chunk
-    states, other = origin[0], origin[1]._replace(weight=origin[1].weight.detach().to(dtype))
+    copies = {}
+    _, head = cast_once(hidden, head, copies)
+    states, other = cast_once(*origin, copies)
+    other = other._replace(weight=other.weight.detach())
     one = functools.partial(_divergence, head=head, other=other, lam=lam, kind=kind)
     parts = [
         checkpoint(one, mine, theirs, use_reentrant=False, preserve_rng_state=False)
@@ -66,7 +68,7 @@ def future_divergence(
 
 def _divergence(mine: Tensor, theirs: Tensor, *, head, other, lam, kind) -> Tensor:
     """Return the divergences of one chunk, (n, d) -> (n,)."""
-    with in_float32(mine, head.tf32):
+    with in_float32(mine, head.half):
         logits = head.logits(mine)
         with torch.no_grad():
             ahead = torch.lerp(logits, other.logits(theirs), -lam) if lam else logits.detach()

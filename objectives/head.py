@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from objectives.products import linear
+
 
 class Head(NamedTuple):
     """A model's output head: `logits = softcap(scale * (hidden @ weight.T + bias))`."""
@@ -14,13 +16,11 @@ class Head(NamedTuple):
     bias: Tensor | None = None  # (V,)
     scale: float = 1.0  # factor of the logits (Cohere, Granite, MiniCPM)
     softcap: float | None = None  # cap * tanh(logits / cap) (Gemma 2)
-    tf32: bool = False  # on CUDA, products of float32 in TF32: of models computing in bfloat16
+    half: bool = False  # the model computes in bfloat16: so does the kernel's backward pass
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits, (N, d) -> (N, V), in float32 or float64."""
-        dtype = kernel_dtype(hidden)
-        bias = None if self.bias is None else self.bias.to(dtype)
-        logits = torch.nn.functional.linear(hidden.to(dtype), self.weight.to(dtype), bias)
+        logits = linear(hidden, self.weight, self.bias, self.half)
         logits = logits if self.scale == 1.0 else logits.mul_(self.scale)
         return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
 

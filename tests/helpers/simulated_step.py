@@ -87,6 +87,9 @@ def simulated_peak(config: PreTrainedConfig, plan: MemoryPlan) -> int:
     with (
         fake,
         mock.patch("transformers.masking_utils.find_packed_sequence_indices", return_value=None),
+        # Products are as a GPU gives them, though the tensors are those of a CPU.
+        mock.patch("objectives.products.has_bfloat16", return_value=True),
+        mock.patch("objectives.products.gives_float32", return_value=True),
     ):
         policies = _policies(config, plan, fake)
         policy = policies.policy.model

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from objectives import Head, token_log_probs
+from objectives import Head, products, token_log_probs
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
@@ -229,7 +229,7 @@ def test_an_origin_without_lambda_is_refused():
 
 
 class Precisions(TorchDispatchMode):
-    """Records how float32 products are to be computed on CUDA, and in which dtypes they are."""
+    """Records how float32 products are computed on CUDA and on a CPU, and of which dtypes."""
 
     def __init__(self):
         super().__init__()
@@ -237,22 +237,34 @@ class Precisions(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
-            self.seen.add((torch.backends.cuda.matmul.fp32_precision, args[-1].dtype))
+            self.seen.add((*(one.fp32_precision for one in MATMULS), args[-1].dtype))
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("tf32", [False, True])
-@pytest.mark.parametrize("around", ["none", "ieee", "tf32"])
-def test_products_are_float32_whatever_surrounds(tf32, around, request):
-    matmul = torch.backends.cuda.matmul
-    request.addfinalizer(functools.partial(setattr, matmul, "fp32_precision", "none"))
-    matmul.fp32_precision = around
-    hidden, head, targets = make(dtype=torch.float32, tf32=tf32)
+MATMULS = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("around", ["none", "ieee", "tf32", "medium"])
+def test_products_are_float32_whatever_surrounds(half, around, request, monkeypatch):
+    for matmul in MATMULS:
+        request.addfinalizer(functools.partial(setattr, matmul, "fp32_precision", "none"))
+        matmul.fp32_precision = around if around != "medium" else "none"
+    if around == "medium":  # of bfloat16 on a CPU that has tiles
+        request.addfinalizer(functools.partial(torch.set_float32_matmul_precision, "highest"))
+        torch.set_float32_matmul_precision("medium")
+    before = [matmul.fp32_precision for matmul in MATMULS]
+    monkeypatch.setattr(products, "has_bfloat16", lambda device: True)
+    hidden, head, targets = make(dtype=torch.float32, half=half)
     hidden.requires_grad_(), head.weight.requires_grad_()
-    with Precisions() as products:
-        token_log_probs(hidden, head, targets).policy.sum().backward()
-    assert products.seen == {("tf32" if tf32 else "ieee", torch.float32)}
-    assert matmul.fp32_precision == around
+    with Precisions() as forward:
+        found = token_log_probs(hidden, head, targets).policy
+    with Precisions() as backward:
+        found.sum().backward()
+    cuda = "tf32" if half else "ieee"
+    assert forward.seen == {(cuda, "ieee", torch.float32)}
+    assert backward.seen == {(cuda, "ieee", torch.bfloat16 if half else torch.float32)}
+    assert [matmul.fp32_precision for matmul in MATMULS] == before
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -2,8 +2,9 @@
 
 What the harness keeps is added up in bytes. Weights, gradients and what torch's optimizers keep are
 float32; with bfloat16 the passes compute on copies of the linear maps' weights. Where an adapter is
-trained in bfloat16, the frozen weights are bfloat16 themselves, or the linear maps' quantised, and
-the log-prob kernel makes its heads float32. The formula of activations is that of decoders like
+trained in bfloat16, the frozen weights are bfloat16 themselves, or the linear maps' quantised. The
+log-prob kernel multiplies heads of bfloat16 as they are, as a GPU can; of one in float32 its
+backward pass makes a copy in bfloat16. The formula of activations is that of decoders like
 Llama and Qwen2, with scaled-dot-product attention and a gated feed-forward of RMS norms.
 """
 
@@ -223,9 +224,9 @@ def _kernel(shape: Shape, plan: MemoryPlan) -> list[Part]:
         Part("chunks of logits", CHUNKS * chunk, f"{CHUNKS} x {chunk:,}", ("head",)),
         Part("hidden states' gradient", states, f"{plan.tokens} tokens x {token:,}", ("head",)),
     ]  # fmt: skip
-    if _width(plan) == HALF:
-        how = f"policy's and reference's: 2 x 4 x {shape.embedding:,}"
-        found.append(Part("heads in float32", 2 * FLOAT * shape.embedding, how, ("head",)))
+    if plan.half and not plan.lora_rank:
+        how = f"policy's, in the backward pass: 2 x {shape.embedding:,}"
+        found.append(Part("head in bfloat16", HALF * shape.embedding, how, ("head",)))
     if not plan.lora_rank:
         gradient = FLOAT * shape.embedding
         how = f"4 x {shape.embedding:,}"

@@ -33,7 +33,7 @@ class LanguageModel:
     @property
     def head(self) -> Head:
         """The output head as it is now; that of a sharded model, after its backbone computed."""
-        return _head(self.model)._replace(tf32=self.precision.dtype is not None)
+        return _head(self.model)._replace(half=self.precision.dtype is not None)
 
     @property
     def states_dtype(self) -> torch.dtype:

@@ -13,7 +13,7 @@ from transformers import AutoConfig
 
 from eval.decoding.growing_cache import growing_cache
 from eval.decoding.in_step import cache_argument
-from objectives import Head
+from objectives import Head, products
 from objectives.kernel import token_log_probs
 from tests.helpers.paper_models import NAMES, tiny_config, tiny_model, write_tiny_model
 from tests.helpers.started_runs import first_micro_batch, started
@@ -170,7 +170,11 @@ def test_the_bfloat16_copies_that_a_step_keeps(checkpointing, tmp_path):
         run.policies._reference_parts = lambda *a: held.append(casts.held()) or then(*a)
         run.policies.evaluate(micro, run.updater.lam)
     plan = replace(PLAN, half=True, checkpointing=checkpointing)
-    found = [entry for entry in parts(shape_of(model.config), plan) if "bfloat16" in entry.name]
+    found = [
+        entry
+        for entry in parts(shape_of(model.config), plan)
+        if "weights in bfloat16" in entry.name
+    ]
     assert held == [at(found, "head")]
     assert len(casts.made) == 2 * len(linear)  # the policy's and the reference's
 
@@ -190,6 +194,22 @@ def test_chunks_and_gradients_of_the_kernel(vocabulary, monkeypatch):
     assert part(found, "chunks of logits") == 3 * max(chunk.nbytes for chunk in logits)
     assert part(found, "head's gradient") == weight.grad.nbytes
     assert part(found, "hidden states' gradient") == hidden.grad.nbytes
+
+
+@pytest.mark.parametrize("rank", [None, 4])
+def test_a_head_is_copied_in_bfloat16_where_it_is_trained(rank, monkeypatch):
+    monkeypatch.setattr(products, "has_bfloat16", lambda device: True)
+    dtype = torch.bfloat16 if rank else torch.float32
+    hidden = torch.randn(150, 8, dtype=dtype, requires_grad=True)
+    weight = torch.randn(1_000, 8, dtype=dtype, requires_grad=rank is None)
+    with CastsOfWeights([weight]) as casts:
+        token_log_probs(hidden, Head(weight, half=True), torch.arange(150)).policy.sum().backward()
+    shape = shape_of(tiny_config("deepseek-math-7b", vocab_size=1_000, hidden_size=8,
+                                 num_attention_heads=1, num_key_value_heads=1))  # fmt: skip
+    found = parts(shape, replace(PLAN, half=True, lora_rank=rank))
+    sizes = [entry.bytes for entry in found if entry.name == "head in bfloat16"]
+    assert len(casts.made) == len(sizes) == (0 if rank else 1)
+    assert sizes == [2 * weight.numel()] * len(sizes)
 
 
 @pytest.mark.parametrize("name", NAMES)
