@@ -18,7 +18,7 @@ from statistics import median
 
 import pytest
 
-from tests.helpers.preference_pairs import builtin_pairs, preference_pair
+from tests.helpers.preference_pairs import builtin_pairs, word_problem_pairs
 
 PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
 THREADS = os.environ.get("TRL_THREADS", "1")
@@ -91,14 +91,6 @@ class Side:
         seconds = [step["processor"] for step in self.steps]
         totals = pairwise([0, *(step["tokens"] for step in self.steps)])
         return [(now - then) / s for s, (then, now) in zip(seconds, totals, strict=True)]
-
-
-def word_problem_pairs(benchmarks) -> list[dict]:
-    """Each problem's own solution against the next one's: real text of natural lengths."""
-    rows = [json.loads(line) for line in (benchmarks / "gsm8k.jsonl").read_text().splitlines()]
-    others = [*rows[1:], rows[0]]
-    return [preference_pair(f"{own['question']}\n", own["answer"], other["answer"])
-            for own, other in zip(rows, others, strict=True)]  # fmt: skip
 
 
 def compare(pairs, path, case, rounds):
