@@ -1,35 +1,32 @@
 """The benchmarks by name: where their problems are, how they are asked and graded."""
 
-from collections.abc import Sequence
-
-from eval.grading import Grade
-from eval.problems import arithmetic
 from eval.problems.benchmark import SMALL_SET_SAMPLES, Benchmark, Hub
 from eval.problems.files import Problem
+from eval.problems.tasks import TASKS, Task
 from objectives.errors import InputError
 
 
-class _Builtin(Benchmark):
-    """The built-in task's test problems, which need no file."""
+class _BuiltIn(Benchmark):
+    """The test problems of a built-in task, which need no file."""
 
     def load(self, folder: str | None = None) -> list[Problem]:
-        return built_in_problems(arithmetic.held_out_problems())
+        task = TASKS[self.name]
+        return task.problems(task.held_out())
 
 
-def built_in_problems(expressions: Sequence[str]) -> list[Problem]:
-    """Return expressions of the built-in task with their values."""
-    return [Problem(text, str(arithmetic.solve(text))) for text in expressions]
+DIGESTS = {  # of the built-in tasks' problems
+    "builtin": "b934d70080ba98630119e2e274b13f4d6543d4ed289ae98c825caef9f66bbb82",
+}
 
 
-def _grade_arithmetic(
-    problems: Sequence[Problem], texts: Sequence[str], truncated: Sequence[bool] | None = None, /
-) -> list[Grade]:
-    return [
-        Grade(arithmetic.is_correct(problem.question, text), text.rpartition("#")[2], "ok", True)
-        if "#" in text
-        else Grade(False, None, "unparseable")
-        for problem, text in zip(problems, texts, strict=True)
-    ]
+def _built_in(task: Task) -> Benchmark:
+    return _BuiltIn(
+        task.name, "", "", task.test_count,
+        max_new_tokens=task.max_new_tokens,
+        prompt=lambda tokenizer, question: question,
+        grade=task.grade,
+        digest=DIGESTS[task.name],
+    )  # fmt: skip
 
 
 BENCHMARKS = {
@@ -99,16 +96,7 @@ BENCHMARKS = {
             digest="e11148bcb3c347838f6e291af45220e7f301b4239f4ad7466d1587bc954430a3",
         ),
         Benchmark("math_perturb", "math_perturb", "problem, answer", 279),
-        _Builtin(
-            "builtin",
-            "",
-            "",
-            arithmetic.TEST_COUNT,
-            max_new_tokens=arithmetic.MAX_NEW_TOKENS,
-            prompt=lambda tokenizer, question: question,
-            grade=_grade_arithmetic,
-            digest="b934d70080ba98630119e2e274b13f4d6543d4ed289ae98c825caef9f66bbb82",
-        ),
+        *map(_built_in, TASKS.values()),
     )
 }
 

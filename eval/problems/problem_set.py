@@ -11,9 +11,9 @@ from eval.context import Reads
 from eval.engines.interface import Engine
 from eval.generation import DecodedCompletion, generate
 from eval.problems.benchmark import Grader, benchmark_of_file
-from eval.problems.benchmarks import BENCHMARKS, built_in_problems
 from eval.problems.files import Problem, load_problems, read_problems
 from eval.problems.rewards import Reward
+from eval.problems.tasks import BUILTIN, Task
 from eval.prompt_check import Limit, asked, check_prompts
 
 WORD_PROBLEM_TOKENS = 256  # less than in a benchmark: it is done many times in a run
@@ -124,19 +124,21 @@ class ProblemSet:
 
 
 def arithmetic_set(
-    expressions: Sequence[str], max_new_tokens: int | None = None, reward: Reward | None = None
+    expressions: Sequence[str],
+    max_new_tokens: int | None = None,
+    reward: Reward | None = None,
+    task: Task = BUILTIN,
 ) -> ProblemSet:
-    """Return problems of the built-in task, which are asked by nothing but themselves.
+    """Return problems of a built-in task, which are asked by nothing but themselves.
 
     max_new_tokens: by default what the longest solution needs. reward: grades in the task's place.
     """
-    builtin = BENCHMARKS["builtin"]
     return ProblemSet(
-        "built-in problems",
-        built_in_problems(expressions),
+        "built-in problems" if task is BUILTIN else f"problems of {task.name}",
+        task.problems(expressions),
         list(expressions),
-        reward or builtin.grade,
-        max_new_tokens or builtin.max_new_tokens,
+        reward or task.grade,
+        max_new_tokens or task.max_new_tokens,
     )
 
 

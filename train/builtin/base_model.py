@@ -1,23 +1,20 @@
-"""The built-in base model: a small Llama taught two ways of reasoning by demonstrations."""
-
-import random
-from collections.abc import Iterator
+"""The base model of a built-in task: a small Llama taught by demonstrations."""
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from tqdm import trange
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from eval.problems.arithmetic import ALPHABET, sample_problems, work_out
+from eval.problems.arithmetic import ALPHABET
+from train.builtin.lessons import Lesson
 
-STEPS, BATCH_SIZE, LEARNING_RATE = 1500, 64, 2e-3
-FLAWED, SLIP = 0.6, 0.03
+BATCH_SIZE, LEARNING_RATE = 64, 2e-3
 PAD, EOS = "<pad>", "<eos>"
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer with one token per character of the task, padding and end of sequence."""
-    vocabulary = {token: index for index, token in enumerate([PAD, EOS, "<unk>", *ALPHABET])}
+def make_tokenizer(alphabet: str = ALPHABET) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token per character of a task, padding and end of sequence."""
+    vocabulary = {token: index for index, token in enumerate([PAD, EOS, "<unk>", *alphabet])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -26,7 +23,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(vocabulary_size: int, seed: int) -> LlamaForCausalLM:
+def make_model(vocabulary_size: int, seed: int, context: int = 128) -> LlamaForCausalLM:
     """Return the untrained model: 3 layers, width 128, 0.64 million parameters."""
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -35,7 +32,7 @@ def make_model(vocabulary_size: int, seed: int) -> LlamaForCausalLM:
         intermediate_size=384,
         num_hidden_layers=3,
         num_attention_heads=4,
-        max_position_embeddings=128,
+        max_position_embeddings=context,
         tie_word_embeddings=True,
         pad_token_id=0,
         bos_token_id=None,
@@ -44,28 +41,26 @@ def make_model(vocabulary_size: int, seed: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def demonstrations(problems: list[str], seed: int) -> Iterator[tuple[str, str]]:
-    """Yield (problem, completion) for ever, `FLAWED` of them by the flawed strategy."""
-    rng = random.Random(seed)
-    while True:
-        problem = rng.choice(problems)
-        precedence = rng.random() >= FLAWED
-        yield problem, work_out(problem, precedence=precedence, slip=SLIP, rng=rng)
-
-
 def train_base(
-    exclude: frozenset[str], seed: int, steps: int = STEPS
+    lesson: Lesson,
+    exclude: frozenset[str],
+    seed: int,
+    steps: int | None = None,
+    device: str = "cpu",
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Teach an untrained model by demonstrations on problems outside `exclude`."""
-    tokenizer = make_tokenizer()
-    model = make_model(len(tokenizer), seed)
+    """Teach an untrained model a lesson, on problems outside `exclude`."""
+    steps = lesson.steps if steps is None else steps
+    tokenizer = make_tokenizer(lesson.alphabet)
+    model = make_model(len(tokenizer), seed, lesson.context).to(device)  # pyright: ignore[reportArgumentType]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.05
     )
-    source = demonstrations(sample_problems(steps * 20, seed, exclude), seed)
+    problems = lesson.task.sample_problems(steps * 20, seed, exclude)
+    source = lesson.demonstrations(problems, seed)
     for _ in (bar := trange(steps, desc="base model", dynamic_ncols=True)):
-        loss = model(**_batch(tokenizer, [next(source) for _ in range(BATCH_SIZE)])).loss
+        rows = _batch(tokenizer, [next(source) for _ in range(BATCH_SIZE)])
+        loss = model(**{name: x.to(device) for name, x in rows.items()}).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from datasets import Dataset
 
 from objectives.errors import InputError
+from train.config.builtin_tasks import TASKS, shipped_rollouts
 from train.data.layouts import FORMATS, Layout, layout_of
 from train.data.rows import LeftOut
 from train.data.sources import RowSource, open_rows, rows_in_memory
 from train.data.trajectory import Trajectory
 
-BUILTIN_ROLLOUTS = Path(__file__).parents[1] / "builtin" / "rollouts.parquet"
+BUILTIN_ROLLOUTS = shipped_rollouts("builtin")
 
 
 class TrajectoryTable(NamedTuple):
@@ -57,7 +57,7 @@ class TrajectoryTable(NamedTuple):
 
 
 def read_table(source: str, config: str | None = None, split: str | None = None) -> TrajectoryTable:
-    """Open `builtin`, a file, a folder or pattern of files, or a data set of the hub.
+    """Open `builtin` or another task's rollouts, a file, a folder or pattern of files, or a data set of the hub.
 
     Files end in .jsonl, .json, .parquet, .csv or .tsv; all but Parquet may be packed, with .gz
     after. Columns: those of one layout (`train.data.layouts`). config, split: of a data set of the
@@ -65,8 +65,10 @@ def read_table(source: str, config: str | None = None, split: str | None = None)
     Raises InputError for a source without the columns; the first rows are checked at
     once, the others when they are read.
     """
-    if source == "builtin":
-        name, source = "the built-in rollouts", str(BUILTIN_ROLLOUTS)
+    if source in TASKS:
+        built_in = source == "builtin"
+        name = "the built-in rollouts" if built_in else f"the rollouts of {source}"
+        source = str(shipped_rollouts(source))
     else:
         name = source
     return _checked(name, open_rows(source, name, FORMATS, config, split))

