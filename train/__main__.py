@@ -20,6 +20,7 @@ from objectives.catalogue import CATALOGUE
 from objectives.command import program
 from objectives.errors import InputError, command_line
 from objectives.zoo_table import zoo_table
+from train.config.builtin_tasks import TASKS
 from train.config.flags import Parser, add_flags, from_flags, peek
 from train.config.objective_flags import add_objective_help, hyper_parameters, objective_names
 from train.config.recipe import add_recipe_flag, recipe_of, recipes_table
@@ -47,7 +48,7 @@ def main() -> None:
     config = from_flags(Config, arguments, online=bool(online))
     if config.epochs is not None and peek(words, "--steps") is not None:
         raise InputError(f"--epochs {config.epochs:g}: not with --steps {config.steps}: give one")
-    if online and len(online) < len(names) and config.data != "builtin":
+    if online and len(online) < len(names) and config.data not in TASKS:
         raise InputError(
             f"--online {arguments.online}: {config.data} cannot be rollouts for the other "
             f"objectives and problems for these: train them in two commands"

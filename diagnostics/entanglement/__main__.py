@@ -19,6 +19,7 @@ from typing import Literal
 from objectives.catalogue import CATALOGUE
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
+from train.config.builtin_tasks import TASKS
 from train.config.diagnosis import MOST
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
 from train.config.future import FUTURE_FLAGS, INITIAL
@@ -130,7 +131,7 @@ def main() -> None:
 def _check_pairs(run) -> None:
     """Raise InputError for a run that sampled from problems, of which it keeps no pairs."""
     data, model = run.config["data"], run.config["model"]
-    if run.config.get("online") and data != "builtin":
+    if run.config.get("online") and data not in TASKS:
         raise InputError(
             f"--run {run.path}: it sampled from the problems {data} and keeps no pairs; make some "
             f"with python -m train.rollouts --model {model} --problems {data}, then instead of "

@@ -10,6 +10,7 @@ expression. Graded by the number after the last `=`.
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 ALPHABET = "0123456789+*="
 TEST_COUNT, TEST_SEED = 1000, 7  # no training problem is among these
@@ -51,7 +52,7 @@ class Chain:
         places = self.numbers - 1
         while True:
             at = sorted(rng.sample(range(places), self.products))
-            if all(b - a > 1 for a, b in zip(at, at[1:], strict=False)):
+            if all(b - a > 1 for a, b in pairwise(at)):
                 break
         digits = [str(rng.randint(1, 9)) for _ in range(self.numbers)]
         operators = ["*" if place in at else "+" for place in range(places)]

@@ -43,7 +43,7 @@ class Task(NamedTuple):
         return [self._grade(*row) for row in zip(problems, texts, strict=True)]
 
     def _grade(self, problem: Problem, text: str) -> Grade:
-        before, mark, answer = text.rpartition(self.mark)
+        _, mark, answer = text.rpartition(self.mark)
         if not mark:
             return Grade(False, None, "unparseable")
         return Grade(self.is_correct(problem.question, text), answer, "ok", True)

@@ -17,7 +17,8 @@ from eval.problems.arithmetic import (
     solve,
     work_out,
 )
-from train.builtin.base_model import demonstrations, train_base
+from train.builtin.base_model import train_base
+from train.builtin.lessons import LESSONS
 from train.builtin.made import PROMPTS, SAMPLES, SEED
 from train.data.table import BUILTIN_ROLLOUTS
 
@@ -56,7 +57,7 @@ def test_slips_are_carried_on():
 
 def test_flawed_demonstrations_are_three_in_five():
     problems = [p for p in sample_problems(200, 1) if work_out(p) != work_out(p, precedence=False)]
-    source = demonstrations(problems, seed=3)
+    source = LESSONS["builtin"].demonstrations(problems, seed=3)
     drawn = [next(source) for _ in range(2000)]
     share = sum(not follows_precedence(*row) for row in drawn) / len(drawn)
     assert abs(share - 0.6) < 0.04
@@ -83,7 +84,9 @@ def test_shipped_rollouts_are_graded_right_and_on_no_test_problem():
 
 def test_the_base_is_made_the_same_again():
     exclude = frozenset(held_out_problems(10))
-    (one, tokenizer), (other, _) = (train_base(exclude, seed=0, steps=3) for _ in range(2))
+    (one, tokenizer), (other, _) = (
+        train_base(LESSONS["builtin"], exclude, seed=0, steps=3) for _ in range(2)
+    )
     weights = zip(one.parameters(), other.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in weights)
     assert tokenizer.decode(tokenizer("2+3*1=;#-4")["input_ids"]) == "2+3*1=;#-4"

@@ -55,7 +55,10 @@ def make(out: Path, lesson: Lesson, device: str = "cpu") -> None:
 
 def compare(made: Path, name: str) -> str:
     """Return how the model and rollouts of a task in a folder differ from those shipped."""
-    bases, tables = (shipped_model(name), made / "base"), (shipped_rollouts(name), made / "rollouts.parquet")
+    bases, tables = (
+        (shipped_model(name), made / "base"),
+        (shipped_rollouts(name), made / "rollouts.parquet"),
+    )
     old, new = (load_file(folder / "model.safetensors") for folder in bases)
     difference = max((old[name] - new[name]).abs().max().item() for name in old)
     same = all(torch.equal(old[name], new[name]) for name in old)

@@ -16,7 +16,9 @@ from train.config.schedule import Schedule
 class ModelConfig:
     """The model, and what of it is trained."""
 
-    model: str = flag("builtin", "builtin, smollm2, a folder, a .gguf file or a hub id", "MODEL")
+    model: str = flag(
+        "builtin", "builtin, chains, chains-6, smollm2, a folder, a .gguf file or a hub id", "MODEL"
+    )
     attention: str | None = flag(
         None,
         "how attention is computed, by transformers' name: eager, sdpa, flash_attention_2, "
@@ -49,8 +51,8 @@ class DataConfig:
 
     data: str = flag(
         "builtin",
-        "builtin; a file ending in .jsonl, .json, .parquet, .csv or .tsv (.gz after it), a folder "
-        "or a pattern of such files; or a hub id; with --online problems",
+        "builtin, chains or chains-6; a file ending in .jsonl, .json, .parquet, .csv or .tsv (.gz "
+        "after it), a folder or a pattern of such files; or a hub id; with --online problems",
         "DATA",
     )
     data_config: str | None = flag(
@@ -183,7 +185,7 @@ class EvaluationConfig:
 
     eval_problems: str = flag(
         "auto",
-        "builtin, a problem file, or none; auto: builtin with the built-in data",
+        "builtin, chains, chains-6, a problem file, or none; auto: those of the built-in data",
         "PROBLEMS",
         changes="figures",
     )
@@ -201,7 +203,7 @@ class EvaluationConfig:
     eval_temperature: float = flag(1.0, "temperature of the samples", above=0, changes="figures")
     eval_max_new_tokens: int | None = flag(
         None,
-        "length limit of a completion in evaluation; by default 48 built-in, else 256",
+        "length limit of a completion in evaluation; by default 48 built-in (chains 99), else 256",
         "TOKENS",
         above=0,
         changes="figures",

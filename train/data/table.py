@@ -57,7 +57,7 @@ class TrajectoryTable(NamedTuple):
 
 
 def read_table(source: str, config: str | None = None, split: str | None = None) -> TrajectoryTable:
-    """Open `builtin` or another task's rollouts, a file, a folder or pattern of files, or a data set of the hub.
+    """Open a built-in task's rollouts, a file, a folder or pattern of files, or one of the hub.
 
     Files end in .jsonl, .json, .parquet, .csv or .tsv; all but Parquet may be packed, with .gz
     after. Columns: those of one layout (`train.data.layouts`). config, split: of a data set of the

@@ -14,8 +14,8 @@ from eval.engines.by_transformers import TransformersEngine
 from eval.problems.benchmark import problems_digest
 from eval.problems.files import worked_solutions
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
-from eval.problems.tasks import TASKS
 from eval.problems.rewards import Reward, load_reward
+from eval.problems.tasks import TASKS
 from eval.prompt_check import Limit, share_cut, solution_lengths
 from objectives.errors import InputError
 from train.config import Config

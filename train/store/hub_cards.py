@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.markdown import code, fenced, plain
+from train.config.builtin_tasks import TASKS
 
 ID = re.compile(r"[\w.-]+/[\w.-]+")
 TAGS = ["objective-zoo", "offline-rl"]
@@ -24,7 +25,7 @@ def model_metadata(config: Mapping[str, Any], metrics: Mapping[str, float], name
     results = [
         EvalResult(
             task_type="text-generation",
-            dataset_type="builtin" if problems in ("auto", "builtin") else "problems",
+            dataset_type="builtin" if problems in ("auto", *TASKS) else "problems",
             dataset_name=problems,
             metric_type="accuracy",
             metric_name=metric.removeprefix("eval/").replace("_", " "),
