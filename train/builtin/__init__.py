@@ -1,1 +1,1 @@
-"""The built-in task: its base model and rollouts, and how they were made."""
+"""The built-in tasks: base models and rollouts, and how they were made."""
