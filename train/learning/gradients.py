@@ -43,13 +43,15 @@ class Gradients:
         batch: OptimizerBatch,
         lam: float | None,
         known: Callable[[MicroBatch], MicroBatch] = lambda micro: micro,
+        divergence: Tensor | None = None,
     ) -> StepMetrics:
         """Add the gradients of an optimizer batch's mean loss; return the step's metrics.
 
-        lam: λ of the future policy. known: puts what is known of a micro-batch into it. Where
-        memory runs out and the size of micro-batches is ours to choose, it begins again with half.
+        lam: λ of the future policy. known: puts what is known of a micro-batch into it.
+        divergence: KTO's z0, where it was computed already. Where memory runs out and the size of
+        micro-batches is ours to choose, it begins again with half.
         """
-        divergence = self.divergence(batch)
+        divergence = self.divergence(batch) if divergence is None else divergence
         totals = self.fitting(
             batch,
             lambda: self.add(

@@ -37,6 +37,7 @@ class Known:
 
     future: Rows | None = None  # log-probs under the future policy
     coefficients: Rows | None = None  # in the place of those that the objective gives
+    divergence: Tensor | None = None  # KTO's z0
     trained: list[StepMetrics] = field(default_factory=list)  # of the steps ahead
     tokens_read: int = 0  # forward alone, of each model that read them
 
@@ -74,12 +75,13 @@ class LookAhead:
         """
         if self.how.steps_ahead is not None:
             return self._after_steps(batch, step, self.how.steps_ahead)
-        seen = list(self._seen(batch, lam))
+        divergence = self.gradients.divergence(batch)
+        seen = list(self._seen(batch, lam, divergence))
         tokens = sum(int(micro.rows.tokens) for micro, *_ in seen)
         if self.how.kind == "shuffled":
             generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-            return Known(_shuffled(seen, generator), tokens_read=tokens)
-        return Known(coefficients=self._constant(seen), tokens_read=tokens)
+            return Known(_shuffled(seen, generator), divergence=divergence, tokens_read=tokens)
+        return Known(None, self._constant(seen), divergence, tokens_read=tokens)
 
     def _after_steps(self, batch: OptimizerBatch, step: int, count: int) -> Known:
         policy, known = self.gradients.policies.policy, Known(future={})
@@ -104,11 +106,11 @@ class LookAhead:
 
     @torch.no_grad()
     def _seen(
-        self, batch: OptimizerBatch, lam: float | None
+        self, batch: OptimizerBatch, lam: float | None, divergence: Tensor | None
     ) -> Iterator[tuple[MicroBatch, Tensor, Batch]]:
         """Yield each micro-batch, with the policy's log-probs and the filled batch."""
         gradients = self.gradients
-        for micro in gradients.batcher.micro_batches(batch, gradients.divergence(batch)):
+        for micro in gradients.batcher.micro_batches(batch, divergence):
             policy, filled, _ = gradients.policies.evaluate(micro, lam)
             yield micro, policy, filled
 

@@ -110,10 +110,15 @@ class Policies:
     @property
     def frozen_models(self) -> int:
         """How many models without gradients read every batch; KTO's divergence asks two more."""
+        return self.models_beside + 2 * ("divergence" in self.needs)
+
+    @property
+    def models_beside(self) -> int:
+        """How many models without gradients `evaluate` asks."""
         models = {id(model.model) for model in self._anchors_read().values()}
         if self.reference is not None and self.states is None:
             models.add(id(self.reference.model))
-        return len(models) + (self.lagged is not None) + 2 * ("divergence" in self.needs)
+        return len(models) + (self.lagged is not None)
 
     def _reference_parts(self, micro: MicroBatch, rows: InputRows) -> tuple[Tensor, Head] | None:
         if self.states is not None:

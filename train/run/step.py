@@ -105,9 +105,10 @@ class Updater:
         for ahead in known.trained:
             self.cost.tokens_ahead += ahead.tokens - ahead.shared_tokens
             self.cost.tokens_frozen += ahead.frozen_tokens
-        models = 1 + (self.policies.frozen_models if self.lam is not None else 0)
-        self.cost.tokens_frozen += known.tokens_read * models
-        return self.gradients.of(batch, self.lam, known.put_into)
+        # But for those that read for KTO's divergence, which is computed once.
+        beside = self.policies.models_beside if self.lam is not None else 0
+        self.cost.tokens_frozen += known.tokens_read * (1 + beside)
+        return self.gradients.of(batch, self.lam, known.put_into, known.divergence)
 
     def _count(self, metrics: StepMetrics) -> None:
         cost = self.cost

@@ -10,7 +10,7 @@ from tests.helpers.started_runs import started
 from train.__main__ import main as train
 from train.config.future import read_origin
 from train.config.settings import Config
-from train.learning import look_ahead, optimizing
+from train.learning import gradients, look_ahead, optimizing
 from train.learning.look_ahead import positive
 
 QUICK = Config(steps=3, batch_size=8, learning_rate=3e-4, warmup_steps=0, eval_problems="none")
@@ -186,6 +186,29 @@ def test_constant_weights_are_the_mean_of_their_side(setup_of, tmp_path, name):
     assert (given[~side] < 0).all()
     line = run.updater.update(2)
     assert line["grad_norm"] > 0
+
+
+@pytest.mark.parametrize("origin", ["shuffled", "constant"])
+def test_ktos_reference_point_is_computed_and_counted_once_a_step(
+    setup_of, tmp_path, monkeypatch, origin
+):
+    run = started(setup_of(QUICK), "fpa_kto", tmp_path / "run", future_from=origin)
+    with torch.no_grad():  # completions of others are likelier under a flatter policy
+        run.policies.policy.model.get_output_embeddings().weight.mul_(0.8)
+    updater, batch = run.updater, run.data.draw(2)
+    expected, before = updater.gradients.divergence(batch), updater.cost.tokens_frozen
+    assert expected > 0
+    rows = [micro.rows for micro in micros(run, batch)]
+    calls, own = [], gradients.mismatched_ratios
+    monkeypatch.setattr(
+        gradients, "mismatched_ratios", lambda *about: calls.append(about) or own(*about)
+    )
+    line = updater.update(2)
+    assert len(calls) == 1
+    assert line["divergence"] == expected.item()
+    # Policy and reference beforehand; the reference, and two for the reference point, then.
+    read = sum(2 * int(each.tokens) + 3 * int(each.attention_mask.sum()) for each in rows)
+    assert updater.cost.tokens_frozen - before == read
 
 
 def test_origins_are_read():
