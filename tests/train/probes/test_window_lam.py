@@ -74,6 +74,15 @@ def test_it_is_the_least_of_the_grid_that_holds_nine_in_ten(setup_of, tmp_path, 
     assert window._wanted() == (6.0, 0.0)
 
 
+def test_each_model_reads_the_pairs_once_for_all_of_the_grid(setup_of, tmp_path):
+    window = moved(started(setup_of(QUICK), "fpa_dpo", tmp_path / "run", lam="window"), 1)
+    reads = []
+    for model in (window.policies.policy, window.policies.reference):
+        model.model.model.register_forward_hook(lambda module, *_: reads.append(module))
+    assert len(list(window._ratios())) == len(window.grid)
+    assert len(reads) == 2 == len(set(reads))
+
+
 def test_it_is_smoothed_logged_and_gone_on_with(setup_of, tmp_path, monkeypatch):
     monkeypatch.setattr(window_lam, "EVERY", 2)
     wanted = iter([(4.0, 0.9), (2.0, 1.0), (1.0, 0.95)])
