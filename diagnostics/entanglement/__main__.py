@@ -175,7 +175,7 @@ def _diagnose(settings: Settings, run, specs: dict, folder: Path, log) -> None:
     from train.config.spec import objective_spec
     from train.models.language_model import open_model
     from train.probes.checkpoint import SeenModels, probe_batch, seen_at
-    from train.probes.pairs import drawn_pairs, probe_log_probs
+    from train.probes.pairs import drawn_pairs, read_probes
     from train.probes.policies import fpa_ratios, policy_beside, reference_of
     from train.run.setup import set_up
     from train.store.opened import load_checkpoint
@@ -218,7 +218,7 @@ def _diagnose(settings: Settings, run, specs: dict, folder: Path, log) -> None:
         raise InputError(f"--parameters: {error}") from None
 
     def look(tokens):
-        return probe_log_probs(tokens, policy, base, lam, seen.origin)
+        return read_probes(tokens, policy, base, seen.origin).log_probs(lam)
 
     prompts = tokenizer.batch_decode(
         [list(row[0]) for row in pairs.tokens[::2]], skip_special_tokens=True
@@ -257,7 +257,7 @@ def _diagnose(settings: Settings, run, specs: dict, folder: Path, log) -> None:
     if policy is not base:
 
         def look_before(tokens):
-            return probe_log_probs(tokens, base, base, lam)
+            return read_probes(tokens, base, base).log_probs(lam)
 
         before = measure_pairs(
             base.model, base.head, pairs, prompts, settings.parameters, look_before

@@ -42,12 +42,15 @@ class Policies:
     def device(self) -> torch.device:
         return self.policy.model.device
 
-    def read(self, micro: MicroBatch) -> States:
-        """Return the final hidden states of the policy, the reference and the future's origin."""
+    def read(self, micro: MicroBatch, reference: tuple[Tensor, Head] | None = None) -> States:
+        """Return the final hidden states of the policy, the reference and the future's origin.
+
+        reference: its states and head, of whoever has them already.
+        """
         rows = micro.rows.to(self.device)
         hidden = self.policy.hidden(rows)
         with torch.no_grad():
-            reference = self._reference_parts(micro, rows)
+            reference = reference or self._reference_parts(micro, rows)
             origin = None if self.lagged is None else _parts(self.lagged.origin, rows)
         return States(rows, hidden, reference, origin)
 

@@ -18,9 +18,10 @@ from diagnostics.entanglement.gram import pair_grams, split_weights
 from diagnostics.entanglement.overlap import token_overlap
 from diagnostics.extrapolation.ring import ProbeRing
 from diagnostics.extrapolation.score import COLUMNS, ProbeTokens, reference_name
+from diagnostics.extrapolation.snapshot import take_snapshot
 from diagnostics.parameters import select_parameters
 from diagnostics.trajectories import Trajectories, learnt, pack
-from objectives import reference_point
+from objectives import Head, reference_point
 from objectives.errors import InputError
 from objectives.signals import at_once
 from train.config.diagnosis import ProbePlan
@@ -28,7 +29,7 @@ from train.config.spec import ObjectiveSpec
 from train.data.micro_batches import MicroBatch
 from train.data.tokenized import TokenizedData
 from train.learning.divergence import mismatched_ratios
-from train.learning.policies import Policies
+from train.learning.policies import Policies, States
 from train.models.language_model import LanguageModel, uncompiled
 from train.probes.pairs import ProbePairs
 from train.sampling.evaluator import Scores
@@ -81,6 +82,7 @@ class Observer:
             tokens = ProbeTokens(*(x.to(policies.device) for x in probes.tokens))
             self._ring = ProbeRing(plan.every, plan.horizons, lags=lags, tokens=tokens)
         self._shape = probes.positions, len(base.head.weight)
+        self._before: tuple[Tensor, Head] | None = None  # the reference: at every look the same
         self._solved: Mapping[int, bool] | None = None
 
     def observe(self, step: int, lam: float | None) -> None:
@@ -89,21 +91,29 @@ class Observer:
         lam: λ of the run's future policy, None where the objective does not look ahead.
         """
         if step % self.plan.every == 0:
+            policy = self.policies.policy
             with at_once(), uncompiled():
-                rows = self._measured(step, PLAIN_LAM if lam is None else lam)
+                states = self._read()
+                rows = self._measured(step, PLAIN_LAM if lam is None else lam, states)
                 snapshot = None
                 if self._ring is not None:
-                    snapshot = self.probes.snapshot(self.policies.policy)
+                    snapshot = take_snapshot(states.hidden, policy.head)
             if self._ring is not None and snapshot is not None:
                 for score in self._ring.push(step, snapshot):
                     rows += score.rows()
             self.write(COLUMNS, rows)
 
-    def _measured(self, step: int, lam: float) -> list[dict]:
+    @torch.no_grad()
+    def _read(self) -> States:
+        states = self.policies.read(self.probes.micro, self._before)
+        self._before = states.reference
+        return states
+
+    def _measured(self, step: int, lam: float, states: States) -> list[dict]:
         rows: list[dict] = []
         own = self.policies.policy
         with torch.no_grad():
-            policy, batch, _ = self.policies.evaluate(self._micro(), lam)
+            policy, batch, _ = self.policies.evaluate(self._micro(), lam, states)
         if "tokens" in self.plan.measures:
             shared = self._gradients.weights[:, 0].bool()
             values = token_log_prob_values(policy, batch.mask, shared)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -10,9 +11,9 @@ from torch import Tensor
 from diagnostics.entanglement.measure import ProbeLogProbs, SampledPairs
 from diagnostics.extrapolation.score import ProbeTokens
 from diagnostics.extrapolation.snapshot import Snapshot, take_snapshot
-from objectives import token_log_probs
+from objectives import Head, token_log_probs
 from objectives.errors import InputError
-from train.data.input_rows import collate, spread
+from train.data.input_rows import InputRows, collate, spread
 from train.data.micro_batches import MicroBatch, micro_batch
 from train.data.offline import mean_length
 from train.data.tokenized import TokenizedData, Tokens
@@ -108,15 +109,44 @@ def require_probes(
     return ProbePairs(micro_batch(data, reward, rows, mean_length(data, pairs.index)), pairs)
 
 
+class Read(NamedTuple):
+    """Rows as the policy and the reference read them: what every λ is computed from."""
+
+    rows: InputRows
+    policy: tuple[Tensor, Head]  # final hidden states (N, d), and the output head
+    reference: tuple[Tensor, Head]
+    origin: tuple[Tensor, Head] | None  # of the future policy, where that is not the reference
+
+    @torch.no_grad()
+    def log_probs(self, lam: float) -> ProbeLogProbs:
+        """Return the rows' log-probs under policy, reference and the future policy of λ."""
+        (hidden, head), rows = self.policy, self.rows
+        out = token_log_probs(
+            hidden,
+            head,
+            rows.targets,
+            reference=self.reference,
+            origin=self.origin,
+            lam=lam,
+            collision=True,
+        )
+        assert out.reference is not None  # both were asked for
+        assert out.future is not None
+        assert out.collision is not None
+        assert out.future_collision is not None
+        found = out.policy, out.reference, out.future, out.collision, out.future_collision
+        values = (spread(x, rows) for x in found)
+        return ProbeLogProbs(rows.mask, spread(hidden, rows), *values)
+
+
 @torch.no_grad()
-def probe_log_probs(
+def read_probes(
     tokens: Sequence[Tokens],
     policy: LanguageModel,
     reference: LanguageModel,
-    lam: float,
     origin: LanguageModel | None = None,
-) -> ProbeLogProbs:
-    """Return the rows' log-probs under policy, reference and future policy, by a forward pass.
+) -> Read:
+    """Read rows by a forward pass of each model.
 
     origin: what the future policy is extrapolated from, by default the reference.
     """
@@ -124,19 +154,4 @@ def probe_log_probs(
     hidden = policy.hidden(rows)
     before = hidden if reference is policy else reference.hidden(rows)
     other = None if origin is None or origin is reference else (origin.hidden(rows), origin.head)
-    out = token_log_probs(
-        hidden,
-        policy.head,
-        rows.targets,
-        reference=(before, reference.head),
-        origin=other,
-        lam=lam,
-        collision=True,
-    )
-    assert out.reference is not None  # both were asked for
-    assert out.future is not None
-    assert out.collision is not None
-    assert out.future_collision is not None
-    found = out.policy, out.reference, out.future, out.collision, out.future_collision
-    values = (spread(x, rows) for x in found)
-    return ProbeLogProbs(rows.mask, spread(hidden, rows), *values)
+    return Read(rows, (hidden, policy.head), (before, reference.head), other)

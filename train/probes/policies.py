@@ -22,7 +22,7 @@ from train.data.tokens import Tokens
 from train.models.adapters import base_of_adapter, is_adapter
 from train.models.language_model import LanguageModel, open_model
 from train.models.load import load_model
-from train.probes.pairs import probe_log_probs
+from train.probes.pairs import read_probes
 
 
 def reference_of(model: str | None, reference: str | None) -> str | None:
@@ -67,12 +67,13 @@ def fpa_ratios(
     """
     ratios = {}
     assert measured.batch.anchor is not None  # `join_log_probs` sets it
+    parts: dict[float, list[ProbeLogProbs]] = {lam: [] for lam in LAMS}
+    for at in range(0, len(measured.pairs.number), PAIRS_AT_ONCE):
+        read = read_probes(_tokens(measured, at), policy, reference)
+        for lam in LAMS:
+            parts[lam].append(_light(read.log_probs(lam)))
     for lam in LAMS:
-        parts = [
-            probe_log_probs(_tokens(measured, at), policy, reference, lam)
-            for at in range(0, len(measured.pairs.number), PAIRS_AT_ONCE)
-        ]
-        seen = join_log_probs([_light(p) for p in parts])
+        seen = join_log_probs(parts[lam])
         ahead = batch._replace(future=seen.future, future_collision=seen.future_collision)
         _, future = coefficients_now_and_ahead(
             spec.objective.loss, measured.batch.anchor, ahead, **spec.hyper

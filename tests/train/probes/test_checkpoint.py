@@ -18,7 +18,7 @@ from train.data.micro_batches import micro_batch
 from train.data.offline import OptimizerBatch
 from train.models.language_model import open_model
 from train.probes.checkpoint import probe_batch, seen_at
-from train.probes.pairs import drawn_pairs, probe_log_probs
+from train.probes.pairs import drawn_pairs, read_probes
 from train.store.opened import load_checkpoint, open_run
 
 pytestmark = pytest.mark.cpu
@@ -81,7 +81,7 @@ def as_said(run, data, pairs, base):
     lam = 1.0 if found.lam is None else found.lam
 
     def look(tokens):
-        return probe_log_probs(tokens, policy, base.model, lam, seen.origin)
+        return read_probes(tokens, policy, base.model, seen.origin).log_probs(lam)
 
     measured = measure_pairs(policy.model, policy.head, pairs, [""] * PAIRS, HEAD, look)
     batch = probe_batch(measured, found.spec, config, data, seen)

@@ -172,3 +172,28 @@ def test_runs_side_by_side(setup, tmp_path):
     assert picture.stat().st_size > 40_000
     assert plot_diagnoses({"dpo": folders["dpo"]}, tmp_path / "one.png") is None
     assert not (tmp_path / "one.png").exists()
+
+
+@pytest.mark.parametrize("name", ["fpa_dpo", "dpo"])
+def test_a_look_reads_the_probes_once_and_the_reference_only_at_the_first(setup, name, tmp_path):
+    where = with_config(setup, diagnose="extrapolation,tokens")
+    run = started(where, name, tmp_path / "run")
+    policy, base = run.policies.policy.model, setup.base.model.model
+    calls = {"policy": 0, "base": 0}
+
+    def counted(what):
+        def hook(*_):
+            calls[what] += 1
+
+        return hook
+
+    hooks = [
+        model.get_submodule(model.base_model_prefix).register_forward_hook(counted(what))
+        for what, model in (("policy", policy), ("base", base))
+    ]
+    assert policy is not base
+    for step, read in ((0, 1), (2, 2), (4, 3)):
+        run.observer.observe(step, run.updater.lam)
+        assert calls == {"policy": read, "base": 1}
+    for hook in hooks:
+        hook.remove()
