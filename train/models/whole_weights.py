@@ -1,12 +1,14 @@
 """A policy's weights as a model without adapter has them: names of transformers, adapters added."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import PreTrainedModel
+
+if TYPE_CHECKING:
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
 BASE_LAYER = "base_layer."
 
@@ -17,6 +19,8 @@ def whole_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
 
     Of layers with an adapter, the sum of both, in the dtype of the base's.
     """
+    from peft.tuners.tuners_utils import BaseTunerLayer  # peft takes a while to import
+
     added, of_adapters = {}, set()
     for prefix, layer in model.named_modules():
         if isinstance(layer, BaseTunerLayer):
@@ -31,7 +35,7 @@ def whole_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         yield name.replace(f".{BASE_LAYER}", "."), values
 
 
-def _delta(layer: BaseTunerLayer) -> Tensor:
+def _delta(layer: "BaseTunerLayer") -> Tensor:
     """Return what a layer's active adapters add to its weight."""
     delta = cast(Any, layer).get_delta_weight  # declared of each kind of layer alone
     deltas = [delta(name) for name in layer.active_adapters]

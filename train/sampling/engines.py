@@ -24,6 +24,7 @@ from train.models.kinds import check_kind
 from train.models.language_model import LanguageModel, uncompiled
 from train.models.load import load_for_sampling, load_model, locate
 from train.models.pretrained import read_config, read_tokenizer
+from train.models.whole_weights import whole_weights
 
 MEMORY, BESIDE_TRAINING = 0.9, 0.3  # of the device, that vLLM takes
 USUAL_PROMPT = 1024  # tokens that it is started for, beside a completion
@@ -106,8 +107,6 @@ class PolicyEngine:
             if self.other is None:
                 yield TransformersEngine(policy.model, rows)
             else:
-                from train.models.whole_weights import whole_weights  # peft takes a while to import
-
                 self.other.load(whole_weights(policy.model))
                 self.gap = check_agreement(self.other, policy.model)
                 yield self.other
