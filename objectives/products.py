@@ -16,11 +16,16 @@ HALF = torch.bfloat16
 
 @contextmanager
 def in_float32(hidden: Tensor, tf32: bool) -> Iterator[None]:
-    """Compute float32 products as float32, whatever surrounds; tf32: on CUDA in TF32."""
+    """Compute float32 products as float32, whatever surrounds; tf32: on CUDA in TF32.
+
+    Products of bfloat16 operands are summed in float32 there, too.
+    """
     onednn: Any = torch.backends.mkldnn
     cuda, cpu = torch.backends.cuda.matmul, onednn.matmul
     before = cuda.fp32_precision, cpu.fp32_precision
     cuda.fp32_precision, cpu.fp32_precision = "tf32" if tf32 else "ieee", "ieee"
+    in_parts = cuda.allow_bf16_reduced_precision_reduction
+    cuda.allow_bf16_reduced_precision_reduction = False  # sums of parts of a product, in bfloat16
     try:
         kind = hidden.device.type
         casts = torch.amp.is_autocast_available(kind)  # not on meta
@@ -28,6 +33,7 @@ def in_float32(hidden: Tensor, tf32: bool) -> Iterator[None]:
             yield
     finally:
         cuda.fp32_precision, cpu.fp32_precision = before
+        cuda.allow_bf16_reduced_precision_reduction = in_parts
 
 
 def has_bfloat16(device: torch.device) -> bool:
