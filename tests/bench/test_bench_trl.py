@@ -137,7 +137,8 @@ def test_a_step_against_trl(benchmark, name, tmp_path, request):
     print(f"{their_memory / 1e9:.2f} GB ({memory / their_memory:.2f} times); losses of", end=" ")
     print(f"{len(ours.steps)} steps, {ours.steps[0]['loss']:.3f} to", end=" ")
     print(f"{ours.steps[-1]['loss']:.3f}, at most {furthest:.1e} apart")
-    tolerance = 1e-3 if case[1] == "float32" else 5e-2
+    # In bfloat16 the rounding of log-ratios grows with what they are.
+    tolerance, share = (1e-3, 0.0) if case[1] == "float32" else (5e-2, 5e-2)
     for mine, their in zip(ours.steps, theirs.steps, strict=True):
         assert mine["tokens"] == their["tokens"]
-        assert mine["loss"] == pytest.approx(their["loss"], abs=tolerance)
+        assert mine["loss"] == pytest.approx(their["loss"], abs=tolerance, rel=share)
