@@ -22,7 +22,7 @@ from objectives.json_files import require
 from train.config.diagnosis import MOST
 from train.config.spec import ObjectiveSpec
 from train.data.input_rows import spread
-from train.learning.policies import Policies
+from train.learning.policies import Policies, States
 from train.models.language_model import LanguageModel, uncompiled
 from train.probes.pairs import ProbePairs
 
@@ -65,14 +65,19 @@ class WindowLam:
 
     def _wanted(self) -> tuple[float, float]:
         """Return the least λ of the grid that holds enough pairs, or its last, and their share."""
-        bounds, share = self._bounds(), 0.0
-        for lam, ratios in self._ratios():
+        states = self._read()
+        bounds, share = self._bounds(states), 0.0
+        for lam, ratios in self._ratios(states):
             share = float(((ratios < bounds) | bounds.isinf()).double().mean())
             if share >= INSIDE:
                 return lam, share
         return self.grid[-1], share
 
-    def _bounds(self) -> Tensor:
+    @torch.no_grad()
+    def _read(self) -> States:
+        return self.policies.read(self.probes.micro)
+
+    def _bounds(self, states: States) -> Tensor:
         """Return how large c_l / c_w of each pair may be before its chosen side falls, (N,)."""
         own, tokens = self.policies.policy, self.probes.pairs.tokens
         rows = pack(tokens).to(self.policies.device)
@@ -80,7 +85,8 @@ class WindowLam:
         size = sum(p.numel() for p in own.model.parameters())
         with own.precision.context(cached=True):
             if size > MOST:
-                grams = self._head_grams(rows, weights)
+                hidden = spread(states.hidden, states.rows)
+                grams = head_pair_grams(hidden, own.head, rows.targets, weights)
             else:
                 grams = pair_grams(own.model, rows, weights, select_parameters(own.model))
         of = products(grams.double())
@@ -88,18 +94,11 @@ class WindowLam:
         return torch.where(of.inner > 0, bounds, math.inf).cpu()
 
     @torch.no_grad()
-    def _head_grams(self, rows, weights: Tensor) -> Tensor:
-        own, micro = self.policies.policy, self.probes.micro.rows.to(self.policies.device)
-        hidden = spread(own.hidden(micro), micro)
-        return head_pair_grams(hidden, own.head, rows.targets, weights)
-
-    @torch.no_grad()
-    def _ratios(self):
+    def _ratios(self, states: States):
         """Yield each λ of the grid, with each pair's c_l / c_w at the future policy, (N,)."""
         micro, own, spec = self.probes.micro, self.policies.policy, self.spec
         index = self.probes.pairs.index
         micro = micro._replace(batch=micro.batch._replace(divergence=torch.zeros(len(index))))
-        states = self.policies.read(micro)
         rows, reference = states.rows, states.reference
         policy, batch, _ = self.policies.evaluate(micro, self.grid[0], states)
         for lam in self.grid:

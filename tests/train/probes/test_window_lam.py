@@ -49,37 +49,41 @@ def test_the_bounds_are_those_of_plain_gradients(setup_of, tmp_path, monkeypatch
     window = moved(started(setup_of(QUICK), "fpa", tmp_path / "run", lam="window"), 2)
     if size:
         expected = bounds_by_autograd(window)
-        torch.testing.assert_close(window._bounds(), expected, rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(window._bounds(window._read()), expected, rtol=1e-3, atol=1e-6)
     else:
-        whole = window._bounds()
+        whole = window._bounds(window._read())
         monkeypatch.setattr(window_lam, "MOST", 0)
-        assert not torch.allclose(window._bounds(), whole)
+        assert not torch.allclose(window._bounds(window._read()), whole)
 
 
 @pytest.mark.parametrize("name", ["fpa", "fpa_dpo"])
 def test_it_is_the_least_of_the_grid_that_holds_nine_in_ten(setup_of, tmp_path, monkeypatch, name):
     run = started(setup_of(QUICK), name, tmp_path / "run", lam="window", lam_floor=0.0)
     window = moved(run, 3)
-    ratios = dict(window._ratios())
+    ratios = dict(window._ratios(window._read()))
     assert list(ratios) == window.grid == grid(0.0, 6.0)
     middle = 0.5 * (ratios[window.grid[4]] + ratios[window.grid[5]])
     # As if the bound of every pair lay between two values of the grid.
-    monkeypatch.setattr(window, "_bounds", lambda: middle)
+    monkeypatch.setattr(window, "_bounds", lambda states: middle)
     shares = [float((ratios[lam] < middle).double().mean()) for lam in window.grid]
     wanted = next((i for i, share in enumerate(shares) if share >= 0.9), len(shares) - 1)
     assert window._wanted() == (window.grid[wanted], shares[wanted])
-    monkeypatch.setattr(window, "_bounds", lambda: torch.full_like(middle, math.inf))
+    monkeypatch.setattr(window, "_bounds", lambda states: torch.full_like(middle, math.inf))
     assert window._wanted() == (0.0, 1.0)
-    monkeypatch.setattr(window, "_bounds", lambda: torch.zeros_like(middle))
+    monkeypatch.setattr(window, "_bounds", lambda states: torch.zeros_like(middle))
     assert window._wanted() == (6.0, 0.0)
 
 
-def test_each_model_reads_the_pairs_once_for_all_of_the_grid(setup_of, tmp_path):
+def test_each_model_reads_the_pairs_once_for_all_of_the_grid(setup_of, tmp_path, monkeypatch):
     window = moved(started(setup_of(QUICK), "fpa_dpo", tmp_path / "run", lam="window"), 1)
     reads = []
     for model in (window.policies.policy, window.policies.reference):
         model.model.model.register_forward_hook(lambda module, *_: reads.append(module))
-    assert len(list(window._ratios())) == len(window.grid)
+    assert len(list(window._ratios(window._read()))) == len(window.grid)
+    assert len(reads) == 2 == len(set(reads))
+    reads.clear()
+    monkeypatch.setattr(window_lam, "MOST", 0)  # the head's gradients are of the same hidden states
+    window._wanted()
     assert len(reads) == 2 == len(set(reads))
 
 
