@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from objectives.head import Head, check_lam, check_other
-from objectives.kernel import CHUNK_ELEMENTS, CHUNK_POSITIONS, cast_once, tokens_ruled_out
+from objectives.kernel import cast_once, positions_at_once, tokens_ruled_out
 from objectives.products import in_float32
 
 Divergence = Literal["kl", "js"]
@@ -48,10 +48,7 @@ def future_divergence(
     check_lam(lam, None, origin)
     if kind not in ("kl", "js"):
         raise ValueError(f"kind must be 'kl' or 'js', got {kind!r}")
-    if chunk_size is None:
-        chunk_size = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be 1 or more, got {chunk_size}")
+    chunk_size = positions_at_once(head, chunk_size)
     copies = {}
     _, head = cast_once(hidden, head, copies)
     states, other = cast_once(*origin, copies)

@@ -85,10 +85,7 @@ def token_log_probs(
         if other is not None:
             check_other(hidden, head, name, *other)
     check_lam(lam, reference, origin)
-    if chunk_size is None:
-        chunk_size = max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be 1 or more, got {chunk_size}")
+    chunk_size = positions_at_once(head, chunk_size)
     form = head.scale, head.softcap, head.half
     with in_float32(hidden, head.half):
         policy, *rest = _TokenLogProbs.apply(
@@ -96,6 +93,18 @@ def token_log_probs(
             reference, origin, lam, (entropy, collision), chunk_size,
         )  # fmt: skip
     return TokenLogProbs(policy, *rest)
+
+
+def positions_at_once(head: Head, chunk_size: int | None) -> int:
+    """Return the positions of a chunk, by default as many as fill 64 MiB with logits, 512 or more.
+
+    Raises ValueError for fewer than 1.
+    """
+    if chunk_size is None:
+        return max(CHUNK_POSITIONS, CHUNK_ELEMENTS // head.weight.shape[0])
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be 1 or more, got {chunk_size}")
+    return chunk_size
 
 
 class _TokenLogProbs(torch.autograd.Function):
