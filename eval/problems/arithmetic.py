@@ -6,6 +6,7 @@ strategy goes from left to right. Graded by the number after `#` alone.
 """
 
 import random
+from collections.abc import Callable
 
 NUMBERS = 5
 TEST_COUNT, TEST_SEED = 1000, 7  # no training problem is among these
@@ -26,11 +27,18 @@ def sample_problems(count: int, seed: int, exclude: frozenset[str] = frozenset()
     tell the strategies apart and is left out. Where `*` comes first both are the same: about one
     problem in nine.
     """
+    return draw_distinct(_sample_problem, count, seed, lambda p: p in exclude or _coincides(p))
+
+
+def draw_distinct(
+    draw: Callable[[random.Random], str], count: int, seed: int, left_out: Callable[[str], bool]
+) -> list[str]:
+    """Return `count` distinct problems of those that are drawn, the same for the same seed."""
     rng = random.Random(seed)
     drawn: dict[str, None] = {}
     while len(drawn) < count:
-        problem = _sample_problem(rng)
-        if problem not in exclude and not _coincides(problem):
+        problem = draw(rng)
+        if not left_out(problem):
             drawn[problem] = None
     return list(drawn)
 

@@ -1,5 +1,6 @@
 """The benchmarks by name: where their problems are, how they are asked and graded."""
 
+from eval.problems.arithmetic import TEST_COUNT
 from eval.problems.benchmark import SMALL_SET_SAMPLES, Benchmark, Hub
 from eval.problems.files import Problem
 from eval.problems.tasks import TASKS, Task
@@ -23,7 +24,7 @@ DIGESTS = {  # of the built-in tasks' problems
 
 def _built_in(task: Task) -> Benchmark:
     return _BuiltIn(
-        task.name, "", "", task.test_count,
+        task.name, "", "", TEST_COUNT,
         max_new_tokens=task.max_new_tokens,
         prompt=lambda tokenizer, question: question,
         grade=task.grade,

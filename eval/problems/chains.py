@@ -12,8 +12,9 @@ import random
 from dataclasses import dataclass
 from itertools import pairwise
 
+from eval.problems.arithmetic import draw_distinct, solve
+
 ALPHABET = "0123456789+*="
-TEST_COUNT, TEST_SEED = 1000, 7  # no training problem is among these
 SLIP = 0.003  # of a step's result, by one or two
 
 
@@ -32,21 +33,11 @@ class Chain:
         # A state has at most two numbers of three digits, and one operation fewer than the last.
         return sum(3 * left + 2 for left in range(1, self.numbers)) + 1
 
-    def held_out(self, count: int = TEST_COUNT) -> list[str]:
-        """Return the first `count` problems of the test set."""
-        return self.sample_problems(TEST_COUNT, TEST_SEED)[:count]
-
     def sample_problems(
         self, count: int, seed: int, exclude: frozenset[str] = frozenset()
     ) -> list[str]:
         """Draw `count` distinct problems, none of them in `exclude`, the same for the same seed."""
-        rng = random.Random(seed)
-        drawn: dict[str, None] = {}
-        while len(drawn) < count:
-            problem = self._problem(rng)
-            if problem not in exclude:
-                drawn[problem] = None
-        return list(drawn)
+        return draw_distinct(self._problem, count, seed, exclude.__contains__)
 
     def _problem(self, rng: random.Random) -> str:
         places = self.numbers - 1
@@ -67,11 +58,6 @@ CHAINS = {
         Chain("chains", 8, 2, 0.2),
     )
 }
-
-
-def solve(problem: str) -> int:
-    """Return the value of a problem, `*` before `+`."""
-    return _value(*_read(problem))
 
 
 def work_out(problem: str, rng: random.Random, *, stray: float = 0.0, slip: float = 0.0) -> str:
@@ -139,10 +125,3 @@ def _reduced(numbers: list[int], operators: list[str], at: int) -> tuple[list[in
     left, right = numbers[at : at + 2]
     result = left * right if operators[at] == "*" else left + right
     return [*numbers[:at], result, *numbers[at + 2 :]], operators[:at] + operators[at + 1 :]
-
-
-def _value(numbers: list[int], operators: list[str]) -> int:
-    while operators:
-        at = operators.index("*") if "*" in operators else 0
-        numbers, operators = _reduced(numbers, operators, at)
-    return numbers[0]

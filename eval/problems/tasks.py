@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from eval.grading import Grade
 from eval.problems import arithmetic, chains
+from eval.problems.arithmetic import TEST_COUNT, TEST_SEED
 from eval.problems.files import Problem
 
 
@@ -20,13 +21,15 @@ class Task(NamedTuple):
     """A family of problems that are asked by nothing but themselves."""
 
     name: str
-    test_count: int
     max_new_tokens: int  # that the longest solution needs
-    held_out: Callable[..., list[str]]  # the first `count` problems of the test set, or all
     sample_problems: Draw
     solve: Callable[[str], int]
     is_correct: Callable[[str, str], bool]
     mark: str  # the answer is what follows the last of these
+
+    def held_out(self, count: int | None = None) -> list[str]:
+        """Return the first `count` problems of the test set, or all."""
+        return self.sample_problems(TEST_COUNT, TEST_SEED)[:count]
 
     def problems(self, expressions: Sequence[str]) -> list[Problem]:
         """Return expressions of the task with their values."""
@@ -51,13 +54,12 @@ class Task(NamedTuple):
 
 def _chain(of: chains.Chain) -> Task:
     return Task(
-        of.name, chains.TEST_COUNT, of.max_new_tokens, of.held_out, of.sample_problems,
-        chains.solve, chains.is_correct, "=",
-    )  # fmt: skip
+        of.name, of.max_new_tokens, of.sample_problems, arithmetic.solve, chains.is_correct, "="
+    )
 
 
 BUILTIN = Task(
-    "builtin", arithmetic.TEST_COUNT, arithmetic.MAX_NEW_TOKENS, arithmetic.held_out_problems,
-    arithmetic.sample_problems, arithmetic.solve, arithmetic.is_correct, "#",
+    "builtin", arithmetic.MAX_NEW_TOKENS, arithmetic.sample_problems, arithmetic.solve,
+    arithmetic.is_correct, "#",
 )  # fmt: skip
 TASKS = {task.name: task for task in (BUILTIN, *map(_chain, chains.CHAINS.values()))}

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.problems.arithmetic import solve
 from eval.problems.chains import (
     CHAINS,
     SLIP,
     first_illegal_step,
     is_correct,
     reductions,
-    solve,
     work_out,
 )
 from eval.problems.tasks import TASKS

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-TASKS = ("builtin", "chains-6", "chains")  # as eval.problems.tasks has them
+from eval.problems.chains import CHAINS
+
+TASKS = ("builtin", *CHAINS)
 SHIPPED = Path(__file__).parents[1] / "builtin"
 
 
