@@ -8,6 +8,9 @@ from eval.problems import arithmetic, chains
 from eval.problems.arithmetic import TEST_COUNT, TEST_SEED
 from eval.problems.files import Problem
 
+VALIDATION = "-validation"  # after a task's name: problems to choose settings by
+VALIDATION_COUNT, VALIDATION_SEED = 500, 8
+
 
 class Draw(Protocol):
     """Draws distinct problems, none of them in `exclude`, the same for the same seed."""
@@ -30,6 +33,11 @@ class Task(NamedTuple):
     def held_out(self, count: int | None = None) -> list[str]:
         """Return the first `count` problems of the test set, or all."""
         return self.sample_problems(TEST_COUNT, TEST_SEED)[:count]
+
+    def validation(self, count: int | None = None) -> list[str]:
+        """Return the first `count` problems, or all, of those to choose settings by."""
+        tests = frozenset(self.held_out())
+        return self.sample_problems(VALIDATION_COUNT, VALIDATION_SEED, tests)[:count]
 
     def problems(self, expressions: Sequence[str]) -> list[Problem]:
         """Return expressions of the task with their values."""
@@ -63,3 +71,14 @@ BUILTIN = Task(
     arithmetic.is_correct, "#",
 )  # fmt: skip
 TASKS = {task.name: task for task in (BUILTIN, *map(_chain, chains.CHAINS.values()))}
+
+
+def task_problems(name: str, count: int | None = None) -> tuple[Task, list[str]] | None:
+    """Return a task and the first `count` problems that its name asks for; None for another name.
+
+    name: of a task, for its test problems, or with `-validation` after it.
+    """
+    task = TASKS.get(name.removesuffix(VALIDATION))
+    if task is None:
+        return None
+    return task, task.validation(count) if name.endswith(VALIDATION) else task.held_out(count)

@@ -16,7 +16,7 @@ from eval.problems.chains import (
     reductions,
     work_out,
 )
-from eval.problems.tasks import TASKS
+from eval.problems.tasks import TASKS, task_problems
 from train.builtin.base_model import train_base
 from train.builtin.lessons import LESSONS
 from train.builtin.made import PROMPTS, SAMPLES, SEED
@@ -88,6 +88,19 @@ def test_shipped_rollouts_are_graded_right_and_on_no_test_problem(name):
     graded = map(task.is_correct, table["prompt"], table["completion"])
     assert [1.0 if right else -1.0 for right in graded] == table["reward"].tolist()
     assert 0.2 < (table["reward"] > 0).mean() < 0.3
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_validation_problems_are_none_of_the_test_set(name):
+    task, problems = task_problems(f"{name}-validation")
+    assert task is TASKS[name]
+    assert len(set(problems)) == 500
+    assert task_problems(f"{name}-validation", 20)[1] == problems[:20]
+    assert task_problems(name)[1] == task.held_out()
+    assert not set(problems) & set(task.held_out())
+    trained = set(pd.read_parquet(shipped_rollouts(name))["prompt"])
+    assert len(set(problems) & trained) <= 2  # drawn apart, so that chance alone makes them meet
+    assert task_problems(f"{name}-other") is None
 
 
 def test_names_of_tasks_stand_in_two_places_alike():

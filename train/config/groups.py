@@ -185,7 +185,8 @@ class EvaluationConfig:
 
     eval_problems: str = flag(
         "auto",
-        "builtin, chains, chains-6, a problem file, or none; auto: those of the built-in data",
+        "builtin, chains, chains-6, one of these with -validation after it (to choose settings "
+        "by), a problem file, or none; auto: those of the built-in data",
         "PROBLEMS",
         changes="figures",
     )

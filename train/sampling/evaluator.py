@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from eval.engines.by_transformers import TransformersEngine
 from eval.engines.interface import Engine
 from eval.problems.problem_set import ProblemSet, arithmetic_set, word_problem_set
-from eval.problems.tasks import TASKS
+from eval.problems.tasks import TASKS, task_problems
 from eval.prompts import encode_texts
 from eval.statistics import average_at_k, score_interval
 from train.config import Config
@@ -160,7 +160,8 @@ def _problems(config: Config, tokenizer: PreTrainedTokenizerBase) -> ProblemSet 
     name = evaluated_problems(config)
     if name == "none":
         return None
-    if name in TASKS:
-        task, limit = TASKS[name], config.eval_limit
-        return arithmetic_set(task.held_out(limit), config.eval_max_new_tokens, task=task)
+    of_task = task_problems(name, config.eval_limit)
+    if of_task is not None:
+        task, problems = of_task
+        return arithmetic_set(problems, config.eval_max_new_tokens, task=task)
     return word_problem_set(name, tokenizer, config.eval_max_new_tokens, config.eval_limit)

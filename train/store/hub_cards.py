@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eval.problems.tasks import VALIDATION
 from objectives.markdown import code, fenced, plain
 from train.config.builtin_tasks import TASKS
 
@@ -22,10 +23,11 @@ def model_metadata(config: Mapping[str, Any], metrics: Mapping[str, float], name
 
     adapter = config.get("lora_rank") is not None
     problems = str(config.get("eval_problems", "auto"))
+    task = problems.removesuffix(VALIDATION)
     results = [
         EvalResult(
             task_type="text-generation",
-            dataset_type="builtin" if problems in ("auto", *TASKS) else "problems",
+            dataset_type="builtin" if task in ("auto", *TASKS) else "problems",
             dataset_name=problems,
             metric_type="accuracy",
             metric_name=metric.removeprefix("eval/").replace("_", " "),
