@@ -16,6 +16,7 @@ COMMANDS = {
     "train": ("train", "train objectives on graded rollouts"),
     "eval": ("eval", "score a model on benchmarks, or grade completions again"),
     "compare": ("eval.compare", "compare runs: accuracies, differences, costs"),
+    "study": ("eval.study", "make the study's tables and figures again, or check them"),
     "entanglement": ("diagnostics.entanglement", "where gradients of chosen and rejected entangle"),
     "extrapolation": ("diagnostics.extrapolation", "whether the policy went where it was forecast"),
     "data": ("train.dataset_report", "show what data are read as, before training on them"),

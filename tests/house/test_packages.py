@@ -38,7 +38,7 @@ def test_a_package_comes_with_its_data():
             matching = [path for path in files("*") if fnmatch(str(path), str(folder / pattern))]
             assert matching, f"{package}: {pattern} is no file"
             packed.update(matching)
-    wanted = [p for p in files("*") if (ROOT / p).is_file() and p.suffix not in (".py", ".png")]
-    wanted = {path for path in wanted if path.name != "README.md"}
+    of_the_page = (".py", ".png", ".md", ".csv")
+    wanted = {p for p in files("*") if (ROOT / p).is_file() and p.suffix not in of_the_page}
     assert wanted == packed
     assert {path.name for path in packed} >= DATA

@@ -19,7 +19,7 @@ NOT_SOURCE = (
     ".git", "*.egg-info", "__pycache__", ".*cache", ".benchmarks", ".hypothesis", ".venv", "build",
     "dist", "runs",
 )  # fmt: skip
-OF_THE_PAGE = {".md", ".png"}
+OF_THE_PAGE = {".md", ".png", ".csv"}
 MADE = re.compile(r"PKG-INFO|setup\.cfg|.*\.egg-info/.*")
 
 

@@ -1,0 +1,74 @@
+"""Make the study's tables and figures from its results, check them, or train its runs again.
+
+python -m eval.study                                     # tables into eval/STUDY.md, and figures
+python -m eval.study --check                             # whether they are what the results say
+python -m eval.study --make chains --runs runs/study     # train what is missing; then its results
+"""
+
+import sys
+from pathlib import Path
+
+from objectives.errors import InputError, command_line
+from objectives.output_lock import held
+from train.config import UNTRAINED
+from train.config.flags import Parser
+
+
+def main() -> None:
+    parser = Parser("eval.study", __doc__)
+    parser.add_argument("--check", action="store_true", help="say what differs, and write nothing")
+    parser.add_argument("--make", metavar="NAME", help="train this experiment of plan.toml")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/study"), metavar="PATH",
+        help="folder of its runs (default: runs/study)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="take the runs that are finished, and train none"
+    )
+    arguments = parser.parse_args(sys.argv[1:])
+    if arguments.make and arguments.check:
+        raise InputError("--check: not with --make: give one")
+    if arguments.workers < 1:
+        raise InputError(f"--workers {arguments.workers}: must be 1 or more")
+
+    # Imported here so that a mistyped flag is answered at once.
+    if arguments.make:
+        _make(arguments.make, arguments.runs, arguments.workers, arguments.partial)
+    else:
+        _page(arguments.check)
+
+
+def _make(name: str, runs: Path, workers: int, partial: bool) -> None:
+    from eval.study.plan import experiment
+    from eval.study.records import collect, write_records
+    from eval.study.training import DONE, train_missing
+
+    planned, folder = experiment(name), runs / name
+    with held(folder):
+        if not partial:
+            train_missing(planned, folder, workers)
+        names = [run for run, _ in planned.runs()]
+        done = [run for run in names if (folder / run / DONE).is_file()]
+        if not done:
+            raise InputError(f"{folder}: no finished run of {name} there")
+        print(f"{len(done)} of {len(names)} runs are finished")
+        print(*write_records(collect(done, folder, UNTRAINED), name), sep="\n")
+
+
+def _page(check: bool) -> None:
+    from eval.study.page import made, stale
+
+    if not check:
+        print(*made(), sep="\n")
+        return
+    differing = stale()
+    if differing:
+        raise InputError(f"not what the results say: {', '.join(differing)}: python -m eval.study")
+    print("every table and figure is what the results say")
+
+
+if __name__ == "__main__":
+    command_line(main)

@@ -1,0 +1,57 @@
+"""The study's figures, each made of the curves of one experiment."""
+
+import math
+from collections.abc import Sequence
+
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from eval.study.curves import Curve
+from eval.study.tables import MODE, REFERENCE
+
+PALETTE = sns.color_palette("colorblind")
+# A colour for each kind of objective, the same in every figure.
+KINDS = {
+    "correct rollouts alone": (PALETTE[2], ("sft", "awr", "psr")),
+    "incorrect ones weighed at the future policy": (PALETTE[0], ("fpa", "guarded_fpa")),
+    "pairs": (PALETTE[1], ("dpo", "rpo", "dpop", "gate_dpo", "simper", "guarded_dpo")),
+    "its own samples": (PALETTE[4], ("online",)),
+    "other": (PALETTE[3], ()),
+}
+ACROSS = 5
+
+
+def colour(line: str) -> tuple:
+    """Return a line's colour: of its objective's kind."""
+    for own, names in KINDS.values():
+        if any(line == name or line.startswith((f"{name}-", f"{name}_")) for name in names):
+            return own
+    return KINDS["other"][0]
+
+
+def draw_steps(curves: Sequence[Curve]) -> Figure:
+    """Return sampled accuracy over steps: a panel a line, 95 % bands, `sft` dashed in each."""
+    tables = {curve.name: curve.table(MODE) for curve in curves}
+    ordered = sorted(tables, key=lambda name: -tables[name]["mean"].iloc[-1])
+    rows = math.ceil(len(ordered) / ACROSS)
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+        figure = Figure(figsize=(2.5 * ACROSS, 0.5 + 2.2 * rows), layout="constrained")
+        axes = figure.subplots(rows, ACROSS, sharex=True, sharey=True, squeeze=False).flatten()
+        for axis, name in zip(axes, ordered, strict=False):
+            own, base = tables[name], tables[REFERENCE]
+            axis.plot(base.index, base["mean"], color="0.35", lw=1.3, ls=(0, (4, 2)))
+            axis.fill_between(
+                own.index, own["low"], own["high"], color=colour(name), alpha=0.25, lw=0
+            )
+            axis.plot(own.index, own["mean"], color=colour(name), lw=2.2)
+            axis.set_title(name, fontsize="medium")
+            axis.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+            axis.set_ylim(0, None)
+        for axis in axes[len(ordered) :]:
+            axis.remove()
+        for axis in axes[max(0, len(ordered) - ACROSS) : len(ordered)]:
+            axis.tick_params(labelbottom=True)
+        figure.supxlabel("step", fontsize="medium")
+        figure.supylabel(f"{MODE} accuracy", fontsize="medium")
+    return figure

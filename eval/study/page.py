@@ -1,0 +1,104 @@
+"""The page of the study: its tables between marks in the text, its figures beside the results."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from eval.compare.words import markdown
+from eval.study import figures, tables
+from eval.study.curves import Curve, curves
+from eval.study.records import RESULTS, read_records
+from objectives.errors import InputError
+from objectives.figures import literal
+from objectives.whole_files import write_whole
+
+PAGE = Path(__file__).parents[1] / "STUDY.md"
+FIGURES = Path(__file__).parent
+DPI = 110
+SOURCE = "Source"  # of a figure's PNG: a digest of what it was drawn from
+NUMBER = re.compile(r"(?<![\w.])[+-]?\d*\.\d+(?![\w.])")
+BLOCK = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+# Each table and figure: the experiment that it is made of, and what makes it.
+TABLES: dict[str, tuple[str, Callable[[list[Curve]], pd.DataFrame]]] = {
+    "rates": ("chains-screen", tables.rates_table),
+    "chains": ("chains", tables.accuracy_table),
+}
+FIGURE_MAKERS: dict[str, tuple[str, Callable[[list[Curve]], Figure]]] = {
+    "chains": ("chains", figures.draw_steps),
+}
+
+
+def made() -> list[Path]:
+    """Write all tables into the page and all figures; return the files."""
+    write_whole(PAGE, _filled(_text()))
+    files = [PAGE]
+    for name, (experiment, draw) in FIGURE_MAKERS.items():
+        figure = draw(_curves(experiment))
+        literal(figure)
+        files.append(FIGURES / f"{name}.png")
+        source = {SOURCE: _digest(experiment)}
+        write_whole(files[-1], lambda path, f=figure, s=source: _save(f, path, s))
+    return files
+
+
+def stale() -> list[str]:
+    """Return what of the page is not what the results say, by name; nothing is written."""
+    text = _text()
+    found = [] if _filled(text) == text else ["its tables"]
+    for name, (experiment, _) in FIGURE_MAKERS.items():
+        file = FIGURES / f"{name}.png"
+        # Text in a PNG is not compressed.
+        if not file.is_file() or _digest(experiment).encode() not in file.read_bytes():
+            found.append(file.name)
+    strange = strange_numbers(text)
+    return found + [f"{number}, which stands in no table" for number in strange]
+
+
+def strange_numbers(text: str) -> list[str]:
+    """Return numbers with a decimal point in the page's prose that stand in none of its tables."""
+    known = {
+        number.lstrip("+-") for block in BLOCK.finditer(text) for number in NUMBER.findall(block[3])
+    }
+    prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", BLOCK.sub("", text), flags=re.DOTALL)
+    return sorted({n for n in NUMBER.findall(prose) if n.lstrip("+-") not in known})
+
+
+def _text() -> str:
+    if not PAGE.is_file():
+        raise InputError(f"{PAGE}: not there: the study's page is kept in its repository")
+    return PAGE.read_text(encoding="utf-8")
+
+
+def _filled(text: str) -> str:
+    """Return the page with its tables as the results have them."""
+
+    def fill(block: re.Match) -> str:
+        if block[2] not in TABLES:
+            raise InputError(f"{PAGE}: no table is called {block[2]}: {', '.join(TABLES)}")
+        experiment, make = TABLES[block[2]]
+        return f"{block[1]}{markdown(make(_curves(experiment)))}\n{block[4]}"
+
+    return BLOCK.sub(fill, text)
+
+
+@cache
+def _curves(experiment: str) -> list[Curve]:
+    return curves(read_records(experiment))
+
+
+def _digest(experiment: str) -> str:
+    """Return a digest of an experiment's results and of the code that draws them."""
+    digest = hashlib.sha256(Path(figures.__file__).read_bytes())
+    for file in sorted(RESULTS.glob(f"{experiment}-*.csv")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _save(figure: Figure, path: Path, source: dict[str, str]) -> None:
+    figure.savefig(path, format="png", dpi=DPI, metadata=source)
