@@ -19,10 +19,11 @@ def test_its_commands_are_ones_that_train_takes(name):
         parser = Parser("train", None)
         parser.add_argument("--objective")
         add_flags(parser, Config)
+        parser.add_argument("--online", action="store_true")
         arguments, rest = parser.parse_known_args(words)
         assert arguments.objective in OBJECTIVES
         hyper_parameters(rest, [arguments.objective], parser.flags)
-        config = from_flags(Config, arguments, online=bool("--online" in words))
+        config = from_flags(Config, arguments, online=arguments.online)
         assert run.split("/")[1:] == [f"{config.learning_rate:g}", str(config.seed)]
 
 
