@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from objectives.lazy import lazy
 
 if TYPE_CHECKING:
+    from eval.decoding.future import Future
     from eval.engines.by_transformers import TransformersEngine
     from eval.engines.by_vllm import VllmEngine
     from eval.engines.interface import Completion, Engine, Sampling
@@ -20,6 +21,7 @@ __all__ = [
     "Completion",
     "DecodedCompletion",
     "Engine",
+    "Future",
     "Grade",
     "ProblemSet",
     "Sampling",
@@ -39,6 +41,7 @@ __getattr__, __dir__ = lazy(
         "Completion": "eval.engines.interface",
         "DecodedCompletion": "eval.generation",
         "Engine": "eval.engines.interface",
+        "Future": "eval.decoding.future",
         "Grade": "eval.grading",
         "ProblemSet": "eval.problems.problem_set",
         "Sampling": "eval.engines.interface",

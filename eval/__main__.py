@@ -3,6 +3,7 @@
     python -m eval --model runs/fpa/checkpoints/step-300 --benchmarks builtin --limit 200
     python -m eval --model smollm2 --benchmarks gsm8k,math500 --benchmark-dir sets --out runs/eval
     python -m eval --model smollm2 --problems mine.jsonl --samples 8 --temperature 0.7
+    python -m eval --model CHECKPOINT --reference chains --lam 1 --benchmarks chains
     python -m eval --completions runs/eval/completions.jsonl --benchmarks gsm8k
     python -m eval --model smollm2 --problems mine.jsonl --reward mine.py:reward
 
@@ -28,8 +29,8 @@ from eval.problems.files import Problem, load_problems
 from eval.problems.rewards import Reward, load_reward
 from objectives.errors import InputError, command_line
 from objectives.output_lock import held
-from train.config.engines import EngineConfig
 from train.config.flags import Parser, add_flags, check, flag, flag_name, from_flags
+from train.config.future_policy import FuturePolicyConfig
 
 if TYPE_CHECKING:
     from eval.reward_scores import RewardScore
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = "runs/eval"
 OF_SAMPLING = ("model", "limit", "samples", "temperature", "top_p", "max_new_tokens",
-               "batch_size", "seed", "device", "dtype", "engine", "engine_memory")  # fmt: skip
+               "batch_size", "seed", "device", "dtype", "engine", "engine_memory",
+               "reference", "lam")  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Settings(EngineConfig):
+class Settings(FuturePolicyConfig):
     """Each field is a flag."""
 
     model: str = flag("builtin", "as for python -m train; a run's checkpoint is a folder", "MODEL")
@@ -95,6 +97,7 @@ class Settings(EngineConfig):
             raise InputError(f"--benchmark-dir {self.benchmark_dir}: no such folder")
         check(self)
         self.check_engine()
+        self.check_future()
         if self.temperature is not None and not 0 <= self.temperature < float("inf"):
             raise InputError(f"--temperature {self.temperature}: give 0 (greedy) or a number above")
         if not 0 < self.top_p <= 1:
@@ -145,6 +148,7 @@ def evaluate(settings: Settings) -> "Scores":
         "model": settings.model,
         "device": settings.device,
         "dtype": settings.dtype,
+        **settings.future_record(),
         **settings.engine_record(),
         **(reward.record() if reward else {}),
         "benchmarks": {
@@ -172,7 +176,7 @@ def _scored(
     from eval.reward_scores import reward_score
     from eval.sampling import make_ready, notes, sample_benchmark
     from eval.scores import score
-    from train.sampling.engines import open_engine
+    from train.sampling.engines import open_engine, open_future_engine
     from train.store.origin import origin_of_samples
     from train.store.provenance import called
 
@@ -184,13 +188,19 @@ def _scored(
     ]
     left_out: dict[str, dict[str, int]] = {}
     if unfinished:
-        engine, tokenizer = open_engine(
-            settings.model, settings, settings.device, settings.dtype, settings.batch_size,
-            max(plan.max_new_tokens for plan in plans.values()),
-        )  # fmt: skip
+        where = settings.device, settings.dtype, settings.batch_size
+        if settings.reference is not None and settings.lam is not None:
+            engine, tokenizer = open_future_engine(
+                settings.model, settings.reference, settings.lam, *where
+            )
+        else:
+            longest = max(plan.max_new_tokens for plan in plans.values())
+            engine, tokenizer = open_engine(settings.model, settings, *where, longest)
         begun = folder.begun if folder.rows else None
-        where, command = f"{folder.path / 'settings.json'}", called("eval")
-        making = origin_of_samples(where, settings.model, command, begun, engine.name)
+        making = origin_of_samples(
+            f"{folder.path / 'settings.json'}", settings.model, called("eval"), begun, engine.name,
+            settings.reference,
+        )  # fmt: skip
         folder.add_making(making)
         ready = [
             make_ready(engine, tokenizer, benchmark, problems, plans[benchmark.name],

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -28,12 +28,38 @@ def decode_in_step(
 
     Prompts are of one length where a length is passed at which rotary frequencies turn.
     """
-    device = next(model.parameters()).device
     batch = CachedBatch(model, prompts, max_new_tokens)
-    alive = torch.arange(len(prompts), device=device)
-    finished = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+    return decode_batch(batch, sampler, max_new_tokens, stop, report)
+
+
+class Batch(Protocol):
+    """Rows of tokens that were read; more may be."""
+
+    logits: Tensor
+    """(rows, vocabulary), of what comes next."""
+
+    def append(self, tokens: Tensor) -> None:
+        """Read a token (rows,) for each row."""
+        ...
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows alone, in this order; `logits` stay as they are."""
+        ...
+
+
+def decode_batch(
+    batch: Batch,
+    sampler: Sampler,
+    max_new_tokens: int,
+    stop: list[int],
+    report: Callable[[int], object],
+) -> Tensor:
+    """Return ids (rows, max_new_tokens) sampled after prompts that a batch has read."""
+    rows, device = len(batch.logits), batch.logits.device
+    alive = torch.arange(rows, device=device)
+    finished = torch.zeros(rows, dtype=torch.bool, device=device)
     ends = torch.tensor(stop, dtype=torch.long, device=device)
-    sampled = torch.zeros(len(prompts), max_new_tokens, dtype=torch.long, device=device)
+    sampled = torch.zeros(rows, max_new_tokens, dtype=torch.long, device=device)
     for step in range(max_new_tokens):
         token = sampler.draw(batch.logits, alive, step)
         sampled[alive, step] = token
@@ -41,7 +67,7 @@ def decode_in_step(
         if step % CHECK_EVERY == 0:
             check_finite(batch.logits)
             going_on = (~finished).nonzero()[:, 0]
-            report(len(prompts) - len(going_on))
+            report(rows - len(going_on))
             if len(going_on) == 0:
                 break
             if len(going_on) <= 0.9 * len(alive):  # worth a copy of the cache

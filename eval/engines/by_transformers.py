@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from eval.context import known_tokens, turning_lengths
 from eval.decoding.choice import way_of
 from eval.decoding.drawing import Sampler, uniform_numbers
+from eval.decoding.future import Future
 from eval.engines.interface import Completion, Progress, Sampling
 from objectives.errors import InputError
 
@@ -29,14 +30,21 @@ class TransformersEngine:
 
     name = "transformers"
 
-    def __init__(self, model: PreTrainedModel, batch_size: int = BATCH_SIZE):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        batch_size: int = BATCH_SIZE,
+        *,
+        future: Future | None = None,
+    ):
         """Sample from `model`, at most `batch_size` completions at once.
 
+        future: sample from its future policy instead, extrapolated away from this reference.
         Raises InputError for a batch size below 1.
         """
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1")
-        self.model, self.batch_size = model, batch_size
+        self.model, self.batch_size, self.future = model, batch_size, future
         self.config, self.generation_config = model.config, model.generation_config
 
     @property
@@ -69,20 +77,30 @@ class TransformersEngine:
         """Raise InputError for a model that cannot be sampled from."""
         with self._evaluating():
             way_of(self.model)
+            if self.future is not None:
+                self.future.check(self.model)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        was_training = self.model.training
-        self.model.eval()
+        models = [self.model] if self.future is None else [self.model, self.future.reference]
+        were_training = [model.training for model in models]
+        for model in models:
+            model.eval()
         try:
             yield
         finally:
-            self.model.train(was_training)
+            for model, was_training in zip(models, were_training, strict=True):
+                model.train(was_training)
 
     def _generate(
         self, ids: list[list[int]], sampling: Sampling, keys: Sequence[int], report: Progress
     ) -> dict[_Row, Completion]:
         way, turns = way_of(self.model), turning_lengths(self.config)
+        decode = way.decode
+        if self.future is not None:
+            self.future.check(self.model)
+            theirs = turning_lengths(self.future.reference.config)
+            turns, decode = tuple(sorted({*turns, *theirs})), self.future.decode
         # Prompts of one length share a batch, the longest first: what does not fit fails at once.
         order = sorted(range(len(ids)), key=lambda prompt: -len(ids[prompt]))
         rows = [_Row(prompt, sample) for prompt in order for sample in range(sampling.n)]
@@ -102,7 +120,7 @@ class TransformersEngine:
             if sampling.temperature > 0:
                 streams = [(sampling.seed, keys[prompt], sample) for prompt, sample in batch]
                 uniforms = uniform_numbers(streams, limit)
-            tokens = way.decode(
+            tokens = decode(
                 self.model,
                 [ids[row.prompt] for row in batch],
                 Sampler(sampling.temperature, sampling.top_p, uniforms, sampling.top_k),

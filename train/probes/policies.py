@@ -16,12 +16,12 @@ from diagnostics.entanglement.measure import (
     join_log_probs,
 )
 from objectives import Batch
-from objectives.errors import InputError
 from train.config.spec import ObjectiveSpec
 from train.data.tokens import Tokens
 from train.models.adapters import base_of_adapter, is_adapter
-from train.models.language_model import LanguageModel, open_model
+from train.models.language_model import LanguageModel
 from train.models.load import load_model
+from train.models.vocabulary import check_same_vocabulary
 from train.probes.pairs import read_probes
 
 
@@ -41,16 +41,7 @@ def policy_beside(
     InputError where there is none of that name, or where the two do not have the same vocabulary.
     """
     model, own = load_model(name, device=str(reference.device))
-    theirs, ours = tokenizer.get_vocab(), own.get_vocab()
-    differ = [token for token in theirs.keys() & ours.keys() if theirs[token] != ours[token]]
-    sizes = [len(open_model(m).head.weight) for m in (model, reference)]
-    # One may have a token more, as for padding, and no row for it in the weights.
-    apart = len(theirs.keys() - ours.keys()) and len(ours.keys() - theirs.keys())
-    if differ or apart or sizes[0] != sizes[1]:
-        raise InputError(
-            f"--model {name} has another vocabulary than --reference {its_name}: {len(ours)} and "
-            f"{len(theirs)} tokens, {sizes[0]} and {sizes[1]} rows of the output head"
-        )
+    check_same_vocabulary(name, (model, own), its_name, (reference, tokenizer))
     return model.requires_grad_(False)
 
 

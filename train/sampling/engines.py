@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from eval.decoding.future import Future
 from eval.decoding.unused_settings import unused_settings
 from eval.engines.agreement import check_agreement
 from eval.engines.by_transformers import TransformersEngine
@@ -24,6 +25,7 @@ from train.models.kinds import check_kind
 from train.models.language_model import LanguageModel, uncompiled
 from train.models.load import load_for_sampling, load_model, locate
 from train.models.pretrained import read_config, read_tokenizer
+from train.models.vocabulary import check_same_vocabulary
 from train.models.whole_weights import whole_weights
 
 MEMORY, BESIDE_TRAINING = 0.9, 0.3  # of the device, that vLLM takes
@@ -50,6 +52,29 @@ def open_engine(
             print(f"{error}: that is what samples now", flush=True)
     model, tokenizer = load_for_sampling(name, device, dtype)
     return TransformersEngine(model, rows), tokenizer
+
+
+def open_future_engine(
+    name: str, reference: str, lam: float, device: str, dtype: str, rows: int
+) -> tuple[Engine, PreTrainedTokenizerBase]:
+    """Return what samples from a model's future policy, and the model's tokenizer.
+
+    name, reference: as `load_model` has them; the policy and what it is extrapolated from. lam: as
+    `Future` has it. device, dtype, rows: as for `open_engine`. Raises InputError as `load_model`
+    does, and for two models that have other vocabularies or cannot be read side by side.
+    """
+    model, tokenizer = load_for_sampling(name, device, dtype)
+    try:
+        theirs = load_for_sampling(reference, device, dtype)
+    except InputError as error:
+        raise InputError(str(error).replace("--model", "--reference", 1)) from None
+    check_same_vocabulary(name, (model, tokenizer), reference, theirs)
+    engine = TransformersEngine(model, rows, future=Future(theirs[0], lam))
+    try:
+        engine.check()
+    except InputError as error:
+        raise InputError(f"--model {name} with --reference {reference}: {error}") from None
+    return engine, tokenizer
 
 
 def _open_vllm(

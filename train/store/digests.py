@@ -12,12 +12,13 @@ from objectives.json_files import require
 from train.store.parts import read_values
 
 BASE, DATA, EVAL_PROBLEMS, EVAL_DATA = "base", "data", "eval_problems", "eval_data"
-OBJECTIVE, REWARD = "objective", "reward"
+OBJECTIVE, REWARD, REFERENCE = "objective", "reward", "reference"
 FLAGS = {BASE: "--model", DATA: "--data", EVAL_PROBLEMS: "--eval-problems",
-         EVAL_DATA: "--eval-data", OBJECTIVE: "--objective", REWARD: "--reward"}  # fmt: skip
+         EVAL_DATA: "--eval-data", OBJECTIVE: "--objective", REWARD: "--reward",
+         REFERENCE: "--reference"}  # fmt: skip
 WORDS = {BASE: "the base", DATA: "the data", EVAL_PROBLEMS: "the problems of evaluations",
          EVAL_DATA: "the held-out rows", OBJECTIVE: "the source of the objective",
-         REWARD: "the source of the reward"}  # fmt: skip
+         REWARD: "the source of the reward", REFERENCE: "the reference"}  # fmt: skip
 
 
 def check_digests(checkpoint: Path, now: Mapping[str, str], config: Mapping) -> str | None:
