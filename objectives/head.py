@@ -17,6 +17,7 @@ class Head(NamedTuple):
     scale: float = 1.0  # factor of the logits (Cohere, Granite, MiniCPM)
     softcap: float | None = None  # cap * tanh(logits / cap) (Gemma 2)
     half: bool = False  # the model computes in bfloat16: so does the kernel's backward pass
+    total: Tensor | None = None  # (V, d) that a backward pass adds the weight's gradient to
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits, (N, d) -> (N, V), in float32 or float64."""

@@ -86,7 +86,7 @@ def token_log_probs(
             check_other(hidden, head, name, *other)
     check_lam(lam, reference, origin)
     chunk_size = positions_at_once(head, chunk_size)
-    form = head.scale, head.softcap, head.half
+    form = head.scale, head.softcap, head.half, head.total
     with in_float32(hidden, head.half):
         policy, *rest = _TokenLogProbs.apply(
             hidden, head.weight, head.bias, form, targets,

@@ -30,7 +30,8 @@ def head_gradients(
     """Return the gradients of hidden states (N, d), weight (V, d) and bias (V,), each where needed.
 
     log_probs: (N,) of the targets, as the forward pass gave them. upstream: (N,) their gradient.
-    needs: which of the three are asked for; the others are None.
+    needs: which of the three are asked for; the others are None. So is the weight's where the
+    head has a total, which it is added to.
     """
     weight, bias = head.weight, head.bias
     half = half_backward(hidden, weight, head.half)
@@ -39,7 +40,7 @@ def head_gradients(
         head = head._replace(weight=weight.to(kernel_dtype(hidden)))
     factor = weight.to(HALF) if half else head.weight
     to_hidden = torch.empty_like(hidden) if needs[0] else None
-    to_weight = to_bias = None
+    to_weight, to_bias = head.total, None
     for rows in chunks(len(targets), chunk_size * (HALF_CHUNKS if shifted else 1)):
         given = hidden[rows], targets[rows, None], log_probs[rows, None], upstream[rows, None]
         to_logits = _in_half(head, factor, *given) if shifted else _in_full(head, *given)
@@ -51,7 +52,7 @@ def head_gradients(
         if needs[1]:
             to_weight = add_product(to_weight, to_logits.T, hidden[rows].to(factor.dtype))
         del to_logits  # before the next chunk makes its own
-    to_weight = None if to_weight is None else to_weight.to(weight.dtype)
+    to_weight = None if to_weight is head.total else to_weight.to(weight.dtype)
     to_bias = None if to_bias is None or bias is None else to_bias.to(bias.dtype)
     return to_hidden, to_weight, to_bias
 

@@ -18,6 +18,7 @@ from train.devices import processes
 from train.devices.sharding import is_sharded
 from train.learning.divergence import mismatched_ratios
 from train.learning.policies import Policies
+from train.models.in_place import adding_embedding_rows
 
 T = TypeVar("T")
 APART = "future_divergence"  # mean over completion tokens, where the objective reads it
@@ -72,10 +73,16 @@ class Gradients:
         divided by the count of the whole optimizer batch, so that its division into micro-batches
         and among processes changes nothing.
         """
+        with adding_embedding_rows(self.policies.policy.model):
+            return self._add(micros, count, lam)
+
+    def _add(
+        self, micros: Iterable[MicroBatch], count: int, lam: float | None
+    ) -> dict[str, Tensor]:
         hyper = self.spec.hyper
         totals: dict[str, Tensor] = {}
         for micro in micros:
-            policy, batch, entropy = self.policies.evaluate(micro, lam)
+            policy, batch, entropy = self.policies.evaluate(micro, lam, in_place=not self.sharded)
             loss = self.spec.objective(policy, batch, **hyper).sum() / count
             slope = loss
             if micro.coefficients is not None:

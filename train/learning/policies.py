@@ -55,7 +55,11 @@ class Policies:
         return States(rows, hidden, reference, origin)
 
     def evaluate(
-        self, micro: MicroBatch, lam: float | None, states: States | None = None
+        self,
+        micro: MicroBatch,
+        lam: float | None,
+        states: States | None = None,
+        in_place: bool = False,
     ) -> tuple[Tensor, Batch, Tensor]:
         """Return the policy's log-probs (B, T), the filled batch and the sum of the entropies.
 
@@ -63,13 +67,16 @@ class Policies:
         the micro-batch it is that; where nothing is known of it, the policy is its own. Of a future
         that is known by its tokens alone the collision is the policy's. The log-probs carry their
         gradient, and so does a divergence from the future policy. states: what `read` returned,
-        where the models have read the micro-batch already.
+        where the models have read the micro-batch already. in_place: a backward pass adds the
+        head's gradient to the one that is there, without making one of its own.
         """
         known = micro.batch.future is not None
         device = self.device
         batch = micro.batch.map(lambda x: x.to(device), Batch._fields)
         rows, hidden, reference, origin = self.read(micro) if states is None else states
         head = self.policy.head
+        if in_place:
+            head = head._replace(total=_float32(head.weight.grad))
         out = token_log_probs(
             hidden,
             head,
@@ -144,6 +151,11 @@ class Policies:
                 known[key] = model.log_probs(rows)
             fields[name] = known[key]
         return fields
+
+
+def _float32(gradient: Tensor | None) -> Tensor | None:
+    """Return a gradient that sums keep their digits in, None for another."""
+    return gradient if gradient is not None and gradient.dtype == torch.float32 else None
 
 
 def _parts(model: LanguageModel, rows: InputRows) -> tuple[Tensor, Head]:
