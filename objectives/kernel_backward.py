@@ -52,7 +52,9 @@ def head_gradients(
         if needs[1]:
             to_weight = add_product(to_weight, to_logits.T, hidden[rows].to(factor.dtype))
         del to_logits  # before the next chunk makes its own
-    to_weight = None if to_weight is head.total else to_weight.to(weight.dtype)
+    if to_weight is head.total:  # or nothing was asked for
+        to_weight = None
+    to_weight = None if to_weight is None else to_weight.to(weight.dtype)
     to_bias = None if to_bias is None or bias is None else to_bias.to(bias.dtype)
     return to_hidden, to_weight, to_bias
 
