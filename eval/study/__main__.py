@@ -2,7 +2,7 @@
 
 python -m eval.study                                     # tables into eval/STUDY.md, and figures
 python -m eval.study --check                             # whether they are what the results say
-python -m eval.study --make chains --runs runs/study     # train what is missing; then its results
+python -m eval.study --make chains --runs runs/study     # make what is missing; then its results
 """
 
 import sys
@@ -17,7 +17,9 @@ from train.config.flags import Parser
 def main() -> None:
     parser = Parser("eval.study", __doc__)
     parser.add_argument("--check", action="store_true", help="say what differs, and write nothing")
-    parser.add_argument("--make", metavar="NAME", help="train this experiment of plan.toml")
+    parser.add_argument(
+        "--make", metavar="NAME", help="make the runs of this experiment of plan.toml"
+    )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs/study"), metavar="PATH",
         help="folder of its runs (default: runs/study)",
@@ -26,7 +28,7 @@ def main() -> None:
         "--workers", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
     )
     parser.add_argument(
-        "--partial", action="store_true", help="take the runs that are finished, and train none"
+        "--partial", action="store_true", help="take the runs that are finished, and make none"
     )
     arguments = parser.parse_args(sys.argv[1:])
     if arguments.make and arguments.check:
@@ -42,20 +44,24 @@ def main() -> None:
 
 
 def _make(name: str, runs: Path, workers: int, partial: bool) -> None:
+    from eval.study.making import make_missing
     from eval.study.plan import experiment
     from eval.study.records import collect, write_records
-    from eval.study.training import DONE, train_missing
+    from eval.study.scores import collect_scores, write_scores
 
     planned, folder = experiment(name), runs / name
     with held(folder):
         if not partial:
-            train_missing(planned, folder, workers)
+            make_missing(planned, runs, workers)
         names = [run for run, _ in planned.runs()]
-        done = [run for run in names if (folder / run / DONE).is_file()]
+        done = [run for run in names if (folder / run / planned.done).is_file()]
         if not done:
             raise InputError(f"{folder}: no finished run of {name} there")
         print(f"{len(done)} of {len(names)} runs are finished")
-        print(*write_records(collect(done, folder, UNTRAINED), name), sep="\n")
+        if planned.command == "train":
+            print(*write_records(collect(done, folder, UNTRAINED), name), sep="\n")
+        else:
+            print(write_scores(collect_scores(done, folder), name))
 
 
 def _page(check: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the study trains: its experiments as `plan.toml` has them, and the command of each run."""
+"""What the study runs: its experiments as `plan.toml` has them, and the command of each run."""
 
 import tomllib
 from collections.abc import Iterator
@@ -9,33 +9,43 @@ from typing import Any
 from objectives.errors import InputError
 
 PLAN = Path(__file__).with_name("plan.toml")
+DONE = {"train": "result.json", "eval": "summary.json"}  # what a finished run has, by its command
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of an experiment: an objective with its flags, at one or several learning rates."""
+    """One curve of an experiment: its flags, of which one is tried at several values."""
 
     name: str
-    flags: dict[str, Any]  # of python -m train, by their names without dashes
-    rates: tuple[float, ...]
+    flags: dict[str, Any]  # of the command, by their names without dashes
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Runs that are compared with one another."""
+    """Runs of one command that are compared with one another."""
 
     name: str
     seeds: tuple[int, ...]
     lines: tuple[Line, ...]
+    command: str = "train"  # python -m train, or eval
+    varied: str = "learning-rate"  # the flag that is tried at several values
 
     def runs(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield each run's name and the words after `python -m train`, the first seed's first."""
+        """Yield each run's name and the words after its command, the first seed's first."""
         for seed in self.seeds:
             for line in self.lines:
-                for rate in line.rates:
-                    name = f"{line.name}/{rate:g}/{seed}"
-                    flags = line.flags | {"learning-rate": f"{rate:g}", "seed": seed}
-                    yield name, [word for flag in flags.items() for word in _words(*flag)]
+                for value in line.values:
+                    flags = line.flags | {self.varied: f"{value:g}"}
+                    if self.command == "train":
+                        flags["seed"] = seed
+                    words = [word for flag in flags.items() for word in _words(*flag, seed)]
+                    yield f"{line.name}/{value:g}/{seed}", words
+
+    @property
+    def done(self) -> str:
+        """The file that a finished run has."""
+        return DONE[self.command]
 
 
 def experiments() -> dict[str, Experiment]:
@@ -53,14 +63,15 @@ def experiment(name: str) -> Experiment:
 
 
 def _experiment(name: str, content: dict) -> Experiment:
-    shared, rates = content["settings"], content.get("rates", ())
-    lines = []
+    shared, values = content["settings"], content.get("values", ())
+    command, lines = content.get("command", "train"), []
     for label, own in content["lines"].items():
-        own = {"objective": label} | own
-        tried = own.pop("rates", rates)
+        own = ({"objective": label} if command == "train" else {}) | own
+        tried = own.pop("values", values)
         lines.append(Line(label, shared | own, tuple(tried)))
-    return Experiment(name, tuple(content["seeds"]), tuple(lines))
+    varied = content.get("varied", "learning-rate")
+    return Experiment(name, tuple(content["seeds"]), tuple(lines), command, varied)
 
 
-def _words(name: str, value: Any) -> list[str]:
-    return [f"--{name}"] if value is True else [f"--{name}", str(value)]
+def _words(name: str, value: Any, seed: int) -> list[str]:
+    return [f"--{name}"] if value is True else [f"--{name}", str(value).replace("SEED", f"{seed}")]

@@ -115,3 +115,25 @@ def _put(row: dict, name: str, values: Sequence[float]) -> None:
 def _best_of_all(curve: Curve) -> tuple[float, int]:
     step = curve.best_step(MODE, ALL)
     return float(curve.scores(MODE, step).mean()), step
+
+
+def samplings_table(samplings: dict[str, dict[tuple[str, float], np.ndarray]]) -> pd.DataFrame:
+    """Return the accuracy of policies sampled in several ways, a row for each way.
+
+    samplings: by the name of what was varied, (seeds, problems) scores by line and value.
+    """
+    rows = []
+    for varied, scores in samplings.items():
+        lines = dict.fromkeys(line for line, _ in scores)
+        for value in dict.fromkeys(value for _, value in scores):
+            row = {"": f"{varied} {value:g}"}
+            for line in lines:
+                own = scores.get((line, value))
+                row[line] = "" if own is None else _with_interval(own)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _with_interval(scores: np.ndarray) -> str:
+    values = dict(zip(("mean", "mean_low", "mean_high"), score_interval(scores), strict=True))
+    return interval_text(values, "mean")

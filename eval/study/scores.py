@@ -1,0 +1,50 @@
+"""Evaluations of the study as CSV: how many samples of each problem a model had right."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eval.completions import read_rows
+from eval.study.records import MOST, RESULTS
+from objectives.errors import InputError
+from objectives.whole_files import write_whole
+
+
+def collect_scores(names: Iterable[str], folder: Path) -> pd.DataFrame:
+    """Read evaluations of the plan; return line, value, seed, samples and right, a row for each.
+
+    right: a digit for each problem. Raises InputError for more samples than a digit counts.
+    """
+    rows = []
+    for name in names:
+        line, value, seed = name.split("/")
+        table = pd.DataFrame(read_rows(folder / name / "completions.jsonl", graded=True))
+        right = table.groupby("index")["correct"]
+        samples = int(right.size().max())
+        if samples > MOST or right.size().nunique() > 1:
+            raise InputError(f"{folder / name}: the study keeps at most {MOST} samples, all alike")
+        digits = "".join(map(str, right.sum().astype(int)))
+        rows.append((line, float(value), int(seed), samples, digits))
+    return pd.DataFrame(rows, columns=["line", "value", "seed", "samples", "right"])
+
+
+def write_scores(scores: pd.DataFrame, experiment: str, folder: Path = RESULTS) -> Path:
+    """Write evaluations to their file, and return it."""
+    file = folder / f"{experiment}-scores.csv"
+    write_whole(file, scores.to_csv(index=False))
+    return file
+
+
+def read_scores(experiment: str, folder: Path = RESULTS) -> dict[tuple[str, float], np.ndarray]:
+    """Return (seeds, problems) scores by line and value. Raises InputError without the file."""
+    file = folder / f"{experiment}-scores.csv"
+    if not file.is_file():
+        raise InputError(f"{file}: not there: the study's results are kept in its repository")
+    table = pd.read_csv(file, dtype={"right": str})
+    found: dict[tuple[str, float], list[np.ndarray]] = {}
+    for row in table.to_dict("records"):
+        digits = np.array([int(digit) for digit in row["right"]]) / row["samples"]
+        found.setdefault((row["line"], row["value"]), []).append(digits)
+    return {key: np.stack(seeds) for key, seeds in found.items()}
