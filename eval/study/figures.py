@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eval.study.curves import Curve
-from eval.study.tables import MODE, REFERENCE
+from eval.study.tables import MODE, REFERENCE, accuracies
 
 PALETTE = sns.color_palette("colorblind")
 # A colour for each kind of objective, the same in every figure.
@@ -54,4 +54,30 @@ def draw_steps(curves: Sequence[Curve]) -> Figure:
             axis.tick_params(labelbottom=True)
         figure.supxlabel("step", fontsize="medium")
         figure.supylabel(f"{MODE} accuracy", fontsize="medium")
+    return figure
+
+
+def draw_differences(curves: Sequence[Curve]) -> Figure:
+    """Return how far each line is from `sft`, at its best and after the last step, with intervals.
+
+    Filled: p, adjusted for the number of lines, is below .05.
+    """
+    table = accuracies(curves).sort_values("last", ascending=False)
+    table = table[table["line"] != REFERENCE].reset_index(drop=True)
+    titles = {"best": "at the best step of each", "last": "after the last step"}
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+        figure = Figure(figsize=(10, 1.3 + 0.36 * len(table)), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True, sharex=True)
+        for axis, (when, title) in zip(axes, titles.items(), strict=True):
+            for place, row in enumerate(table.to_dict("records")):
+                own, name = colour(row["line"]), f"{when}_difference"
+                axis.plot([row[f"{name}_low"], row[f"{name}_high"]], [place] * 2, color=own, lw=2.4)
+                face = own if row[f"{when}_p"] < 0.05 else "white"
+                axis.plot(row[name], place, "o", color=own, mfc=face, ms=7)
+            axis.axvline(0, color="0.3", lw=1)
+            axis.set_title(title, fontsize="medium")
+            axis.set_yticks(table.index, table["line"])
+            axis.grid(axis="y", visible=False)
+        axes[0].invert_yaxis()
+        figure.supxlabel(f"{MODE} accuracy, less that of {REFERENCE}", fontsize="medium")
     return figure

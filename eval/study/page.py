@@ -13,6 +13,8 @@ from eval.compare.words import markdown
 from eval.study import figures, tables
 from eval.study.curves import Curve, curves
 from eval.study.records import RESULTS, read_records
+from eval.study.scores import read_scores
+from eval.study.signs import signs_table
 from objectives.errors import InputError
 from objectives.figures import literal
 from objectives.whole_files import write_whole
@@ -24,13 +26,18 @@ SOURCE = "Source"  # of a figure's PNG: a digest of what it was drawn from
 NUMBER = re.compile(r"(?<![\w.])[+-]?\d*\.\d+(?![\w.])")
 BLOCK = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
-# Each table and figure: the experiment that it is made of, and what makes it.
-TABLES: dict[str, tuple[str, Callable[[list[Curve]], pd.DataFrame]]] = {
-    "rates": ("chains-screen", tables.rates_table),
-    "chains": ("chains", tables.accuracy_table),
+TABLES: dict[str, Callable[[], pd.DataFrame]] = {
+    "rates": lambda: tables.rates_table(_curves("chains-screen")),
+    "chains": lambda: tables.accuracy_table(_curves("chains")),
+    "signs": lambda: signs_table(_curves("chains")),
+    "ahead": lambda: tables.samplings_table(
+        {"λ": read_scores("ahead"), "temperature": read_scores("cooler")}
+    ),
 }
+# The experiment that a figure is made of, and what draws it.
 FIGURE_MAKERS: dict[str, tuple[str, Callable[[list[Curve]], Figure]]] = {
     "chains": ("chains", figures.draw_steps),
+    "differences": ("chains", figures.draw_differences),
 }
 
 
@@ -81,8 +88,7 @@ def _filled(text: str) -> str:
     def fill(block: re.Match) -> str:
         if block[2] not in TABLES:
             raise InputError(f"{PAGE}: no table is called {block[2]}: {', '.join(TABLES)}")
-        experiment, make = TABLES[block[2]]
-        return f"{block[1]}{markdown(make(_curves(experiment)))}\n{block[4]}"
+        return f"{block[1]}{markdown(TABLES[block[2]]())}\n{block[4]}"
 
     return BLOCK.sub(fill, text)
 

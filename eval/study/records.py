@@ -25,8 +25,6 @@ WATCHED = (
     "cosine", "cosine_part/shared_shared", "cosine_part/mixed", "cosine_part/distinct_distinct",
     "window_low", "window_high", "coefficient_ratio/used", "inside_window/used",
     "regime/ideal", "regime/both down", "regime/both up", "regime/reversed",
-    "mean_log_prob/chosen", "mean_log_prob/rejected", "mean_log_prob/shared_in_chosen",
-    "mean_log_prob/distinct_in_chosen",
 )  # fmt: skip
 MOST = 9  # completions of a problem: a digit
 
