@@ -52,7 +52,7 @@ def rank_correlation(groups: Sequence[Sequence[tuple[float, float]]]) -> tuple[f
     ]
     found = _spearman(np.concatenate(tables))
     if np.isnan(found):
-        return (found,) * 3
+        return found, found, found
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return found, float(low), float(high)
 
