@@ -34,6 +34,7 @@ from train.devices.choice import Precision, forward_precision
 from train.learning.policies import Policies
 from train.memory.footprint import MemoryPlan, parts, peak
 from train.memory.shape import shape_of
+from train.models.in_place import adding_embedding_rows
 from train.models.language_model import LanguageModel, recompute_layers
 from train.models.reference_states import ReferenceStates
 
@@ -102,10 +103,11 @@ def simulated_peak(config: PreTrainedConfig, plan: MemoryPlan) -> int:
         with Alive() as alive:
             for tensor in _lasting(policies, optimizer):
                 alive.add(tensor)
-            for _ in range(2):
-                log_probs, batch, _ = policies.evaluate(micro, LAM)
-                OBJECTIVE(log_probs, batch).mean().backward()
-                del log_probs, batch
+            with adding_embedding_rows(policy):
+                for _ in range(2):
+                    log_probs, batch, _ = policies.evaluate(micro, LAM, in_place=True)
+                    OBJECTIVE(log_probs, batch).mean().backward()
+                    del log_probs, batch
             optimizer.step()
     return alive.peak
 

@@ -227,13 +227,12 @@ def _kernel(shape: Shape, plan: MemoryPlan) -> list[Part]:
     if plan.half and not plan.lora_rank:
         how = f"policy's, in the backward pass: 2 x {shape.embedding:,}"
         found.append(Part("head in bfloat16", HALF * shape.embedding, how, ("head",)))
-    if not plan.lora_rank:
-        gradient = FLOAT * shape.embedding
-        how = f"4 x {shape.embedding:,}"
-        # A tied head's waits for the embedding's, to be added to it.
-        waits = ("head", "layers", "end") if shape.tied or plan.sharded else ("head",)
-        found.append(Part("head's gradient", gradient, how, waits))
+    # In one piece they are added to what is there, but for a tied embedding's first of a step.
+    if not plan.lora_rank and (shape.tied or plan.sharded):
+        gradient, how = FLOAT * shape.embedding, f"4 x {shape.embedding:,}"
         found.append(Part("embedding's gradient", gradient, how, ("end",)))
+        if plan.sharded:
+            found.append(Part("head's gradient", gradient, how, ("head", "layers", "end")))
     return found
 
 

@@ -192,7 +192,8 @@ def test_chunks_and_gradients_of_the_kernel(vocabulary, monkeypatch):
                                  num_attention_heads=1, num_key_value_heads=1))  # fmt: skip
     found = parts(shape, replace(PLAN, tokens=150))
     assert part(found, "chunks of logits") == 3 * max(chunk.nbytes for chunk in logits)
-    assert part(found, "head's gradient") == weight.grad.nbytes
+    sharded = parts(shape, replace(PLAN, tokens=150, sharded=True))
+    assert part(sharded, "head's gradient") == weight.grad.nbytes
     assert part(found, "hidden states' gradient") == hidden.grad.nbytes
 
 
