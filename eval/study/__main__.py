@@ -44,24 +44,54 @@ def main() -> None:
 
 
 def _make(name: str, runs: Path, workers: int, partial: bool) -> None:
+    """Make an experiment's runs whose results are not kept yet, and keep theirs, too."""
     from eval.study.making import make_missing
     from eval.study.plan import experiment
-    from eval.study.records import collect, write_records
-    from eval.study.scores import collect_scores, write_scores
 
     planned, folder = experiment(name), runs / name
+    kept = _Trainings(name) if planned.command == "train" else _Evaluations(name)
     with held(folder):
         if not partial:
-            make_missing(planned, runs, workers)
+            make_missing(planned, runs, workers, kept.names)
         names = [run for run, _ in planned.runs()]
         done = [run for run in names if (folder / run / planned.done).is_file()]
-        if not done:
+        if not done and not kept.names:
             raise InputError(f"{folder}: no finished run of {name} there")
-        print(f"{len(done)} of {len(names)} runs are finished")
-        if planned.command == "train":
-            print(*write_records(collect(done, folder, UNTRAINED), name), sep="\n")
-        else:
-            print(write_scores(collect_scores(done, folder), name))
+        files = kept.add(done, folder)
+        print(f"{len(kept.names | set(done))} of {len(names)} runs are finished")
+        print(*files, sep="\n")
+
+
+class _Trainings:
+    """The runs of python -m train that an experiment keeps."""
+
+    def __init__(self, experiment: str):
+        from eval.study.records import kept_records, name
+
+        self.experiment, self.records = experiment, kept_records(experiment)
+        self.names = set(map(name, self.records))
+
+    def add(self, done: list[str], folder: Path) -> list[Path]:
+        from eval.study.records import collect, together, write_records
+
+        new = collect(done, folder, UNTRAINED)
+        return write_records(together(self.records, new), self.experiment)
+
+
+class _Evaluations:
+    """The evaluations by python -m eval that an experiment keeps."""
+
+    def __init__(self, experiment: str):
+        from eval.study.scores import kept_scores, names_of
+
+        self.experiment, self.scores = experiment, kept_scores(experiment)
+        self.names = names_of(self.scores)
+
+    def add(self, done: list[str], folder: Path) -> list[Path]:
+        from eval.study.scores import collect_scores, together, write_scores
+
+        new = collect_scores(done, folder)
+        return [write_scores(together(self.scores, new), self.experiment)]
 
 
 def _page(check: bool) -> None:

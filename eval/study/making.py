@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,14 +13,21 @@ from eval.study.plan import Experiment
 from objectives.errors import InputError
 
 
-def make_missing(planned: Experiment, runs: Path, workers: int) -> None:
+def make_missing(
+    planned: Experiment, runs: Path, workers: int, known: Collection[str] = ()
+) -> None:
     """Make those runs that are not there yet, in `runs`/experiment/name; what was begun goes on.
 
-    workers: runs at a time, each with its share of the processor's cores. Raises InputError naming
-    a run that failed, with what it said in the file beside it.
+    known: runs whose results are kept already. workers: runs at a time, each with its share of the
+    processor's cores. Raises InputError naming a run that failed, with what it said in the file
+    beside it.
     """
     folder = runs / planned.name
-    missing = [run for run in planned.runs() if not (folder / run[0] / planned.done).is_file()]
+    missing = [
+        (name, words)
+        for name, words in planned.runs()
+        if name not in known and not (folder / name / planned.done).is_file()
+    ]
     threads = max(1, (os.cpu_count() or 1) // workers)
 
     def make(run: tuple[str, list[str]]) -> str | None:

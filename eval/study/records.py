@@ -80,11 +80,37 @@ def write_records(records: Sequence[Record], experiment: str, folder: Path = RES
     return files
 
 
+def together(kept: Sequence[Record], new: Sequence[Record]) -> list[Record]:
+    """Return records that were kept with new ones, which take the place of their namesakes.
+
+    Raises InputError where the new ones are of another base, data or problems.
+    """
+    for record in new:
+        for other in kept:
+            for what, digest in record.run.digests.items():
+                if what != "objective" and other.run.digests.get(what, digest) != digest:
+                    raise InputError(
+                        f"{name(record)} and {name(other)}, which is kept, differ in {what}: take "
+                        f"the experiment's files out of the results, and make it anew"
+                    )
+    found = {name(record): record for record in [*kept, *new]}
+    return list(found.values())
+
+
 def read_records(experiment: str, folder: Path = RESULTS) -> list[Record]:
     """Read an experiment's files. Raises InputError where they are not there."""
+    records = kept_records(experiment, folder)
+    if not records:
+        file = folder / f"{experiment}-runs.csv"
+        raise InputError(f"{file}: not there: the study's results are kept in its repository")
+    return records
+
+
+def kept_records(experiment: str, folder: Path = RESULTS) -> list[Record]:
+    """Read an experiment's files, where they are there; else none."""
     file = folder / f"{experiment}-runs.csv"
     if not file.is_file():
-        raise InputError(f"{file}: not there: the study's results are kept in its repository")
+        return []
     runs = pd.read_csv(file)
     looks = pd.read_csv(folder / f"{experiment}-looks.csv", dtype={"greedy": str, "sampled": str})
     file = folder / f"{experiment}-watched.csv"

@@ -11,6 +11,8 @@ from eval.study.records import MOST, RESULTS
 from objectives.errors import InputError
 from objectives.whole_files import write_whole
 
+COLUMNS = ["line", "value", "seed", "samples", "right"]
+
 
 def collect_scores(names: Iterable[str], folder: Path) -> pd.DataFrame:
     """Read evaluations of the plan; return line, value, seed, samples and right, a row for each.
@@ -27,7 +29,27 @@ def collect_scores(names: Iterable[str], folder: Path) -> pd.DataFrame:
             raise InputError(f"{folder / name}: the study keeps at most {MOST} samples, all alike")
         digits = "".join(map(str, right.sum().astype(int)))
         rows.append((line, float(value), int(seed), samples, digits))
-    return pd.DataFrame(rows, columns=["line", "value", "seed", "samples", "right"])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def kept_scores(experiment: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the evaluations that are kept, as `collect_scores` does; none where none are."""
+    file = folder / f"{experiment}-scores.csv"
+    if not file.is_file():
+        return pd.DataFrame(columns=COLUMNS)
+    return pd.read_csv(file, dtype={"right": str})
+
+
+def together(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Return evaluations that were kept with new ones, which take the place of their namesakes."""
+    own = ["line", "value", "seed"]
+    table = new if kept.empty else pd.concat([kept, new])
+    return table.drop_duplicates(own, keep="last")
+
+
+def names_of(scores: pd.DataFrame) -> set[str]:
+    """Return the names of evaluations: line, value, seed."""
+    return {f"{row['line']}/{row['value']:g}/{row['seed']}" for row in scores.to_dict("records")}
 
 
 def write_scores(scores: pd.DataFrame, experiment: str, folder: Path = RESULTS) -> Path:
@@ -39,10 +61,10 @@ def write_scores(scores: pd.DataFrame, experiment: str, folder: Path = RESULTS) 
 
 def read_scores(experiment: str, folder: Path = RESULTS) -> dict[tuple[str, float], np.ndarray]:
     """Return (seeds, problems) scores by line and value. Raises InputError without the file."""
-    file = folder / f"{experiment}-scores.csv"
-    if not file.is_file():
+    table = kept_scores(experiment, folder)
+    if table.empty:
+        file = folder / f"{experiment}-scores.csv"
         raise InputError(f"{file}: not there: the study's results are kept in its repository")
-    table = pd.read_csv(file, dtype={"right": str})
     found: dict[tuple[str, float], list[np.ndarray]] = {}
     for row in table.to_dict("records"):
         digits = np.array([int(digit) for digit in row["right"]]) / row["samples"]

@@ -6,7 +6,7 @@ import pytest
 
 from eval.compare.runs import read_run
 from eval.study.curves import curves
-from eval.study.records import collect, read_records, write_records
+from eval.study.records import collect, name, read_records, together, write_records
 from objectives.errors import InputError
 from tests.helpers.run_folders import write_run
 from train.config import UNTRAINED
@@ -18,10 +18,10 @@ GREEDY = {0: "1100", 1: "1110", 2: "0110"}
 @pytest.fixture
 def folder(tmp_path):
     """Three runs where --make puts them, the last of which was watched."""
-    for name in NAMES:
-        objective, rate, seed = name.split("/")
+    for own in NAMES:
+        objective, rate, seed = own.split("/")
         sampled = {0: "2100", 1: "2210", 2: f"2{seed}12"}
-        out = tmp_path / "runs" / name
+        out = tmp_path / "runs" / own
         write_run(out, objective, GREEDY, sampled, learning_rate=float(rate), seed=int(seed))
         with (out / "metrics.jsonl").open("a") as file:
             for step in (0, 2):
@@ -42,9 +42,9 @@ def test_what_is_written_is_read_back(folder, tmp_path):
     ]
     assert str(tmp_path) not in "".join(file.read_text() for file in files)
     records = read_records("small", tmp_path)
-    for name, record in zip(NAMES, records, strict=True):
-        run = read_run(folder / name, UNTRAINED)
-        assert record.line == name.split("/")[0]
+    for own, record in zip(NAMES, records, strict=True):
+        run = read_run(folder / own, UNTRAINED)
+        assert record.line == own.split("/")[0]
         assert record.run.config == {k: v for k, v in run.config.items() if k != "out"}
         assert record.run.hyper == {k: v for k, v in run.hyper.items() if k != "out"}
         for mode in ("greedy", "sampled"):
@@ -81,3 +81,19 @@ def test_more_samples_than_a_digit_has_are_refused(folder, tmp_path):
 def test_results_that_are_not_there_are_named(tmp_path):
     with pytest.raises(InputError, match=r"none-runs\.csv: not there"):
         read_records("none", tmp_path)
+
+
+def test_new_runs_join_those_that_are_kept(folder, tmp_path):
+    first = collect(NAMES[:2], folder, UNTRAINED)
+    write_records(first, "small", tmp_path)
+    joined = together(read_records("small", tmp_path), collect(NAMES[1:], folder, UNTRAINED))
+    assert list(map(name, joined)) == NAMES
+    write_records(joined, "small", tmp_path)
+    scores = read_records("small", tmp_path)[0].run.scores["sampled"]
+    assert scores.to_numpy().tolist() == first[0].run.scores["sampled"].to_numpy().tolist()
+
+    write_run(tmp_path / "other/sft/1e-05/0", "sft", GREEDY, GREEDY, digests={"data": "a"})
+    write_run(tmp_path / "other/sft/1e-05/1", "sft", GREEDY, GREEDY, digests={"data": "b"}, seed=1)
+    one, other = (collect([f"sft/1e-05/{seed}"], tmp_path / "other", UNTRAINED) for seed in (0, 1))
+    with pytest.raises(InputError, match="sft/1e-05/1 and sft/1e-05/0, which is kept, differ in"):
+        together(one, other)

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from eval.study.scores import collect_scores, read_scores, write_scores
+from eval.study.scores import (
+    collect_scores,
+    kept_scores,
+    names_of,
+    read_scores,
+    together,
+    write_scores,
+)
 from objectives.errors import InputError
 
 
@@ -39,3 +46,14 @@ def test_what_a_digit_cannot_count_and_what_is_not_there_is_named(tmp_path):
         collect_scores(["sft/1/0"], tmp_path)
     with pytest.raises(InputError, match=r"none-scores\.csv: not there"):
         read_scores("none", tmp_path)
+
+
+def test_new_evaluations_join_those_that_are_kept(tmp_path):
+    assert names_of(kept_scores("ahead", tmp_path)) == set()
+    _evaluation(tmp_path / "sft/0.5/0", [0, 1, 2])
+    _evaluation(tmp_path / "sft/-1/0", [2, 2, 2])
+    one, both = (collect_scores(names, tmp_path) for names in (["sft/0.5/0"], ["sft/-1/0"]))
+    write_scores(together(kept_scores("ahead", tmp_path), one), "ahead", tmp_path)
+    write_scores(together(kept_scores("ahead", tmp_path), both), "ahead", tmp_path)
+    assert names_of(kept_scores("ahead", tmp_path)) == {"sft/0.5/0", "sft/-1/0"}
+    assert read_scores("ahead", tmp_path)["sft", 0.5].tolist() == [[0, 0.5, 1]]
