@@ -46,6 +46,11 @@ class Curve:
         """Return the mean over seeds of fixed trajectories' log-probs: side chosen or rejected."""
         return pd.concat([record.probes[side] for record in self.records], axis=1).mean(axis=1)
 
+    def watched(self, quantity: str, step: int) -> float:
+        """Return the mean over seeds of what was watched at a step, nan where nothing was."""
+        values = [r.watched[quantity].get(step, np.nan) for r in self.records]
+        return float(np.mean(values))
+
 
 def curves(records: Sequence[Record]) -> list[Curve]:
     """Return an experiment's curves, in the order of its records."""

@@ -19,7 +19,7 @@ KINDS = {
     "its own samples": (PALETTE[4], ("online",)),
     "other": (PALETTE[3], ()),
 }
-ACROSS = 5
+ACROSS = 4
 
 
 def colour(line: str) -> tuple:
@@ -36,7 +36,7 @@ def draw_steps(curves: Sequence[Curve]) -> Figure:
     ordered = sorted(tables, key=lambda name: -tables[name]["mean"].iloc[-1])
     rows = math.ceil(len(ordered) / ACROSS)
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
-        figure = Figure(figsize=(2.5 * ACROSS, 0.5 + 2.2 * rows), layout="constrained")
+        figure = Figure(figsize=(2.8 * ACROSS, 0.5 + 2.2 * rows), layout="constrained")
         axes = figure.subplots(rows, ACROSS, sharex=True, sharey=True, squeeze=False).flatten()
         for axis, name in zip(axes, ordered, strict=False):
             own, base = tables[name], tables[REFERENCE]

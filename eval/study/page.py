@@ -31,7 +31,7 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "chains": lambda: tables.accuracy_table(_curves("chains")),
     "signs": lambda: signs_table(_curves("chains")),
     "ahead": lambda: tables.samplings_table(
-        {"λ": read_scores("ahead"), "temperature": read_scores("cooler")}
+        {"λ =": read_scores("ahead"), "temperature": read_scores("cooler")}
     ),
 }
 # The experiment that a figure is made of, and what draws it.

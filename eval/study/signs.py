@@ -9,9 +9,8 @@ from scipy.stats import rankdata
 from eval.compare.words import interval_text
 from eval.study.curves import Curve
 from eval.study.records import Record
-from eval.study.tables import MODE
+from eval.study.tables import EARLY, MODE
 
-EARLY = 100  # the last step that counts as early
 SIGNS = {
     "mean cosine of a pair's gradients": "cosine",
     "weight of rejected over chosen": "coefficient_ratio/used",

@@ -17,6 +17,7 @@ from eval.statistics import (
 from eval.study.curves import ALL, ODD, Curve
 
 MODE = "sampled"
+EARLY = 100  # the last step that counts as early
 REFERENCE = "sft"  # what differences are from: training on the correct rollouts alone
 
 
@@ -70,6 +71,8 @@ def accuracies(curves: Sequence[Curve]) -> pd.DataFrame:
             row[f"{when}_better"] = probability_of_improvement([own.mean(1)], [theirs.mean(1)])
         row["iqm"] = interquartile_mean(curve.scores(MODE, row["last_step"]).mean(1).tolist())
         _put(row, "greedy", score_interval(curve.scores("greedy", row["last_step"])))
+        row["flops"] = float(np.mean([r.run.result["flops"] for r in curve.records]))
+        row["weight"] = curve.watched("coefficient_ratio/used", EARLY)
         for side in ("chosen", "rejected"):
             probe = curve.probe(side)
             row[side] = probe.loc[row["last_step"]] - probe.loc[0]
@@ -95,6 +98,8 @@ def accuracy_table(curves: Sequence[Curve]) -> pd.DataFrame:
             "after the last": interval_text(row, "last"),
             "less sft's, last": _difference(row, "last"),
             "greedy, last": interval_text(row, "greedy"),
+            "FLOPs": f"{row['flops']:.1e}".replace("e+", "e"),
+            f"c_l / c_w at {EARLY}": share(abs(row["weight"])),
             "log-prob of chosen, rejected": f"{row['chosen']:+.2f}, {row['rejected']:+.2f}",
         })  # fmt: skip
     return pd.DataFrame(rows)

@@ -26,6 +26,7 @@ ANSWERS = {
     "train --list": (0, "qwen2.5-math-7b"),
     "train --objective fpa,guarded_dpo --help": (0, "--guard NUMBER"),
     "train --objective fpoo": (2, "did you mean"),
+    "train --objective nonsense": (2, "error: --objective nonsense: no objective has this name; "),
     "train --objective fpa --lambda 2": (2, "--lambda is not a flag of fpa"),
     "train --objective fpa --lam x": (2, "--lam x: expected a number"),
     "train --objective fpa --lr 1": (2, "here it is --learning-rate"),
@@ -73,3 +74,4 @@ def test_a_mistake_is_told_at_once(words):
     found, said, imported = _answered(words.split())
     assert (found, imported & HEAVY) == (status, set())
     assert text in said
+    assert status == 0 or len(said.strip().splitlines()) == 1
