@@ -14,7 +14,7 @@ from eval.study import figures, tables
 from eval.study.curves import Curve, curves
 from eval.study.records import RESULTS, read_records
 from eval.study.scores import read_scores
-from eval.study.signs import signs_table
+from eval.study.signs import falls_table, signs_table
 from objectives.errors import InputError
 from objectives.figures import literal
 from objectives.whole_files import write_whole
@@ -24,11 +24,13 @@ FIGURES = Path(__file__).parent
 DPI = 110
 SOURCE = "Source"  # of a figure's PNG: a digest of what it was drawn from
 NUMBER = re.compile(r"(?<![\w.])[+-]?\d*\.\d+(?![\w.])")
+QUOTED = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|arXiv [\d.]+", re.DOTALL)
 BLOCK = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "rates": lambda: tables.rates_table(_curves("chains-screen")),
     "chains": lambda: tables.accuracy_table(_curves("chains")),
+    "falls": lambda: falls_table(_curves("chains")),
     "signs": lambda: signs_table(_curves("chains")),
     "ahead": lambda: tables.samplings_table(
         {"λ =": read_scores("ahead"), "temperature": read_scores("cooler")}
@@ -72,7 +74,9 @@ def strange_numbers(text: str) -> list[str]:
     known = {
         number.lstrip("+-") for block in BLOCK.finditer(text) for number in NUMBER.findall(block[3])
     }
-    prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", BLOCK.sub("", text), flags=re.DOTALL)
+    prose = re.sub(
+        r"```.*?```|`[^`]*`|\]\([^)]*\)|arXiv [\d.]+", "", BLOCK.sub("", text), flags=re.DOTALL
+    )
     return sorted({n for n in NUMBER.findall(prose) if n.lstrip("+-") not in known})
 
 

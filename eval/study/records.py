@@ -87,8 +87,11 @@ def together(kept: Sequence[Record], new: Sequence[Record]) -> list[Record]:
     """
     for record in new:
         for other in kept:
-            for what, digest in record.run.digests.items():
-                if what != "objective" and other.run.digests.get(what, digest) != digest:
+            # What is trained on online are problems alone.
+            alike = record.run.online == other.run.online
+            for what in ("base", "eval_problems", *(["data"] if alike else [])):
+                own = record.run.digests.get(what)
+                if other.run.digests.get(what, own) != own:
                     raise InputError(
                         f"{name(record)} and {name(other)}, which is kept, differ in {what}: take "
                         f"the experiment's files out of the results, and make it anew"

@@ -93,6 +93,7 @@ def accuracy_table(curves: Sequence[Curve]) -> pd.DataFrame:
         rows.append({
             "": row["line"],
             "rate": f"{row['rate']:g}",
+            "seeds": f"{row['seeds']}",
             "at best (step)": f"{interval_text(row, 'best')} ({row['best_step']})",
             "less sft's": _difference(row, "best"),
             "after the last": interval_text(row, "last"),
