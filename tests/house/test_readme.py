@@ -26,7 +26,7 @@ from train.config.settings import Config
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("objectives", "diagnostics", "eval", "train")
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 README = (ROOT / "README.md").read_text()
 TRAIN = (ROOT / "train" / "README.md").read_text()
