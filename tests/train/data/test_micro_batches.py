@@ -75,10 +75,10 @@ def test_a_run_goes_on_with_less_at_a_time_and_is_the_same(setup_of, tmp_path):
             evaluate = run.policies.evaluate
             run.updater.gradients.batcher.budget.automatic = True
 
-            def limited(micro, lam):
+            def limited(micro, lam, **how):
                 if micro.rows.input_ids.numel() > room and torch.is_grad_enabled():
                     raise torch.OutOfMemoryError
-                return evaluate(micro, lam)
+                return evaluate(micro, lam, **how)
 
             run.policies.evaluate = limited
             return run

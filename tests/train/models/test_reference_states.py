@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from time import sleep
 
 import pytest
 import torch
@@ -86,6 +87,7 @@ def test_of_two_commands_one_reads_and_the_other_waits(setup, few, tmp_path, mon
         out = ""
         while "another command fills" not in out and not second.done():
             out += capsys.readouterr().out
+            sleep(0.05)  # leaves the processor to them
         going_on.set()
         (states, read), (others, nothing) = first.result(), second.result()
     assert "waiting for it" in out
