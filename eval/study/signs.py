@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from eval.compare.words import interval_text, share
+from eval.compare.words import share
 from eval.study.curves import Curve
 from eval.study.records import Record
-from eval.study.tables import EARLY, MODE
+from eval.study.tables import EARLY, MODE, with_interval
 
 SIGNS = {
     "mean cosine of a pair's gradients": "cosine",
@@ -33,9 +33,7 @@ def signs_table(curves: Sequence[Curve]) -> pd.DataFrame:
     rows = []
     for sign in [*SIGNS, WHOLE]:
         values = [[(row[sign], row["lost"]) for row in own] for own in groups]
-        found = rank_correlation(values)
-        cells = dict(zip(("mean", "mean_low", "mean_high"), found, strict=True))
-        shown = interval_text(cells, "mean", signed=True) or "the same in all runs"
+        shown = with_interval(rank_correlation(values), signed=True) or "the same in all runs"
         when = sign if sign == WHOLE else f"{sign}, up to step {EARLY}"
         rows.append({"": when, "rank correlation with what is lost": shown})
     return pd.DataFrame(rows)

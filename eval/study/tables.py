@@ -7,13 +7,7 @@ import numpy as np
 import pandas as pd
 
 from eval.compare.words import interval_text, p_value, share
-from eval.statistics import (
-    holm,
-    interquartile_mean,
-    paired_difference,
-    probability_of_improvement,
-    score_interval,
-)
+from eval.statistics import holm, paired_difference, score_interval
 from eval.study.curves import ALL, ODD, Curve
 
 MODE = "sampled"
@@ -27,7 +21,7 @@ def rates_table(curves: Sequence[Curve]) -> pd.DataFrame:
     rows = []
     for line in dict.fromkeys(curve.name for curve in curves):
         best = {c.rate: _best_of_all(c) for c in curves if c.name == line}
-        chosen = chosen_rate(curves, line)
+        chosen = _best_rate(best)
         cells = {
             f"{rate:g}": f"{share(best[rate][0])} ({best[rate][1]})" + "*" * (rate == chosen)
             if rate in best
@@ -41,8 +35,11 @@ def rates_table(curves: Sequence[Curve]) -> pd.DataFrame:
 
 def chosen_rate(curves: Sequence[Curve], line: str) -> float:
     """Return the rate at which a line's best look is best, of equal ones the lowest."""
-    own = sorted((c for c in curves if c.name == line), key=lambda c: c.rate)
-    return max(own, key=lambda curve: _best_of_all(curve)[0]).rate
+    return _best_rate({c.rate: _best_of_all(c) for c in curves if c.name == line})
+
+
+def _best_rate(looks: dict[float, tuple[float, int]]) -> float:
+    return max(sorted(looks), key=lambda rate: looks[rate][0])
 
 
 def accuracies(curves: Sequence[Curve]) -> pd.DataFrame:
@@ -68,8 +65,6 @@ def accuracies(curves: Sequence[Curve]) -> pd.DataFrame:
             *difference, p = paired_difference(own, theirs)
             _put(row, f"{when}_difference", difference)
             row[f"{when}_p"] = p
-            row[f"{when}_better"] = probability_of_improvement([own.mean(1)], [theirs.mean(1)])
-        row["iqm"] = interquartile_mean(curve.scores(MODE, row["last_step"]).mean(1).tolist())
         _put(row, "greedy", score_interval(curve.scores("greedy", row["last_step"])))
         row["flops"] = float(np.mean([r.run.result["flops"] for r in curve.records]))
         row["weight"] = curve.watched("coefficient_ratio/used", EARLY)
@@ -135,11 +130,12 @@ def samplings_table(samplings: dict[str, dict[tuple[str, float], np.ndarray]]) -
             row = {"": f"{varied} {value:g}"}
             for line in lines:
                 own = scores.get((line, value))
-                row[line] = "" if own is None else _with_interval(own)
+                row[line] = "" if own is None else with_interval(score_interval(own))
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _with_interval(scores: np.ndarray) -> str:
-    values = dict(zip(("mean", "mean_low", "mean_high"), score_interval(scores), strict=True))
-    return interval_text(values, "mean")
+def with_interval(values: Sequence[float], signed: bool = False) -> str:
+    """Return a mean, its low and its high as text, empty for none."""
+    row = dict(zip(("mean", "mean_low", "mean_high"), values, strict=True))
+    return interval_text(row, "mean", signed)
