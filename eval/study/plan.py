@@ -40,12 +40,17 @@ class Experiment:
                     if self.command == "train":
                         flags["seed"] = seed
                     words = [word for flag in flags.items() for word in _words(*flag, seed)]
-                    yield f"{line.name}/{value:g}/{seed}", words
+                    yield run_name(line.name, value, seed), words
 
     @property
     def done(self) -> str:
         """The file that a finished run has."""
         return DONE[self.command]
+
+
+def run_name(line: str, value: float, seed: int) -> str:
+    """Return the name of a run, which is where its folder is."""
+    return f"{line}/{value:g}/{seed}"
 
 
 def experiments() -> dict[str, Experiment]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from eval.compare.runs import COSTS, EvaluatedRun, read_run
+from eval.study.plan import run_name
 from objectives.errors import InputError
 from objectives.whole_files import write_whole
 
@@ -104,9 +105,13 @@ def read_records(experiment: str, folder: Path = RESULTS) -> list[Record]:
     """Read an experiment's files. Raises InputError where they are not there."""
     records = kept_records(experiment, folder)
     if not records:
-        file = folder / f"{experiment}-runs.csv"
-        raise InputError(f"{file}: not there: the study's results are kept in its repository")
+        raise not_kept(folder / f"{experiment}-runs.csv")
     return records
+
+
+def not_kept(file: Path) -> InputError:
+    """Return what is raised where a file of results is not there."""
+    return InputError(f"{file}: not there: the study's results are kept in its repository")
 
 
 def kept_records(experiment: str, folder: Path = RESULTS) -> list[Record]:
@@ -130,7 +135,7 @@ def kept_records(experiment: str, folder: Path = RESULTS) -> list[Record]:
 
 def name(record: Record) -> str:
     """Return a run's name: line, learning rate, seed."""
-    return f"{record.line}/{record.run.learning_rate:g}/{record.run.seed}"
+    return run_name(record.line, record.run.learning_rate, record.run.seed)
 
 
 def _run_row(record: Record) -> dict:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from eval.completions import read_rows
-from eval.study.records import MOST, RESULTS
+from eval.study.plan import run_name
+from eval.study.records import MOST, RESULTS, not_kept
 from objectives.errors import InputError
 from objectives.whole_files import write_whole
 
@@ -34,7 +35,7 @@ def collect_scores(names: Iterable[str], folder: Path) -> pd.DataFrame:
 
 def kept_scores(experiment: str, folder: Path = RESULTS) -> pd.DataFrame:
     """Return the evaluations that are kept, as `collect_scores` does; none where none are."""
-    file = folder / f"{experiment}-scores.csv"
+    file = _file(experiment, folder)
     if not file.is_file():
         return pd.DataFrame(columns=COLUMNS)
     return pd.read_csv(file, dtype={"right": str})
@@ -49,12 +50,13 @@ def together(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 def names_of(scores: pd.DataFrame) -> set[str]:
     """Return the names of evaluations: line, value, seed."""
-    return {f"{row['line']}/{row['value']:g}/{row['seed']}" for row in scores.to_dict("records")}
+    rows = scores.to_dict("records")
+    return {run_name(row["line"], row["value"], row["seed"]) for row in rows}
 
 
 def write_scores(scores: pd.DataFrame, experiment: str, folder: Path = RESULTS) -> Path:
     """Write evaluations to their file, and return it."""
-    file = folder / f"{experiment}-scores.csv"
+    file = _file(experiment, folder)
     write_whole(file, scores.to_csv(index=False))
     return file
 
@@ -63,10 +65,13 @@ def read_scores(experiment: str, folder: Path = RESULTS) -> dict[tuple[str, floa
     """Return (seeds, problems) scores by line and value. Raises InputError without the file."""
     table = kept_scores(experiment, folder)
     if table.empty:
-        file = folder / f"{experiment}-scores.csv"
-        raise InputError(f"{file}: not there: the study's results are kept in its repository")
+        raise not_kept(_file(experiment, folder))
     found: dict[tuple[str, float], list[np.ndarray]] = {}
     for row in table.to_dict("records"):
         digits = np.array([int(digit) for digit in row["right"]]) / row["samples"]
         found.setdefault((row["line"], row["value"]), []).append(digits)
     return {key: np.stack(seeds) for key, seeds in found.items()}
+
+
+def _file(experiment: str, folder: Path) -> Path:
+    return folder / f"{experiment}-scores.csv"
