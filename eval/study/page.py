@@ -32,6 +32,11 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "chains": lambda: tables.accuracy_table(_curves("chains")),
     "falls": lambda: falls_table(_curves("chains")),
     "signs": lambda: signs_table(_curves("chains")),
+    "rates-6": lambda: tables.rates_table(_curves("chains-6-screen")),
+    "horizons": lambda: tables.horizons_table(
+        {"n = 6": _curves("chains-6"), "n = 8": _curves("chains")}
+    ),
+    "controls": lambda: tables.controls_table(_curves("controls"), _curves("chains")),
     "ahead": lambda: tables.samplings_table(
         {"λ =": read_scores("ahead"), "temperature": read_scores("cooler")}
     ),

@@ -71,9 +71,9 @@ def _experiment(name: str, content: dict) -> Experiment:
     shared, values = content["settings"], content.get("values", ())
     command, lines = content.get("command", "train"), []
     for label, own in content["lines"].items():
-        own = ({"objective": label} if command == "train" else {}) | own
-        tried = own.pop("values", values)
-        lines.append(Line(label, shared | own, tuple(tried)))
+        flags = ({"objective": label} if command == "train" else {}) | shared | own
+        tried = flags.pop("values", values)
+        lines.append(Line(label, flags, tuple(tried)))
     varied = content.get("varied", "learning-rate")
     return Experiment(name, tuple(content["seeds"]), tuple(lines), command, varied)
 

@@ -127,7 +127,7 @@ def kept_records(experiment: str, folder: Path = RESULTS) -> list[Record]:
         _record(
             row,
             looks[looks["run"] == row["run"]].set_index("step"),
-            watched[watched["run"] == row["run"]].set_index("step").drop(columns="run"),
+            watched[watched["run"] == row["run"]].set_index("step").reindex(columns=list(WATCHED)),
         )
         for row in runs.to_dict("records")
     ]

@@ -13,6 +13,8 @@ from eval.study.curves import ALL, ODD, Curve
 MODE = "sampled"
 EARLY = 100  # the last step that counts as early
 REFERENCE = "sft"  # what differences are from: training on the correct rollouts alone
+CONTROLLED = "fpa-neg-6"  # what the controls are controls of
+PROBED = "log-prob of chosen, rejected"
 
 
 def rates_table(curves: Sequence[Curve]) -> pd.DataFrame:
@@ -96,9 +98,35 @@ def accuracy_table(curves: Sequence[Curve]) -> pd.DataFrame:
             "greedy, last": interval_text(row, "greedy"),
             "FLOPs": f"{row['flops']:.1e}".replace("e+", "e"),
             f"c_l / c_w at {EARLY}": share(abs(row["weight"])),
-            "log-prob of chosen, rejected": f"{row['chosen']:+.2f}, {row['rejected']:+.2f}",
+            PROBED: f"{row['chosen']:+.2f}, {row['rejected']:+.2f}",
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def horizons_table(horizons: dict[str, Sequence[Curve]]) -> pd.DataFrame:
+    """Return what lines come to at each horizon: after the last step, and less `sft`'s.
+
+    horizons: by what it is called, curves; lines that the first one has.
+    """
+    columns = {}
+    for name, own in horizons.items():
+        rows = accuracy_table(own).set_index("")
+        columns[f"{name}: at best (step)"] = rows["at best (step)"]
+        columns[f"{name}: after the last"] = rows["after the last"]
+        columns[f"{name}: less sft's, last"] = rows["less sft's, last"]
+    table = pd.DataFrame(columns)
+    first = next(iter(columns.values()))
+    return table.loc[first.index].fillna("").rename_axis("").reset_index()
+
+
+def controls_table(controls: Sequence[Curve], others: Sequence[Curve]) -> pd.DataFrame:
+    """Return how lines come out that differ in what they weigh the incorrect side by.
+
+    controls: of them all, compared with `CONTROLLED`, theirs, and with `REFERENCE`, of others.
+    """
+    beside = [curve for curve in others if curve.name in (REFERENCE, CONTROLLED)]
+    table = accuracy_table([*beside, *controls])
+    return table[["", "seeds", "at best (step)", "after the last", "less sft's, last", PROBED]]
 
 
 def _difference(row: dict, when: str) -> str:

@@ -4,6 +4,7 @@
 growth exponents, slopes of a line through the upper half of the points in log-log. SCALING_OUT
 names a CSV file that the points are added to, so that one can measure with -k in pieces, and a
 figure of them all is drawn beside it. SCALING_ROWS: the most rows (default 1,000,000).
+SCALING_MODEL: a model of yours (a folder, a .gguf file), whose steps are measured, too.
 """
 
 import math
@@ -29,7 +30,14 @@ VOCABULARIES = [1024, 4096, 16_384, 65_536, 262_144]
 BATCHES = [1, 2, 4, 8, 16, 32]
 MOST_ROWS = int(os.environ.get("SCALING_ROWS", "1_000_000"))
 ROWS = [10**n for n in range(3, 7) if 10**n <= MOST_ROWS]
-AXES = ("trajectory length", "vocabulary", "trajectories a step", "rows of data")
+OWN, OWN_LENGTHS = os.environ.get("SCALING_MODEL"), [128, 256, 512, 1024]
+AXES = (
+    "trajectory length",
+    "vocabulary",
+    "trajectories a step",
+    "rows of data",
+    "length, own model",
+)
 VALUES = ("seconds", "MB")
 COLOURS, MARKERS = sns.color_palette("colorblind"), "os"
 found: list[dict] = []  # of all tests of this file, for the figure
@@ -101,6 +109,13 @@ def start(rows: int, folder: Path) -> tuple[float, int]:
 def test_trajectory_length(sweep):
     given = partial(step, axis="length", vocabulary=8192, trajectories=1)
     sweep(AXES[0], LENGTHS, {"kernel": given, "dense logits": partial(given, dense=True)})
+
+
+@pytest.mark.skipif(OWN is None, reason="SCALING_MODEL names a model to measure")
+def test_trajectory_length_of_a_model(sweep):
+    given = partial(step, axis="length", vocabulary=1024, trajectories=1, model=OWN)
+    ways = {"kernel": given, "dense logits": partial(given, dense=True)}
+    sweep("length, own model", OWN_LENGTHS, ways)
 
 
 def test_vocabulary(sweep):

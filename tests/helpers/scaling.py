@@ -41,11 +41,13 @@ def measure_step(
     trajectories: int,
     dense: bool = False,
     tokens_at_once: int | None = None,
+    model: str | None = None,
 ) -> Measured:
-    """Measure an fpa step of the harness on a random Llama of 2 layers, d = 64.
+    """Measure an fpa step of the harness on a random Llama of 2 layers, d = 64, or on `model`.
 
-    length: tokens of a trajectory, prompt included. dense: with the logits of all tokens at once,
-    by autograd, in the place of the kernel. tokens_at_once: of a micro-batch, by default all.
+    length: tokens of a trajectory, prompt included. vocabulary: tokens that occur, of the random
+    model all there are. dense: with the logits of all tokens at once, by autograd, in the place of
+    the kernel. tokens_at_once: of a micro-batch, by default all. model: a folder or .gguf file.
     Seconds are the least of the steps after the first; memory is above model and optimizer.
     """
     torch.set_num_threads(1)
@@ -55,7 +57,7 @@ def measure_step(
         else nullcontext()
     )
     with TemporaryDirectory() as folder, kernel:
-        setup = _set_up(Path(folder), length, vocabulary, trajectories, tokens_at_once)
+        setup = _set_up(Path(folder), length, vocabulary, trajectories, tokens_at_once, model)
         run = started(setup, "fpa", Path(folder) / "run")
         run.step(1)  # allocates the optimizer's state
         before, seconds = _resident(), []
@@ -68,20 +70,19 @@ def measure_step(
 
 
 def _set_up(
-    folder: Path, length: int, vocabulary: int, trajectories: int, tokens_at_once: int | None
+    folder: Path,
+    length: int,
+    vocabulary: int,
+    trajectories: int,
+    tokens_at_once: int | None,
+    model: str | None,
 ) -> Setup:
     torch.manual_seed(0)
-    sizes = {
-        "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 256,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "tie_word_embeddings": True,
-        "max_position_embeddings": length,
-    }  # fmt: skip
-    base = open_model(LlamaForCausalLM(LlamaConfig(**sizes)).eval().requires_grad_(False))
     write_rows(folder / "few.jsonl", 8)  # of which nothing is used
     config = Config(
-        data=str(folder / "few.jsonl"), batch_size=trajectories, rows="all",
-        tokens_per_microbatch=tokens_at_once or trajectories * length,
-        eval_problems="none", reference_cache="off",
+        model=model or "builtin", data=str(folder / "few.jsonl"), batch_size=trajectories,
+        rows="all", tokens_per_microbatch=tokens_at_once or trajectories * length,
+        eval_problems="none", reference_cache="off", dtype="float32", device="cpu",
     )  # fmt: skip
     prompt = int(PROMPT * length)
     ids = torch.randint(vocabulary, (trajectories, length)).tolist()
@@ -94,8 +95,16 @@ def _set_up(
         left_out={},
         max_tokens=length,
     )
-    setup = set_up(config)
-    return replace(setup, base=replace(setup.base, model=base), data=encoded)
+    setup = replace(set_up(config), data=encoded)
+    if model:
+        return setup
+    sizes = {
+        "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 256,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "tie_word_embeddings": True,
+        "max_position_embeddings": length,
+    }  # fmt: skip
+    base = open_model(LlamaForCausalLM(LlamaConfig(**sizes)).eval().requires_grad_(False))
+    return replace(setup, base=replace(setup.base, model=base))
 
 
 def dense_log_probs(

@@ -1,0 +1,1 @@
+"""What the study of a real model is made of: problems split, and a vocabulary cut."""
