@@ -20,6 +20,7 @@ KINDS = {
     "other": (PALETTE[3], ()),
 }
 ACROSS = 4
+COMPARED = ("online", "sft", "fpa-neg-6", "offline_rl-0.1")  # by what they cost
 
 
 def colour(line: str) -> tuple:
@@ -80,4 +81,24 @@ def draw_differences(curves: Sequence[Curve]) -> Figure:
             axis.grid(axis="y", visible=False)
         axes[0].invert_yaxis()
         figure.supxlabel(f"{MODE} accuracy, less that of {REFERENCE}", fontsize="medium")
+    return figure
+
+
+def draw_compute(curves: Sequence[Curve]) -> Figure:
+    """Return sampled accuracy against FLOPs, rollouts included, of the COMPARED, with 95 % bands."""
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axis = figure.subplots()
+        for name, marker in zip(COMPARED, "osD^", strict=True):
+            curve = next(curve for curve in curves if curve.name == name)
+            own = curve.table(MODE).loc[1:]  # before the first step nothing was paid for
+            spent = sum(record.run.costs["flops"] for record in curve.records) / len(curve.records)
+            paid = spent.loc[own.index] / 1e12
+            axis.fill_between(paid, own["low"], own["high"], color=colour(name), alpha=0.15, lw=0)
+            axis.plot(paid, own["mean"], f"{marker}-", color=colour(name), lw=2, ms=5, label=name)
+        axis.axhline(curve.table(MODE)["mean"].loc[0], color="0.35", lw=1.3, ls=(0, (4, 2)))
+        axis.set_xlim(0, None)
+        axis.set_xlabel("$10^{12}$ FLOPs, training and rollouts")
+        axis.set_ylabel(f"{MODE} accuracy")
+        axis.legend(frameon=False, loc="lower right")
     return figure

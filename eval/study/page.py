@@ -30,6 +30,7 @@ BLOCK = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "rates": lambda: tables.rates_table(_curves("chains-screen")),
     "chains": lambda: tables.accuracy_table(_curves("chains")),
+    "aggregates": lambda: tables.aggregates_table(_curves("chains")),
     "falls": lambda: falls_table(_curves("chains")),
     "signs": lambda: signs_table(_curves("chains")),
     "rates-6": lambda: tables.rates_table(_curves("chains-6-screen")),
@@ -45,6 +46,7 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
 FIGURE_MAKERS: dict[str, tuple[str, Callable[[list[Curve]], Figure]]] = {
     "chains": ("chains", figures.draw_steps),
     "differences": ("chains", figures.draw_differences),
+    "compute": ("chains", figures.draw_compute),
 }
 
 

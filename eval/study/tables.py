@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 
 from eval.compare.words import interval_text, p_value, share
-from eval.statistics import holm, paired_difference, score_interval
+from eval.statistics import (
+    holm,
+    interquartile_mean,
+    paired_difference,
+    probability_of_improvement,
+    score_interval,
+)
 from eval.study.curves import ALL, ODD, Curve
 
 MODE = "sampled"
@@ -99,6 +105,25 @@ def accuracy_table(curves: Sequence[Curve]) -> pd.DataFrame:
             "FLOPs": f"{row['flops']:.1e}".replace("e+", "e"),
             f"c_l / c_w at {EARLY}": share(abs(row["weight"])),
             PROBED: f"{row['chosen']:+.2f}, {row['rejected']:+.2f}",
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def aggregates_table(curves: Sequence[Curve]) -> pd.DataFrame:
+    """Return other views of the accuracy after the last step (Agarwal et al., arXiv 2108.13264).
+
+    The interquartile mean over seeds, the chance that a seed of a line beats one of `sft`, and the
+    lowest and highest seed; the best first.
+    """
+    last = {curve.name: curve.scores(MODE, curve.steps[-1]).mean(axis=1) for curve in curves}
+    rows = []
+    for name in sorted(last, key=lambda name: -interquartile_mean(last[name])):
+        beats = probability_of_improvement([last[name]], [last[REFERENCE]])
+        rows.append({
+            "": name,
+            "interquartile mean": share(interquartile_mean(last[name])),
+            "a seed beats sft's": "" if name == REFERENCE else share(beats),
+            "lowest, highest seed": f"{share(min(last[name]))}, {share(max(last[name]))}",
         })  # fmt: skip
     return pd.DataFrame(rows)
 
