@@ -85,7 +85,7 @@ def draw_differences(curves: Sequence[Curve]) -> Figure:
 
 
 def draw_compute(curves: Sequence[Curve]) -> Figure:
-    """Return sampled accuracy against FLOPs, rollouts included, of the COMPARED, with 95 % bands."""
+    """Return the COMPARED lines' sampled accuracy against FLOPs, rollouts included; 95 % bands."""
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         figure = Figure(figsize=(7, 4), layout="constrained")
         axis = figure.subplots()

@@ -34,4 +34,4 @@ def test_what_differs_is_named(tmp_path, monkeypatch):
         page.stale()
     monkeypatch.setattr(page, "FIGURES", tmp_path)
     page.PAGE.write_text(text)
-    assert page.stale() == ["chains.png", "differences.png"]
+    assert page.stale() == [f"{name}.png" for name in page.FIGURE_MAKERS]
