@@ -37,7 +37,6 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "horizons": lambda: tables.horizons_table(
         {"n = 6": _curves("chains-6"), "n = 8": _curves("chains")}
     ),
-    "controls": lambda: tables.controls_table(_curves("controls"), _curves("chains")),
     "ahead": lambda: tables.samplings_table(
         {"λ =": read_scores("ahead"), "temperature": read_scores("cooler")}
     ),

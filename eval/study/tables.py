@@ -19,8 +19,6 @@ from eval.study.curves import ALL, ODD, Curve
 MODE = "sampled"
 EARLY = 100  # the last step that counts as early
 REFERENCE = "sft"  # what differences are from: training on the correct rollouts alone
-CONTROLLED = "fpa-neg-6"  # what the controls are controls of
-PROBED = "log-prob of chosen, rejected"
 
 
 def rates_table(curves: Sequence[Curve]) -> pd.DataFrame:
@@ -104,7 +102,7 @@ def accuracy_table(curves: Sequence[Curve]) -> pd.DataFrame:
             "greedy, last": interval_text(row, "greedy"),
             "FLOPs": f"{row['flops']:.1e}".replace("e+", "e"),
             f"c_l / c_w at {EARLY}": share(abs(row["weight"])),
-            PROBED: f"{row['chosen']:+.2f}, {row['rejected']:+.2f}",
+            "log-prob of chosen, rejected": f"{row['chosen']:+.2f}, {row['rejected']:+.2f}",
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -142,16 +140,6 @@ def horizons_table(horizons: dict[str, Sequence[Curve]]) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     first = next(iter(columns.values()))
     return table.loc[first.index].fillna("").rename_axis("").reset_index()
-
-
-def controls_table(controls: Sequence[Curve], others: Sequence[Curve]) -> pd.DataFrame:
-    """Return how lines come out that differ in what they weigh the incorrect side by.
-
-    controls: of them all, compared with `CONTROLLED`, theirs, and with `REFERENCE`, of others.
-    """
-    beside = [curve for curve in others if curve.name in (REFERENCE, CONTROLLED)]
-    table = accuracy_table([*beside, *controls])
-    return table[["", "seeds", "at best (step)", "after the last", "less sft's, last", PROBED]]
 
 
 def _difference(row: dict, when: str) -> str:
