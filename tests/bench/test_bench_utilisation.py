@@ -6,7 +6,8 @@ both on pairs of GSM8K where the problem sets are at hand. UTILISATION_PAIRS and
 make it shorter. One thread, processor time, the least of rounds in which the work and its products
 take turns; products have the shapes, layouts and dtypes that they have there, forward and backward,
 on fresh tensors. Where the rest goes is torch's profiler's word of one time more, in wall time.
-Beside vLLM it is wall time too, with UTILISATION_THREADS threads.
+Beside vLLM it is wall time too, with UTILISATION_THREADS threads; UTILISATION_SAMPLES are sampled
+of each of four prompts.
 """
 
 import importlib.util
@@ -35,7 +36,8 @@ MODELS = ["builtin", "smollm2", *filter(None, [OWN])]
 PAIRS = int(os.environ.get("UTILISATION_PAIRS", "4"))  # of a step; of the built-in task 8 times
 ROUNDS = int(os.environ.get("UTILISATION_ROUNDS", "3"))
 THREADS = int(os.environ.get("UTILISATION_THREADS", "1"))  # of sampling beside vLLM
-PROMPTS, SAMPLES, NEW_TOKENS = 4, 4, 64
+SAMPLES = int(os.environ.get("UTILISATION_SAMPLES", "4"))  # of each prompt, sampled at once
+PROMPTS, NEW_TOKENS = 4, 64
 TIMER = time.process_time
 
 pytestmark = [
