@@ -14,9 +14,10 @@ def test_tables_and_figures_are_those_of_the_results():
     assert page.stale() == []
 
 
-def test_lines_are_judged_at_the_rates_that_the_screen_chose():
-    screen = curves(read_records("chains-screen"))
-    for line in experiment("chains").lines:
+@pytest.mark.parametrize("name", ["chains", "chains-6"])
+def test_lines_are_judged_at_the_rates_that_the_screen_chose(name):
+    screen = curves(read_records(f"{name}-screen"))
+    for line in experiment(name).lines:
         assert line.values == (chosen_rate(screen, line.name),), line.name
 
 
