@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -92,8 +93,8 @@ def draw_compute(curves: Sequence[Curve]) -> Figure:
         for name, marker in zip(COMPARED, "osD^", strict=True):
             curve = next(curve for curve in curves if curve.name == name)
             own = curve.table(MODE).loc[1:]  # before the first step nothing was paid for
-            spent = sum(record.run.costs["flops"] for record in curve.records) / len(curve.records)
-            paid = spent.loc[own.index] / 1e12
+            spent = pd.concat([record.run.costs["flops"] for record in curve.records], axis=1)
+            paid = spent.mean(axis=1).loc[own.index] / 1e12
             axis.fill_between(paid, own["low"], own["high"], color=colour(name), alpha=0.15, lw=0)
             axis.plot(paid, own["mean"], f"{marker}-", color=colour(name), lw=2, ms=5, label=name)
         axis.axhline(curve.table(MODE)["mean"].loc[0], color="0.35", lw=1.3, ls=(0, (4, 2)))
